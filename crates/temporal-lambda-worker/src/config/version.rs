@@ -1,0 +1,101 @@
+//! The worker deployment version, from what Lambda says about the function.
+
+use temporalio_common::worker::WorkerDeploymentVersion;
+
+use super::error::ConfigError;
+use super::source::{Environment, PREFIX};
+
+/// The worker deployment version of a published Lambda function, so that the build ID has one
+/// source.
+///
+/// The deployment name is `TEMPORAL_LAMBDA_DEPLOYMENT_NAME`, else the function's name; the build
+/// ID is `TEMPORAL_LAMBDA_BUILD_ID`, else the function's published version.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LambdaVersion {
+    allow_latest: bool,
+}
+
+impl LambdaVersion {
+    /// Takes the version from the environment that Lambda sets; `$LATEST` is refused.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Lets `$LATEST` stand as a build ID. Every deployment then has the same build ID, so
+    /// workflows that are pinned to it run on changed code: for development only.
+    pub fn allow_latest(mut self) -> Self {
+        self.allow_latest = true;
+        self
+    }
+
+    /// The version.
+    ///
+    /// # Errors
+    /// [`ConfigError::NotInLambda`] where Lambda's variables are missing and ours do not stand in
+    /// for them, [`ConfigError::UnpublishedVersion`] for `$LATEST`.
+    pub fn resolve(self) -> Result<WorkerDeploymentVersion, ConfigError> {
+        self.resolve_in(&Environment::of_process()?)
+    }
+
+    fn resolve_in(self, environment: &Environment) -> Result<WorkerDeploymentVersion, ConfigError> {
+        let first = |ours: &str, lambdas: &'static str| {
+            environment
+                .get(&format!("{PREFIX}{ours}"))
+                .or_else(|| environment.get(lambdas))
+                .map(str::to_owned)
+                .ok_or(ConfigError::NotInLambda { name: lambdas })
+        };
+        let deployment_name = first("DEPLOYMENT_NAME", "AWS_LAMBDA_FUNCTION_NAME")?;
+        let build_id = first("BUILD_ID", "AWS_LAMBDA_FUNCTION_VERSION")?;
+        if build_id == "$LATEST" && !self.allow_latest {
+            return Err(ConfigError::UnpublishedVersion { version: build_id });
+        }
+        Ok(WorkerDeploymentVersion::builder()
+            .deployment_name(deployment_name)
+            .build_id(build_id)
+            .build())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_published_function_names_its_own_version() {
+        let environment = Environment::of([
+            ("AWS_LAMBDA_FUNCTION_NAME", "orders"),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "17"),
+        ]);
+        let version = LambdaVersion::new().resolve_in(&environment).unwrap();
+        assert_eq!((version.deployment_name.as_str(), version.build_id.as_str()), ("orders", "17"));
+    }
+
+    #[test]
+    fn our_variables_stand_before_lambdas() {
+        let environment = Environment::of([
+            ("AWS_LAMBDA_FUNCTION_NAME", "orders"),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+            ("TEMPORAL_LAMBDA_BUILD_ID", "abc"),
+        ]);
+        assert_eq!(LambdaVersion::new().resolve_in(&environment).unwrap().build_id, "abc");
+    }
+
+    #[test]
+    fn latest_is_refused_unless_allowed() {
+        let environment = Environment::of([
+            ("AWS_LAMBDA_FUNCTION_NAME", "orders"),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+        ]);
+        let refused = LambdaVersion::new().resolve_in(&environment);
+        assert!(matches!(refused, Err(ConfigError::UnpublishedVersion { .. })), "{refused:?}");
+        let allowed = LambdaVersion::new().allow_latest().resolve_in(&environment);
+        assert_eq!(allowed.unwrap().build_id, "$LATEST");
+    }
+
+    #[test]
+    fn outside_of_lambda_it_says_so() {
+        let nowhere = LambdaVersion::new().resolve_in(&Environment::default());
+        assert!(matches!(nowhere, Err(ConfigError::NotInLambda { .. })), "{nowhere:?}");
+    }
+}

@@ -1,0 +1,160 @@
+//! User code, held at arm's length: an error is a result, a panic is caught, a future that takes
+//! too long is dropped, and the user's struct comes back whatever happened.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio_util::sync::CancellationToken;
+
+use super::Message;
+use crate::config::LambdaWorkerConfig;
+use crate::error::Fault;
+use crate::hooks::Hook;
+use crate::lifecycle::Input;
+use crate::panic_message;
+use crate::report::CallbackOutcome;
+use crate::worker::{BoxError, LambdaWorker, RunningWorker, Shutdown};
+
+/// The invocation's own clone of the user's struct; one callback at a time has it.
+pub(super) struct Keeper<W>(Arc<Mutex<W>>);
+
+impl<W> Keeper<W> {
+    pub(super) fn new(worker: W) -> Self {
+        Self(Arc::new(Mutex::new(worker)))
+    }
+}
+
+impl<W> Clone for Keeper<W> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+/// How a piece of user code ended.
+enum Ended {
+    Returned(Result<(), BoxError>),
+    Panicked(String),
+    Aborted,
+}
+
+async fn guarded(
+    code: impl Future<Output = Result<(), BoxError>>,
+    abort: &CancellationToken,
+) -> Ended {
+    tokio::select! {
+        biased;
+        ended = AssertUnwindSafe(code).catch_unwind() => match ended {
+            Ok(result) => Ended::Returned(result),
+            Err(panic) => Ended::Panicked(panic_message(&*panic as &(dyn Any + Send))),
+        },
+        () = abort.cancelled() => Ended::Aborted,
+    }
+}
+
+impl Ended {
+    /// The message for a callback that can fail an invocation. `None`: it was cut short, and the
+    /// machine knows.
+    fn step(
+        self,
+        place: &'static str,
+        failed: impl FnOnce(BoxError) -> Fault,
+        done: impl FnOnce() -> Message,
+    ) -> Option<Message> {
+        let fault = match self {
+            Self::Returned(Ok(())) => return Some(done()),
+            Self::Returned(Err(error)) => failed(error),
+            Self::Panicked(message) => Fault::Panicked { place, message },
+            Self::Aborted => return None,
+        };
+        Some(Message::Input(Input::Failed(fault)))
+    }
+
+    /// The outcome of a callback that cannot fail an invocation; what went wrong is logged here.
+    fn outcome(self, name: &str) -> CallbackOutcome {
+        match self {
+            Self::Returned(Ok(())) => CallbackOutcome::Ok,
+            Self::Returned(Err(error)) => {
+                tracing::error!(callback = name, %error, "a shutdown callback failed");
+                CallbackOutcome::Failed(error.to_string())
+            }
+            Self::Panicked(message) => {
+                tracing::error!(callback = name, message, "a shutdown callback panicked");
+                CallbackOutcome::Panicked(message)
+            }
+            Self::Aborted => {
+                tracing::error!(callback = name, "a shutdown callback took too long");
+                CallbackOutcome::TimedOut
+            }
+        }
+    }
+}
+
+pub(super) async fn configure<W: LambdaWorker>(
+    keeper: Keeper<W>,
+    mut config: LambdaWorkerConfig,
+    abort: CancellationToken,
+    messages: UnboundedSender<Message>,
+) {
+    let mut worker = keeper.0.lock().await;
+    let ended = guarded(worker.configure(&mut config), &abort).await;
+    drop(worker);
+    let done = move || match config.settle() {
+        Ok(()) => Message::Configured(Box::new(config)),
+        Err(error) => Message::Input(Input::Failed(error.into())),
+    };
+    send(&messages, ended.step("configure", Fault::Configure, done));
+}
+
+pub(super) async fn on_start<W: LambdaWorker>(
+    keeper: Keeper<W>,
+    running: RunningWorker,
+    abort: CancellationToken,
+    messages: UnboundedSender<Message>,
+) {
+    let mut worker = keeper.0.lock().await;
+    let ended = guarded(worker.on_start(&running), &abort).await;
+    drop(worker);
+    let done = || Message::Input(Input::WorkerStarted);
+    send(&messages, ended.step("on_start", Fault::OnStart, done));
+}
+
+pub(super) async fn hook(
+    number: usize,
+    hook: Hook,
+    ending: Shutdown,
+    abort: CancellationToken,
+    messages: UnboundedSender<Message>,
+) {
+    let Hook { name, run } = hook;
+    // Made inside of the guarded future: the closure itself may panic, too.
+    let ended = guarded(async move { run(ending).await }, &abort).await;
+    send(&messages, Some(Message::HookEnded(number, ended.outcome(&name))));
+}
+
+pub(super) async fn on_shutdown<W: LambdaWorker>(
+    keeper: Keeper<W>,
+    ending: Shutdown,
+    abort: CancellationToken,
+    messages: UnboundedSender<Message>,
+) {
+    // If `configure` or `on_start` was cut short, its future is dropped at once; if it blocks its
+    // thread for good, the struct never comes back, and `on_shutdown` cannot run.
+    let ended = tokio::select! {
+        biased;
+        mut worker = keeper.0.lock() => guarded(worker.on_shutdown(&ending), &abort).await,
+        () = abort.cancelled() => Ended::Aborted,
+    };
+    send(&messages, Some(Message::ShutdownEnded(ended.outcome("on_shutdown"))));
+}
+
+fn send(messages: &UnboundedSender<Message>, message: Option<Message>) {
+    if let Some(message) = message {
+        // Nobody listens any more once the invocation is over.
+        let _ = messages.send(message);
+    }
+}

@@ -1,0 +1,389 @@
+//! The driver: carries out what the lifecycle machine says, and tells it what happened.
+//!
+//! It decides nothing. Whatever takes time runs as a task of its own and reports back over one
+//! channel; the driver itself only ever waits for that channel, the stop token and the machine's
+//! next timeout. It runs on the caller's runtime, where no user code does.
+
+mod callbacks;
+mod outcome;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::LambdaWorkerConfig;
+use crate::environment::{Admission, Environment};
+use crate::error::{Fault, LambdaWorkerError};
+use crate::hooks::ShutdownHooks;
+use crate::invocation::Invocation;
+use crate::lifecycle::{Allowance, Effect, Input, Machine, Moment, Refusal, Window};
+use crate::observe::{Observed, trace_move};
+use crate::report::{CallbackOutcome, HookReport, InvocationReport};
+use crate::temporal::{Launched, Link, Ports};
+use crate::worker::{LambdaWorker, RunningWorker};
+use callbacks::Keeper;
+
+/// What tasks tell the driver. Payloads stay here; the machine sees only that they came.
+enum Message {
+    Configured(Box<LambdaWorkerConfig>),
+    Connected(Link),
+    Input(Input<Fault>),
+    HookEnded(usize, CallbackOutcome),
+    ShutdownEnded(CallbackOutcome),
+}
+
+/// One invocation under way.
+pub(crate) struct Driver<W> {
+    environment: Arc<Environment>,
+    _admission: Admission,
+    machine: Machine<Fault>,
+    invocation: Invocation,
+    keeper: Keeper<W>,
+    hooks: ShutdownHooks,
+    /// Cancelled from outside, or when polling stops.
+    stop: CancellationToken,
+    /// Cuts short what runs in the current step.
+    abort: CancellationToken,
+    /// Knows everything that runs for this invocation.
+    running: TaskTracker,
+    messages: UnboundedSender<Message>,
+    inbox: UnboundedReceiver<Message>,
+    /// Before `configure`: what it is given. After it: what it left.
+    config: Option<LambdaWorkerConfig>,
+    link: Option<Link>,
+    worker: Option<Box<dyn Launched>>,
+    report: InvocationReport,
+    first_poll: Option<Instant>,
+    published: usize,
+}
+
+impl<W: LambdaWorker> Driver<W> {
+    pub(crate) fn new(
+        environment: Arc<Environment>,
+        admission: Admission,
+        worker: W,
+        config: LambdaWorkerConfig,
+        stop: CancellationToken,
+    ) -> Self {
+        let invocation = config.invocation.clone();
+        let (messages, inbox) = unbounded_channel();
+        let machine = if admission.cold { Machine::cold() } else { Machine::warm() };
+        let report = outcome::begin(&invocation, &config);
+        Self {
+            environment,
+            _admission: admission,
+            machine,
+            invocation,
+            keeper: Keeper::new(worker),
+            hooks: config.shutdown_hooks.clone(),
+            stop,
+            abort: CancellationToken::new(),
+            running: TaskTracker::new(),
+            messages,
+            inbox,
+            config: Some(config),
+            link: None,
+            worker: None,
+            report,
+            first_poll: None,
+            published: 0,
+        }
+    }
+
+    /// Drives the invocation to its end.
+    pub(crate) async fn drive(mut self) -> Result<InvocationReport, LambdaWorkerError> {
+        let window = Window {
+            arrival: self.moment(self.invocation.arrived()),
+            deadline: self.invocation.due().map(|due| self.moment(due)),
+        };
+        let allowance =
+            self.config.as_ref().map_or_else(no_allowance, LambdaWorkerConfig::allowance);
+        self.tell(Input::Invoked { window, allowance });
+        let stop = self.stop.clone();
+        let mut stopped = false;
+        while !self.machine.step().is_torn_down() {
+            let timeout = self.machine.next_timeout().map(|at| self.instant(at));
+            let timer = async {
+                match timeout {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            // In order: what has happened counts before the time that has passed, so that a
+            // thawed environment does not give up on what ended long ago.
+            tokio::select! {
+                biased;
+                Some(message) = self.inbox.recv() => self.hear(message),
+                () = stop.cancelled(), if !stopped => {
+                    stopped = true;
+                    self.tell(Input::Cancelled);
+                }
+                () = timer => {
+                    let now = self.now();
+                    self.machine.note_hooks(self.hooks.len());
+                    self.machine.handle_timeout(now);
+                    self.follow();
+                }
+            }
+        }
+        self.conclude()
+    }
+
+    fn hear(&mut self, message: Message) {
+        match message {
+            Message::Configured(config) => {
+                let allowance = config.allowance();
+                outcome::describe(&mut self.report, &config);
+                self.config = Some(*config);
+                self.tell(Input::Configured(allowance));
+            }
+            Message::Connected(link) => {
+                self.report.connection = Some(link.how);
+                self.link = Some(link);
+                self.tell(Input::Connected);
+            }
+            Message::Input(input) => self.tell(input),
+            Message::HookEnded(number, outcome) => {
+                if let Some(hook) = self.report.hooks.get_mut(number) {
+                    hook.outcome = outcome;
+                }
+                self.tell(Input::HookEnded(number));
+            }
+            Message::ShutdownEnded(outcome) => {
+                self.report.on_shutdown = Some(outcome);
+                self.tell(Input::ShutdownEnded);
+            }
+        }
+    }
+
+    fn tell(&mut self, input: Input<Fault>) {
+        let now = self.now();
+        self.machine.note_hooks(self.hooks.len());
+        if let Err(Refusal::Illegal { step, event }) = self.machine.handle(now, input) {
+            // Cannot happen; but if it does, a lost event is better than a lost invocation.
+            tracing::error!(
+                ?step,
+                ?event,
+                "the lifecycle refused an event: please report this bug"
+            );
+            #[cfg(test)]
+            panic!("{event:?} in {step:?}");
+        }
+        self.follow();
+    }
+
+    /// Carries out everything that the machine wants done.
+    fn follow(&mut self) {
+        while let Some(effect) = self.machine.poll_effect() {
+            self.perform(effect);
+        }
+        self.publish();
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Configure => self.configure(),
+            Effect::Connect => self.connect(),
+            Effect::CreateWorker => self.create_worker(),
+            Effect::OnStart => self.on_start(),
+            Effect::Poll => {
+                self.first_poll = Some(Instant::now());
+                self.with_worker(|worker| worker.poll());
+            }
+            Effect::AbortStep => self.abort.cancel(),
+            Effect::StopWorker => {
+                self.stop.cancel();
+                self.with_worker(|worker| worker.stop());
+            }
+            Effect::AbandonActivities => self.with_worker(|worker| worker.abandon_activities()),
+            Effect::AbandonWorker => self.with_worker(|worker| worker.abandon()),
+            Effect::Finalize => {
+                self.with_worker(|worker| worker.finalize());
+                self.say(Message::Input(Input::Finalized));
+            }
+            Effect::RunHook(number) => self.run_hook(number),
+            Effect::OnShutdown => self.on_shutdown(),
+            Effect::Settle => self.settle(),
+            Effect::WarnShortWork(work) => tracing::warn!(
+                request_id = self.invocation.request_id,
+                ?work,
+                "there is little time for work: raise the function's timeout, or lower \
+                 graceful_shutdown_timeout and shutdown_deadline_buffer"
+            ),
+        }
+    }
+
+    fn configure(&mut self) {
+        let Some(config) = self.config.take() else { return };
+        let abort = self.fresh_abort();
+        let task = callbacks::configure(self.keeper.clone(), config, abort, self.messages.clone());
+        self.running.spawn_on(task, &self.environment.threads.user);
+    }
+
+    fn connect(&mut self) {
+        let Some(config) = &self.config else { return };
+        let connecting = self.environment.temporal.connect(config);
+        let (abort, messages) = (self.fresh_abort(), self.messages.clone());
+        let task = async move {
+            let message = tokio::select! {
+                biased;
+                connected = connecting => match connected {
+                    Ok(link) => Message::Connected(link),
+                    Err(fault) => Message::Input(Input::Failed(fault)),
+                },
+                () = abort.cancelled() => return,
+            };
+            let _ = messages.send(message);
+        };
+        self.running.spawn_on(task, &self.environment.threads.sdk);
+    }
+
+    fn create_worker(&mut self) {
+        let (Some(link), Some(config)) = (&self.link, &self.config) else { return };
+        let (inputs, mut said) = unbounded_channel();
+        let messages = self.messages.clone();
+        // Ends when the worker and all its activities have let go of the sender.
+        tokio::spawn(async move {
+            while let Some(input) = said.recv().await {
+                let _ = messages.send(Message::Input(input));
+            }
+        });
+        let running = self.running.clone();
+        let ports = Ports { inputs, running, invocation: self.invocation.clone() };
+        self.worker = Some(self.environment.temporal.launch(link, config, ports));
+    }
+
+    fn on_start(&mut self) {
+        let (Some(link), Some(config)) = (&self.link, &self.config) else { return };
+        let client =
+            temporalio_client::Client::new(link.connection.clone(), config.client_options.clone());
+        let client = match client {
+            Ok(client) => client,
+            Err(error) => {
+                let reason = error.to_string();
+                let fault = Fault::WorkerCreation { reason };
+                return self.say(Message::Input(Input::Failed(fault)));
+            }
+        };
+        let running = RunningWorker {
+            client,
+            task_queue: config.worker_options.task_queue.clone(),
+            invocation: self.invocation.clone(),
+            stop: self.stop.clone(),
+        };
+        let abort = self.fresh_abort();
+        let task = callbacks::on_start(self.keeper.clone(), running, abort, self.messages.clone());
+        self.running.spawn_on(task, &self.environment.threads.user);
+    }
+
+    fn run_hook(&mut self, number: usize) {
+        // A hook that is there no more, or has run, counts as ended: nothing runs twice.
+        let Some(hook) = self.hooks.take(number) else {
+            return self.say(Message::Input(Input::HookEnded(number)));
+        };
+        let ending = self.ending();
+        let outcome = CallbackOutcome::TimedOut;
+        self.report.hooks.push(HookReport { name: hook.name.clone(), outcome });
+        let abort = self.fresh_abort();
+        let task = callbacks::hook(number, hook, ending, abort, self.messages.clone());
+        self.running.spawn_on(task, &self.environment.threads.user);
+    }
+
+    fn on_shutdown(&mut self) {
+        let ending = self.ending();
+        self.report.on_shutdown = Some(CallbackOutcome::TimedOut);
+        let abort = self.fresh_abort();
+        let task =
+            callbacks::on_shutdown(self.keeper.clone(), ending, abort, self.messages.clone());
+        self.running.spawn_on(task, &self.environment.threads.user);
+    }
+
+    fn settle(&self) {
+        let (running, messages) = (self.running.clone(), self.messages.clone());
+        running.close();
+        tokio::spawn(async move {
+            running.wait().await;
+            let _ = messages.send(Message::Input(Input::Settled));
+        });
+    }
+
+    fn ending(&mut self) -> crate::worker::Shutdown {
+        let report = self.report_so_far();
+        let until = self.machine.next_timeout().map(|at| self.instant(at));
+        outcome::ending(report, &self.invocation, until)
+    }
+
+    /// The report as of now.
+    fn report_so_far(&self) -> InvocationReport {
+        let mut report = self.report.clone();
+        if let Some(worker) = &self.worker {
+            report.tasks = worker.tasks();
+        }
+        report.first_poll_ms =
+            self.first_poll.map(|at| outcome::millis(at - self.invocation.arrived()));
+        outcome::measure(&mut report, &self.machine, self.now(), &self.invocation);
+        report
+    }
+
+    fn conclude(self) -> Result<InvocationReport, LambdaWorkerError> {
+        let report = self.report_so_far();
+        if report.poisoned {
+            self.environment.poison();
+        }
+        outcome::conclude(report, self.machine.into_causes())
+    }
+
+    /// Tells observers about the moves since the last time.
+    fn publish(&mut self) {
+        for transition in &self.machine.moves()[self.published..] {
+            let elapsed = transition.at.since(self.moment(self.invocation.arrived()));
+            let left = self.invocation.remaining_time();
+            trace_move(&self.invocation.request_id, transition, elapsed, left);
+            self.environment.observed.send_replace(Observed {
+                request_id: self.invocation.request_id.clone(),
+                state: transition.to.state(),
+                step: transition.to,
+                elapsed,
+            });
+        }
+        self.published = self.machine.moves().len();
+    }
+
+    fn fresh_abort(&mut self) -> CancellationToken {
+        self.abort = CancellationToken::new();
+        self.abort.clone()
+    }
+
+    fn with_worker(&self, act: impl FnOnce(&dyn Launched)) {
+        if let Some(worker) = &self.worker {
+            act(worker.as_ref());
+        }
+    }
+
+    fn say(&self, message: Message) {
+        let _ = self.messages.send(message);
+    }
+
+    fn now(&self) -> Moment {
+        self.moment(Instant::now())
+    }
+
+    // Moments count from the arrival of the event.
+    fn moment(&self, at: Instant) -> Moment {
+        Moment::new(at.saturating_duration_since(self.invocation.arrived()))
+    }
+
+    fn instant(&self, at: Moment) -> Instant {
+        self.invocation.arrived() + at.since_origin()
+    }
+}
+
+fn no_allowance() -> Allowance {
+    let zero = std::time::Duration::ZERO;
+    Allowance { grace: zero, buffer: zero, idle_timeout: None, minimum_stay: zero }
+}

@@ -1,0 +1,139 @@
+//! What an invocation has to say for itself in the end.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config::LambdaWorkerConfig;
+use crate::error::{Fault, LambdaWorkerError};
+use crate::invocation::Invocation;
+use crate::lifecycle::{Cause, Machine, Moment, Step};
+use crate::report::{InvocationReport, Reason, ReportedError, StateTimes};
+use crate::worker::Shutdown;
+
+/// The report of an invocation that has just begun.
+pub(super) fn begin(invocation: &Invocation, config: &LambdaWorkerConfig) -> InvocationReport {
+    let mut report = InvocationReport {
+        request_id: invocation.request_id.clone(),
+        function_arn: invocation.function_arn.clone(),
+        cold_start: invocation.cold_start,
+        ..InvocationReport::default()
+    };
+    describe(&mut report, config);
+    report
+}
+
+/// Writes down what the worker is, as configured.
+pub(super) fn describe(report: &mut InvocationReport, config: &LambdaWorkerConfig) {
+    let version = &config.worker_options.deployment_options.version;
+    report.identity = config.identity();
+    report.namespace.clone_from(&config.client_options.namespace);
+    report.task_queue.clone_from(&config.worker_options.task_queue);
+    report.deployment_name.clone_from(&version.deployment_name);
+    report.build_id.clone_from(&version.build_id);
+}
+
+/// Writes down where the machine stands and how long everything took.
+pub(super) fn measure(
+    report: &mut InvocationReport,
+    machine: &Machine<Fault>,
+    now: Moment,
+    invocation: &Invocation,
+) {
+    report.reason = machine.ending().map(Reason::from);
+    let mut times = StateTimes::default();
+    let moves = machine.moves();
+    for (index, transition) in moves.iter().enumerate() {
+        let until = moves.get(index + 1).map_or(now, |next| next.at);
+        times.add(transition.to.state(), until.since(transition.at));
+    }
+    report.state_ms = times;
+    report.total_ms = millis(now.since_origin());
+    report.time_left_ms = invocation.remaining_time().map(millis);
+    report.poisoned = machine.step() == Step::Poisoned;
+}
+
+/// What hooks and `on_shutdown` are told.
+pub(super) fn ending(
+    report: InvocationReport,
+    invocation: &Invocation,
+    until: Option<Instant>,
+) -> Shutdown {
+    Shutdown {
+        reason: report.reason.unwrap_or(Reason::Failed),
+        invocation: invocation.clone(),
+        report,
+        time_allowed: until
+            .map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now())),
+    }
+}
+
+/// The invocation's result.
+pub(super) fn conclude(
+    mut report: InvocationReport,
+    causes: Vec<Cause<Fault>>,
+) -> Result<InvocationReport, LambdaWorkerError> {
+    let mut faults: Vec<Fault> = causes.into_iter().map(fault).collect();
+    report.errors = faults.iter().map(ReportedError::of).collect();
+    log(&report);
+    if faults.is_empty() {
+        return Ok(report);
+    }
+    let first = faults.remove(0);
+    Err(LambdaWorkerError::new(first, faults, report))
+}
+
+fn log(report: &InvocationReport) {
+    // The report is plain data; if it cannot be written as JSON, the log line goes without it.
+    let json = serde_json::to_string(report).unwrap_or_default();
+    match report.errors.first() {
+        None => tracing::info!(request_id = report.request_id, report = json, "invocation ended"),
+        Some(error) => tracing::error!(
+            request_id = report.request_id,
+            error = error.message,
+            report = json,
+            "invocation failed"
+        ),
+    }
+}
+
+fn fault(cause: Cause<Fault>) -> Fault {
+    match cause {
+        Cause::Reported(fault) => fault,
+        Cause::Late { remaining } => Fault::Late { remaining },
+        Cause::TooLittleTime { remaining, buffer } => Fault::TooLittleTime { remaining, buffer },
+        Cause::OutOfTime { during } => {
+            Fault::OutOfTime { during: during.state(), hint: hint(during) }
+        }
+        Cause::WorkerStopped => Fault::WorkerStopped,
+        Cause::WorkerNotStopped => Fault::WorkerNotStopped,
+        Cause::NotSettled => Fault::NotSettled,
+    }
+}
+
+fn hint(during: Step) -> &'static str {
+    match during {
+        Step::Configuring => {
+            "configure did not return. Raise the function's timeout, or do less there"
+        }
+        Step::Connecting => {
+            "Temporal did not answer. Check TEMPORAL_ADDRESS and the function's network (VPC, \
+             security group)"
+        }
+        Step::Creating => "Temporal did not describe the namespace in time. Try again later",
+        Step::Starting => "on_start did not return. Raise the function's timeout, or do less there",
+        Step::ColdStart
+        | Step::Polling
+        | Step::Stopping
+        | Step::Finalizing
+        | Step::Hooks
+        | Step::Farewell
+        | Step::Settling
+        | Step::Healthy
+        | Step::Poisoned => "raise the function's timeout",
+    }
+}
+
+pub(super) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,1 @@
+//! Tests of the driver under paused time, with a scripted worker.

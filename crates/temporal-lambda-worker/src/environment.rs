@@ -1,0 +1,121 @@
+//! The execution environment: what lives from one invocation to the next.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Fault;
+use crate::observe::Observed;
+use crate::temporal::Temporal;
+
+/// The threads that user code and the SDK run on. They are never the caller's, so that nothing
+/// the user writes can keep the caller from answering Lambda in time.
+pub(crate) struct Threads {
+    /// Where `configure`, `on_start`, hooks and `on_shutdown` run. Two threads: if one of them
+    /// blocks for good, the hooks still have the other.
+    pub(crate) user: Handle,
+    /// Where the SDK's own tasks, connections and activities run.
+    pub(crate) sdk: Handle,
+    owned: Option<(Runtime, Runtime)>,
+}
+
+impl Threads {
+    /// Starts the threads.
+    pub(crate) fn start() -> std::io::Result<Self> {
+        let parallelism = std::thread::available_parallelism().map_or(2, usize::from);
+        let user = runtime("temporal-lambda-user", 2)?;
+        let sdk = runtime("temporal-lambda-sdk", parallelism.max(2))?;
+        Ok(Self {
+            user: user.handle().clone(),
+            sdk: sdk.handle().clone(),
+            owned: Some((user, sdk)),
+        })
+    }
+
+    /// Runs everything on the current runtime: for tests under paused time.
+    #[cfg(test)]
+    pub(crate) fn of_caller() -> Self {
+        Self { user: Handle::current(), sdk: Handle::current(), owned: None }
+    }
+}
+
+fn runtime(name: &str, threads: usize) -> std::io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(threads).thread_name(name).enable_all().build()
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some((user, sdk)) = self.owned.take() {
+            // An ordinary drop waits for threads that may be blocked, and panics inside of another
+            // runtime; a handler may be dropped there.
+            user.shutdown_background();
+            sdk.shutdown_background();
+        }
+    }
+}
+
+/// What lives from one invocation to the next.
+pub(crate) struct Environment {
+    pub(crate) threads: Threads,
+    pub(crate) temporal: Arc<dyn Temporal>,
+    /// Cancels every invocation, present and future.
+    pub(crate) stop: CancellationToken,
+    pub(crate) observed: watch::Sender<Observed>,
+    served: AtomicBool,
+    poisoned: AtomicBool,
+    active: AtomicUsize,
+}
+
+impl Environment {
+    pub(crate) fn new(threads: Threads, temporal: Arc<dyn Temporal>) -> Self {
+        Self {
+            threads,
+            temporal,
+            stop: CancellationToken::new(),
+            observed: watch::Sender::new(Observed::default()),
+            served: AtomicBool::new(false),
+            poisoned: AtomicBool::new(false),
+            active: AtomicUsize::new(0),
+        }
+    }
+
+    /// Lets an invocation in, unless the environment is poisoned. Says whether it is the first.
+    pub(crate) fn admit(self: &Arc<Self>) -> Result<Admission, Fault> {
+        self.active.fetch_add(1, Ordering::SeqCst);
+        let mut admission = Admission { environment: Arc::clone(self), cold: false };
+        if self.is_poisoned() {
+            return Err(Fault::Poisoned);
+        }
+        admission.cold = !self.served.swap(true, Ordering::SeqCst);
+        Ok(admission)
+    }
+
+    pub(crate) fn poison(&self) {
+        self.poisoned.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::SeqCst)
+    }
+
+    /// How many invocations are under way.
+    pub(crate) fn active(&self) -> usize {
+        self.active.load(Ordering::SeqCst)
+    }
+}
+
+/// An invocation's stay in the environment; it ends when this is dropped.
+pub(crate) struct Admission {
+    environment: Arc<Environment>,
+    /// Whether this is the environment's first invocation.
+    pub(crate) cold: bool,
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.environment.active.fetch_sub(1, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,145 @@
+//! The handler: one invocation in, one report out.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use lambda_runtime::{LambdaEvent, Service};
+use temporalio_common::worker::WorkerDeploymentVersion;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{ConfigError, Environment as Variables, LambdaWorkerConfig};
+use crate::driver::Driver;
+use crate::environment::{Environment, Threads};
+use crate::error::{Fault, LambdaWorkerError};
+use crate::hooks::ShutdownHooks;
+use crate::invocation::Invocation;
+use crate::observe::Observed;
+use crate::report::InvocationReport;
+use crate::temporal::Sdk;
+use crate::worker::LambdaWorker;
+
+/// Runs a Temporal worker inside each invocation that it is handed.
+///
+/// It is a [`tower::Service`] for events with any payload, so it fits into a `lambda_runtime`
+/// service that does other things too. Clones share the environment: threads, connection, health.
+/// Several invocations at once are fine; each has a worker of its own.
+///
+/// Installs nothing global: no subscriber, no panic hook, no signal handler.
+#[derive(Clone)]
+pub struct LambdaWorkerHandler<W> {
+    version: WorkerDeploymentVersion,
+    worker: W,
+    environment: Arc<Environment>,
+}
+
+impl<W: LambdaWorker> LambdaWorkerHandler<W> {
+    /// A handler for `worker`, as `version` of its worker deployment. The version stands at the
+    /// bottom: `deployment_name` and `build_id` in `temporal.toml` and in the environment win.
+    ///
+    /// Starts the threads that user code and the SDK run on: two, and one per CPU (at least two).
+    ///
+    /// # Errors
+    /// [`Fault::Runtime`] if the threads cannot be started.
+    pub fn new(version: WorkerDeploymentVersion, worker: W) -> Result<Self, LambdaWorkerError> {
+        let threads = Threads::start()
+            .map_err(|error| Fault::Runtime(format!("threads could not be started: {error}")))?;
+        let sdk = Arc::new(Sdk::new(threads.sdk.clone()));
+        Ok(Self { version, worker, environment: Arc::new(Environment::new(threads, sdk)) })
+    }
+
+    /// Serves one invocation: runs a worker until the deadline nears, work runs out, or it is
+    /// cancelled; drains; runs hooks; returns what was done. The payload is not looked at.
+    ///
+    /// # Errors
+    /// What failed first, with everything that failed later and the report.
+    ///
+    /// # Cancel safety
+    /// Dropping the future cancels the invocation. Draining, hooks and `on_shutdown` go on in the
+    /// background; no worker is left polling.
+    pub fn handle<T>(
+        &self,
+        event: LambdaEvent<T>,
+    ) -> impl Future<Output = Result<InvocationReport, LambdaWorkerError>> + Send + use<T, W> {
+        let stop = self.environment.stop.child_token();
+        let driver = self.begin(&event.context, stop.clone());
+        async move {
+            let _cancel = stop.drop_guard();
+            let drive = driver?.drive();
+            // A task of its own, so that it goes on when this future is dropped.
+            match tokio::spawn(drive).await {
+                Ok(result) => result,
+                Err(error) => {
+                    Err(Fault::Panicked { place: "the driver", message: error.to_string() }.into())
+                }
+            }
+        }
+    }
+
+    /// Watches the lifecycle: the channel holds the latest move in this environment.
+    pub fn watch(&self) -> watch::Receiver<Observed> {
+        self.environment.observed.subscribe()
+    }
+
+    /// Cancelling this ends every invocation of this handler and its clones, the ones to come
+    /// included, as soon as they are drained.
+    pub fn stop_token(&self) -> CancellationToken {
+        self.environment.stop.clone()
+    }
+
+    /// Whether an invocation could not be stopped. Every further one is refused with
+    /// [`Fault::Poisoned`]; end the process, so that Lambda replaces the environment.
+    pub fn is_poisoned(&self) -> bool {
+        self.environment.is_poisoned()
+    }
+
+    /// How many invocations are under way.
+    pub fn active_invocations(&self) -> usize {
+        self.environment.active()
+    }
+
+    fn begin(
+        &self,
+        context: &lambda_runtime::Context,
+        stop: CancellationToken,
+    ) -> Result<Driver<W>, LambdaWorkerError> {
+        let admission = self.environment.admit()?;
+        let invocation = Invocation::arriving(context, admission.cold);
+        let config = Variables::of_process().and_then(|variables| {
+            let hooks = ShutdownHooks::default();
+            LambdaWorkerConfig::load(&self.version, &variables, invocation.clone(), hooks)
+        });
+        let config = config.map_err(|error: ConfigError| {
+            let fault = Fault::from(error);
+            let report = InvocationReport {
+                request_id: invocation.request_id.clone(),
+                function_arn: invocation.function_arn.clone(),
+                cold_start: invocation.cold_start,
+                errors: vec![crate::report::ReportedError::of(&fault)],
+                ..InvocationReport::default()
+            };
+            LambdaWorkerError::new(fault, Vec::new(), report)
+        })?;
+        let environment = self.environment.clone();
+        Ok(Driver::new(environment, admission, self.worker.clone(), config, stop))
+    }
+}
+
+impl<T, W: LambdaWorker> Service<LambdaEvent<T>> for LambdaWorkerHandler<W> {
+    type Response = InvocationReport;
+    type Error = LambdaWorkerError;
+    type Future = BoxFuture<'static, Result<InvocationReport, LambdaWorkerError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, event: LambdaEvent<T>) -> Self::Future {
+        let LambdaEvent { context, .. } = event;
+        // The payload stays behind, so that it need not be `Send`.
+        self.handle(LambdaEvent::new((), context)).boxed()
+    }
+}

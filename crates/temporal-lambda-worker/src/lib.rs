@@ -1,0 +1,36 @@
+//! Run a Temporal worker inside an AWS Lambda invocation.
+
+mod config;
+mod driver;
+mod environment;
+mod error;
+mod handler;
+mod hooks;
+mod invocation;
+pub mod lifecycle;
+mod observe;
+pub mod report;
+mod run;
+mod temporal;
+mod worker;
+
+pub use async_trait::async_trait;
+pub use config::{ConfigError, LambdaVersion, LambdaWorkerConfig, defaults};
+pub use error::{Fault, LambdaWorkerError};
+pub use handler::LambdaWorkerHandler;
+pub use hooks::ShutdownHooks;
+pub use invocation::{Invocation, current_invocation, remaining_time};
+pub use observe::{LIFECYCLE_TARGET, Observed};
+pub use report::{InvocationReport, Reason};
+pub use run::{POISONED_EXIT_CODE, run_worker};
+pub use temporalio_common::worker::WorkerDeploymentVersion;
+pub use worker::{BoxError, LambdaWorker, RunningWorker, Shutdown};
+
+/// What a panic said.
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}

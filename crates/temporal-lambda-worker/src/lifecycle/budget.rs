@@ -1,0 +1,125 @@
+//! How an invocation's time is divided. Plain arithmetic on moments that somebody else measured.
+
+use std::time::Duration;
+
+/// Kept free at the end for posting the response: 0.1 s.
+pub const RESPONSE_RESERVE: Duration = Duration::from_millis(100);
+/// After the grace period, the worker has this long to finalize: 0.5 s. In the first half of it
+/// activities may still react to their cancellation; then they are dropped.
+pub const FINALIZE_CAP: Duration = Duration::from_millis(500);
+/// What the default shutdown deadline buffer adds to the grace period: 2 s.
+pub const BUFFER_OVER_GRACE: Duration = Duration::from_secs(2);
+/// Work time of this much or less is refused: 1 s.
+pub const MIN_WORK_TIME: Duration = Duration::from_secs(1);
+/// Work time of less than this is warned about: 5 s.
+pub const SHORT_WORK_TIME: Duration = Duration::from_secs(5);
+
+/// A moment, as the time since the machine's owner began to count. Monotonic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(Duration);
+
+impl Moment {
+    /// The moment that lies `since_origin` after the origin.
+    pub const fn new(since_origin: Duration) -> Self {
+        Self(since_origin)
+    }
+
+    /// The time since the origin.
+    pub const fn since_origin(self) -> Duration {
+        self.0
+    }
+
+    /// The time from `earlier` to this moment; zero if `earlier` is later.
+    pub const fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// This moment, `by` later.
+    pub const fn later(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(by))
+    }
+
+    /// This moment, `by` earlier, but not before the origin.
+    pub const fn earlier(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(by))
+    }
+}
+
+/// The settings that the division follows. `configure` may change them, so the lifecycle takes
+/// them twice: when an event arrives, and again when `configure` has returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// How long activities may go on after polling has stopped, before they are cancelled.
+    pub grace: Duration,
+    /// How long before the deadline polling stops; also the most that draining may take.
+    pub buffer: Duration,
+    /// Polling ends when nothing was in flight for this long. `None`: it goes on to the deadline.
+    pub idle_timeout: Option<Duration>,
+    /// With an idle timeout: the least time that the worker polls.
+    pub minimum_stay: Duration,
+}
+
+/// One invocation's window of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// When the event arrived.
+    pub arrival: Moment,
+    /// Lambda's deadline. `None`: the invocation runs until it is cancelled.
+    pub deadline: Option<Moment>,
+}
+
+impl Window {
+    /// The time between arrival and the moment polling must stop; `None` without a deadline.
+    /// Negative time is zero.
+    pub fn work_time(&self, allowance: &Allowance) -> Option<Duration> {
+        let deadline = self.deadline?;
+        Some(deadline.since(self.arrival).saturating_sub(allowance.buffer))
+    }
+
+    /// When polling stops.
+    pub fn stop_at(&self, allowance: &Allowance) -> Option<Moment> {
+        Some(self.deadline?.earlier(allowance.buffer))
+    }
+
+    /// When `configure` is cut short. Usually [`stop_at`](Self::stop_at); but where the allowance
+    /// of the moment leaves no time to work, `configure` still gets half of what there is, since
+    /// it may be the one to choose a smaller buffer.
+    pub fn configure_until(&self, allowance: &Allowance) -> Option<Moment> {
+        let deadline = self.deadline?;
+        if self.work_time(allowance)? > MIN_WORK_TIME {
+            return self.stop_at(allowance);
+        }
+        Some(self.arrival.later(deadline.since(self.arrival) / 2))
+    }
+
+    /// Whether nothing fits between arrival and the response.
+    pub fn is_spent(&self) -> bool {
+        self.deadline.is_some_and(|deadline| deadline.since(self.arrival) <= RESPONSE_RESERVE)
+    }
+
+    /// When hooks and `on_shutdown` must have ended, if draining began at `since`.
+    pub fn farewell_by(&self, allowance: &Allowance, since: Moment) -> Moment {
+        let by_buffer = since.later(allowance.buffer.saturating_sub(RESPONSE_RESERVE));
+        match self.deadline {
+            Some(deadline) => by_buffer.min(deadline.earlier(RESPONSE_RESERVE)),
+            None => by_buffer,
+        }
+    }
+}
+
+impl Allowance {
+    /// The smallest buffer that holds the grace period, the worker's end and the response.
+    pub fn least_buffer(grace: Duration) -> Duration {
+        grace + FINALIZE_CAP + RESPONSE_RESERVE
+    }
+
+    /// When activities that ignored their cancellation are dropped, if draining began at `since`.
+    pub fn grace_over(&self, since: Moment) -> Moment {
+        since.later(self.grace + FINALIZE_CAP / 2)
+    }
+
+    /// When the worker is given up, if draining began at `since`.
+    pub fn worker_gone_by(&self, since: Moment) -> Moment {
+        since.later(self.grace + FINALIZE_CAP)
+    }
+}

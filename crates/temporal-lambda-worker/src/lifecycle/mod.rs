@@ -1,0 +1,23 @@
+//! The lifecycle of one invocation as a pure state machine.
+//!
+//! Nothing in here knows a clock, a socket, an async runtime, Lambda or the Temporal SDK: time is
+//! an argument, what happens comes in as an [`Input`], what is to be done goes out as an
+//! [`Effect`]. The driver of this crate (and whoever wants to test against the same rules) feeds
+//! it and carries out what it says.
+//!
+//! [`table`] is the whole of the rules; read it first.
+//!
+#![doc = include_str!("diagram.md")]
+
+pub mod budget;
+pub mod diagram;
+mod machine;
+mod step;
+pub mod table;
+
+pub use budget::{
+    Allowance, BUFFER_OVER_GRACE, FINALIZE_CAP, MIN_WORK_TIME, Moment, RESPONSE_RESERVE,
+    SHORT_WORK_TIME, Window,
+};
+pub use machine::{Cause, Effect, Ending, Input, Machine, Refusal, Transition};
+pub use step::{Event, State, Step};

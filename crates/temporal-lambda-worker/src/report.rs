@@ -1,0 +1,203 @@
+//! What an invocation did: its return value, one log line, and what observers get.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::lifecycle::{Ending, State};
+
+/// What one invocation did.
+///
+/// It is what a successful invocation returns as JSON, and what a failed one carries in its error.
+/// Field names are stable: fields may be added, but are not renamed or removed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct InvocationReport {
+    /// Lambda's request ID.
+    pub request_id: String,
+    /// The ARN that was invoked.
+    pub function_arn: String,
+    /// Whether this was the environment's first invocation.
+    pub cold_start: bool,
+    /// Why polling, or what came before it, ended. `None` while that has not happened.
+    pub reason: Option<Reason>,
+    /// What went wrong, the first thing first. Empty: the invocation succeeded.
+    pub errors: Vec<ReportedError>,
+    /// The worker's identity in workflow histories.
+    pub identity: String,
+    /// The namespace.
+    pub namespace: String,
+    /// The task queue.
+    pub task_queue: String,
+    /// The worker deployment's name.
+    pub deployment_name: String,
+    /// The build ID.
+    pub build_id: String,
+    /// How the connection came about; `None` if it did not.
+    pub connection: Option<ConnectionUse>,
+    /// Time in each state, in milliseconds. States that were not reached are zero.
+    pub state_ms: StateTimes,
+    /// From the arrival of the event to the moment this was written, in milliseconds.
+    pub total_ms: u64,
+    /// From the arrival of the event to the worker's first poll, in milliseconds; `None` if it
+    /// did not poll.
+    pub first_poll_ms: Option<u64>,
+    /// Time left until Lambda's deadline, in milliseconds; `None` if there is none.
+    pub time_left_ms: Option<u64>,
+    /// What became of tasks.
+    pub tasks: TaskCounts,
+    /// What became of the shutdown hooks, in order.
+    pub hooks: Vec<HookReport>,
+    /// What became of `on_shutdown`; `None` if it has not run.
+    pub on_shutdown: Option<CallbackOutcome>,
+    /// Whether something of the invocation could not be stopped: the environment serves no other.
+    pub poisoned: bool,
+}
+
+/// Why an invocation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Reason {
+    /// The time for work was over.
+    DeadlineNear,
+    /// Nothing was in flight for the idle timeout.
+    Idle,
+    /// It was cancelled, or its future was dropped.
+    Cancelled,
+    /// Something failed; the report's `errors` say what.
+    Failed,
+}
+
+impl From<Ending> for Reason {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::DeadlineNear => Self::DeadlineNear,
+            Ending::Idle => Self::Idle,
+            Ending::Cancelled => Self::Cancelled,
+            Ending::Failed => Self::Failed,
+        }
+    }
+}
+
+/// One failure, in words.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ReportedError {
+    /// The kind of failure, as Lambda shows it: see [`Fault::error_type`](crate::Fault::error_type).
+    pub error_type: String,
+    /// What happened and what to do.
+    pub message: String,
+}
+
+impl ReportedError {
+    pub(crate) fn of(fault: &crate::Fault) -> Self {
+        Self { error_type: fault.error_type().to_owned(), message: fault.to_string() }
+    }
+}
+
+/// How an invocation came by its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ConnectionUse {
+    /// A new one was made; there was none to take over.
+    New,
+    /// The one of an earlier invocation was taken over.
+    Reused,
+    /// There was one, but its options had changed, or it was too old.
+    Replaced,
+    /// There was one, but it did not answer.
+    Revived,
+}
+
+/// Time in each state, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct StateTimes {
+    /// In `configure` and connecting.
+    pub configuring: u64,
+    /// Creating the worker and in `on_start`.
+    pub connected: u64,
+    /// Polling and working.
+    pub polling: u64,
+    /// Draining, hooks and `on_shutdown`.
+    pub draining: u64,
+}
+
+impl StateTimes {
+    pub(crate) fn add(&mut self, state: State, time: Duration) {
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        match state {
+            State::Configuring => self.configuring += millis,
+            State::Connected => self.connected += millis,
+            State::Polling => self.polling += millis,
+            State::Draining => self.draining += millis,
+            State::ColdStart | State::TornDown => {}
+        }
+    }
+}
+
+/// What became of the tasks of an invocation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct TaskCounts {
+    /// Workflow activations: each workflow task is one or more.
+    pub workflow: Counts,
+    /// Activities.
+    pub activity: Counts,
+    /// Local activities.
+    pub local_activity: Counts,
+}
+
+impl TaskCounts {
+    /// Whether there was nothing to do.
+    pub fn is_empty(&self) -> bool {
+        [self.workflow, self.activity, self.local_activity]
+            .iter()
+            .all(|it| *it == Counts::default())
+    }
+}
+
+/// How often something ended in which way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Ended well.
+    pub completed: u64,
+    /// Ended with an error.
+    pub failed: u64,
+    /// Ended as cancelled: asked for, or because the grace period was over.
+    pub cancelled: u64,
+    /// Dropped after the grace period: they had not reacted to their cancellation.
+    pub abandoned: u64,
+}
+
+/// What became of a shutdown hook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct HookReport {
+    /// The hook's name.
+    pub name: String,
+    /// How it ended.
+    pub outcome: CallbackOutcome,
+}
+
+/// How a hook or `on_shutdown` ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CallbackOutcome {
+    /// It returned without an error.
+    Ok,
+    /// It returned an error.
+    Failed(String),
+    /// It panicked.
+    Panicked(String),
+    /// It took longer than it had, and was cut short.
+    TimedOut,
+}

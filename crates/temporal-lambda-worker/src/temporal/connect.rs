@@ -1,0 +1,195 @@
+//! Connecting, and keeping the connection for the next invocation.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use temporalio_client::errors::ClientConnectError;
+use temporalio_client::tonic::{Code, IntoRequest, Status};
+use temporalio_client::worker::NamespaceDescriptionSource;
+use temporalio_client::{Connection, ConnectionOptions};
+use temporalio_common::protos::temporal::api::workflowservice::v1::GetSystemInfoRequest;
+
+use super::Link;
+use crate::config::{ConfigError, LambdaWorkerConfig};
+use crate::error::Fault;
+use crate::report::ConnectionUse;
+
+/// How long a kept connection may take to prove that it is alive: 0.5 s. A healthy one answers
+/// within a round trip; beyond this, connecting anew is the better bet.
+pub(crate) const PROBE_CAP: Duration = Duration::from_millis(500);
+
+/// The connection of the last invocation.
+#[derive(Clone, Default)]
+pub(crate) struct ConnectionCache {
+    kept: Arc<Mutex<Option<Kept>>>,
+}
+
+#[derive(Clone)]
+struct Kept {
+    connection: Connection,
+    fingerprint: String,
+    /// By wall clock, since the monotonic clock may stand still while the environment is frozen.
+    made: SystemTime,
+    /// Held so that the next worker on this connection need not ask for the namespace again.
+    _namespace: Arc<NamespaceDescriptionSource>,
+}
+
+/// What connecting depends on, taken from the configuration.
+pub(crate) struct Request {
+    options: ConnectionOptions,
+    namespace: String,
+    identity: String,
+    reuse: bool,
+    max_age: Duration,
+}
+
+impl Request {
+    pub(crate) fn of(config: &LambdaWorkerConfig) -> Self {
+        Self {
+            options: config.connection_options.clone(),
+            namespace: config.client_options.namespace.clone(),
+            identity: config.identity(),
+            reuse: config.reuse_connection,
+            max_age: config.max_connection_age,
+        }
+    }
+}
+
+impl ConnectionCache {
+    /// A connection: the kept one if it fits and answers, else a new one.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the cache as it was.
+    pub(crate) async fn connect(self, request: Request) -> Result<Link, Fault> {
+        let fingerprint = fingerprint(&request.options);
+        let mut how = ConnectionUse::New;
+        if request.reuse
+            && let Some(kept) = self.kept()
+        {
+            let age = SystemTime::now().duration_since(kept.made);
+            // A clock that went backwards says nothing about the age, so it counts as too old.
+            let fits = kept.fingerprint == fingerprint && age.is_ok_and(|it| it <= request.max_age);
+            how = if fits { ConnectionUse::Revived } else { ConnectionUse::Replaced };
+            if fits {
+                kept.connection.set_api_key(request.options.api_key.clone());
+                if answers(&kept.connection).await {
+                    let connection = under_identity(kept.connection, request.identity);
+                    return Ok(Link { connection, how: ConnectionUse::Reused });
+                }
+                tracing::info!("the kept connection does not answer; connecting anew");
+            }
+        }
+        let connection = Connection::connect(request.options.clone())
+            .await
+            .map_err(|error| fault(error, &request.options))?;
+        self.keep(request.reuse.then(|| Kept {
+            connection: connection.clone(),
+            fingerprint,
+            made: SystemTime::now(),
+            _namespace: connection.workers().namespace_description_source(&request.namespace),
+        }));
+        let connection = under_identity(connection, request.identity);
+        Ok(Link { connection, how })
+    }
+
+    /// Forgets the kept connection, so that its socket closes when nobody uses it any more.
+    pub(crate) fn forget(&self) {
+        self.keep(None);
+    }
+
+    fn kept(&self) -> Option<Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn keep(&self, kept: Option<Kept>) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+    }
+}
+
+/// The connection as one invocation sees it: the socket is shared, the identity is its own.
+fn under_identity(mut connection: Connection, identity: String) -> Connection {
+    *connection.identity_mut() = identity;
+    connection
+}
+
+async fn answers(connection: &Connection) -> bool {
+    let mut service = connection.workflow_service();
+    let probe = service.get_system_info(GetSystemInfoRequest::default().into_request());
+    matches!(tokio::time::timeout(PROBE_CAP, probe).await, Ok(Ok(_)))
+}
+
+/// What a connection depends on besides the API key, which can be changed in place. Kept in
+/// memory only and never shown: it holds headers.
+fn fingerprint(options: &ConnectionOptions) -> String {
+    let mut bare = options.clone();
+    bare.api_key = None;
+    bare.identity = String::new();
+    // Maps print in an order of their own.
+    let headers = bare.headers.take().map(BTreeMap::from_iter);
+    let binary_headers = bare.binary_headers.take().map(BTreeMap::from_iter);
+    // The SDK prints certificates as their lengths and services as their names.
+    let tls = options.tls_options.as_ref().map(|tls| {
+        let mut hasher = DefaultHasher::new();
+        tls.server_root_ca_cert.hash(&mut hasher);
+        if let Some(client) = &tls.client_tls_options {
+            (&client.client_cert, &client.client_private_key).hash(&mut hasher);
+        }
+        let verifier = tls.server_cert_verifier.as_ref().map(Arc::as_ptr);
+        (hasher.finish(), verifier.map(|it| it.cast::<()>() as usize))
+    });
+    let service =
+        options.service_override.as_ref().map(|it| Arc::as_ptr(&it.callback).cast::<()>() as usize);
+    format!("{bare:?}{headers:?}{binary_headers:?}{tls:?}{service:?}")
+}
+
+fn fault(error: ClientConnectError, options: &ConnectionOptions) -> Fault {
+    let target = options.target.to_string();
+    let conceal = |text: String| conceal(text, options);
+    match error {
+        ClientConnectError::SystemInfoCallError(status) => {
+            status_fault(&status, target, conceal(status.message().to_owned()))
+        }
+        ClientConnectError::TonicTransportError(error) => {
+            Fault::Unreachable { target, reason: conceal(chain(&error)) }
+        }
+        ClientConnectError::DnsResolutionError { host, source } => {
+            Fault::Unreachable { target, reason: format!("{host} does not resolve: {source}") }
+        }
+        other => ConfigError::Profile { reason: conceal(other.to_string()) }.into(),
+    }
+}
+
+/// What a gRPC status of an early call means.
+pub(crate) fn status_fault(status: &Status, target: String, reason: String) -> Fault {
+    let code = format!("{:?}", status.code());
+    match status.code() {
+        Code::Unauthenticated | Code::PermissionDenied => Fault::Refused { target, code, reason },
+        Code::Unavailable | Code::DeadlineExceeded => Fault::Unreachable { target, reason },
+        _ => Fault::Answered { target, code, reason },
+    }
+}
+
+/// A server may quote the key that it refuses; nobody else may see it.
+pub(crate) fn conceal(text: String, options: &ConnectionOptions) -> String {
+    match options.api_key.as_deref().filter(|key| !key.is_empty()) {
+        Some(key) => text.replace(key, "[API key]"),
+        None => text,
+    }
+}
+
+/// An error with all its causes; the outermost alone often says only "transport error".
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.contains(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = error.source();
+    }
+    text
+}

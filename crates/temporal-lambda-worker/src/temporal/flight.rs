@@ -1,0 +1,215 @@
+//! What is in flight: counts tasks, says when the worker is busy and when it is quiet, and can
+//! drop activities that do not react to their cancellation.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use futures_util::FutureExt as _;
+use temporalio_common::protos::coresdk::workflow_activation::WorkflowActivation;
+use temporalio_common::protos::coresdk::workflow_activation::workflow_activation_job::Variant;
+use temporalio_common::protos::coresdk::workflow_completion::{
+    WorkflowActivationCompletion, workflow_activation_completion::Status,
+};
+use temporalio_sdk::activities::ActivityError;
+use temporalio_sdk::interceptors::{
+    ActivityInboundInterceptor, ExecuteActivityInput, ExecuteActivityOutput, Next,
+    WorkerInterceptor,
+};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::Ports;
+use crate::error::Fault;
+use crate::invocation::{Invocation, within};
+use crate::lifecycle::Input;
+use crate::report::{Counts, TaskCounts};
+
+/// The tasks of one worker.
+#[derive(Clone)]
+pub(crate) struct Flight {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    inputs: UnboundedSender<Input<Fault>>,
+    abandon: CancellationToken,
+    invocation: Invocation,
+    running: TaskTracker,
+}
+
+#[derive(Default)]
+struct State {
+    activities: usize,
+    /// Runs with an activation under way.
+    activations: HashSet<String>,
+    /// Workflow IDs of the runs in the cache, by run ID.
+    cached: HashMap<String, String>,
+    draining: bool,
+    counts: TaskCounts,
+}
+
+impl State {
+    fn in_flight(&self) -> usize {
+        self.activities + self.activations.len()
+    }
+}
+
+impl Flight {
+    pub(crate) fn new(ports: &Ports) -> Self {
+        let state = Mutex::default();
+        let (inputs, running) = (ports.inputs.clone(), ports.running.clone());
+        let (abandon, invocation) = (CancellationToken::new(), ports.invocation.clone());
+        Self { shared: Arc::new(Shared { state, inputs, abandon, invocation, running }) }
+    }
+
+    /// Drops the activities that are in flight; Temporal hears that they failed and retries them.
+    pub(crate) fn abandon_activities(&self) {
+        self.shared.abandon.cancel();
+    }
+
+    /// Where the worker says what happens.
+    pub(crate) fn inputs(&self) -> &UnboundedSender<Input<Fault>> {
+        &self.shared.inputs
+    }
+
+    pub(crate) fn counts(&self) -> TaskCounts {
+        self.lock().counts
+    }
+
+    /// From now on runs stay in [`cached_runs`](Self::cached_runs) though the drain evicts them.
+    pub(crate) fn begin_draining(&self) {
+        self.lock().draining = true;
+    }
+
+    /// The workflows that this worker holds in its cache: workflow ID and run ID.
+    pub(crate) fn cached_runs(&self) -> Vec<(String, String)> {
+        self.lock().cached.iter().map(|(run, workflow)| (workflow.clone(), run.clone())).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state and says so if that made the worker busy or quiet. The message goes out
+    /// under the lock, so that messages come in the order of the changes.
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        let before = state.in_flight();
+        change(&mut state);
+        let input = match (before, state.in_flight()) {
+            (0, 1..) => Input::Busy,
+            (1.., 0) => Input::Quiet,
+            _ => return,
+        };
+        // The driver has gone if nobody listens; then nobody needs to know.
+        let _ = self.shared.inputs.send(input);
+    }
+}
+
+/// An activity in flight; it ends when this is dropped, even by a panic.
+struct Aboard {
+    flight: Flight,
+    local: bool,
+    outcome: fn(&mut Counts) -> &mut u64,
+    _running: TaskTrackerToken,
+}
+
+impl Aboard {
+    fn new(flight: &Flight, local: bool) -> Self {
+        flight.change(|state| state.activities += 1);
+        let running = flight.shared.running.token();
+        Self { flight: flight.clone(), local, outcome: |it| &mut it.failed, _running: running }
+    }
+}
+
+impl Drop for Aboard {
+    fn drop(&mut self) {
+        self.flight.change(|state| {
+            state.activities -= 1;
+            let counts = &mut state.counts;
+            let kind = if self.local { &mut counts.local_activity } else { &mut counts.activity };
+            *(self.outcome)(kind) += 1;
+        });
+    }
+}
+
+impl ActivityInboundInterceptor for Flight {
+    fn execute_activity<'a>(
+        &'a self,
+        input: ExecuteActivityInput,
+        next: Next<'a, ExecuteActivityInput, ExecuteActivityOutput<'a>>,
+    ) -> ExecuteActivityOutput<'a> {
+        async move {
+            let mut aboard = Aboard::new(self, input.activity_info().is_local);
+            let work = within(self.shared.invocation.clone(), async { next.run(input).await });
+            tokio::select! {
+                biased;
+                result = work => {
+                    aboard.outcome = match &result {
+                        Ok(_) | Err(ActivityError::WillCompleteAsync) => |it| &mut it.completed,
+                        Err(ActivityError::Cancelled { .. }) => |it| &mut it.cancelled,
+                        Err(_) => |it| &mut it.failed,
+                    };
+                    result
+                }
+                () = self.shared.abandon.cancelled() => {
+                    aboard.outcome = |it| &mut it.abandoned;
+                    // Reported as cancelled, which the SDK turns into a retryable worker-shutdown
+                    // failure: the next invocation has it at once.
+                    Err(ActivityError::cancelled())
+                }
+            }
+        }
+        .boxed()
+    }
+}
+
+#[async_trait(?Send)]
+impl WorkerInterceptor for Flight {
+    async fn on_workflow_activation(
+        &self,
+        activation: &WorkflowActivation,
+    ) -> Result<(), anyhow::Error> {
+        let run = &activation.run_id;
+        let mut is_work = false;
+        let mut evicted = false;
+        let mut started = None;
+        for job in &activation.jobs {
+            match &job.variant {
+                Some(Variant::RemoveFromCache(_)) => evicted = true,
+                Some(Variant::InitializeWorkflow(init)) => {
+                    is_work = true;
+                    started = Some(init.workflow_id.clone());
+                }
+                Some(_) => is_work = true,
+                None => {}
+            }
+        }
+        self.change(|state| {
+            if let Some(workflow) = started {
+                state.cached.insert(run.clone(), workflow);
+            }
+            if evicted && !state.draining {
+                state.cached.remove(run);
+            }
+            if is_work {
+                state.activations.insert(run.clone());
+            }
+        });
+        Ok(())
+    }
+
+    async fn on_workflow_activation_completion(&self, completion: &WorkflowActivationCompletion) {
+        let failed = matches!(completion.status, Some(Status::Failed(_)));
+        self.change(|state| {
+            if state.activations.remove(&completion.run_id) {
+                let counts = &mut state.counts.workflow;
+                *(if failed { &mut counts.failed } else { &mut counts.completed }) += 1;
+            }
+        });
+    }
+}

@@ -1,0 +1,86 @@
+//! The real Temporal: the SDK.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use temporalio_sdk_core::{CoreRuntime, RuntimeOptions};
+use tokio::runtime::Handle;
+
+use super::connect::{ConnectionCache, Request};
+use super::worker::{Blueprint, SdkWorker};
+use super::{Launched, Link, Ports, Temporal};
+use crate::config::{ConfigError, LambdaWorkerConfig};
+use crate::error::Fault;
+
+/// The SDK with what it keeps from one invocation to the next: its runtime and a connection.
+pub(crate) struct Sdk {
+    threads: Handle,
+    runtime: Mutex<Option<std::sync::Arc<CoreRuntime>>>,
+    connections: ConnectionCache,
+}
+
+impl Sdk {
+    pub(crate) fn new(threads: Handle) -> Self {
+        Self { threads, runtime: Mutex::default(), connections: ConnectionCache::default() }
+    }
+
+    /// The SDK's runtime: telemetry and the heartbeat interval. Made once per environment; one
+    /// per invocation would start exporters and threads each time.
+    fn runtime(&self, heartbeat: Option<Duration>) -> Result<std::sync::Arc<CoreRuntime>, Fault> {
+        let mut slot = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(runtime) = &*slot {
+            return Ok(runtime.clone());
+        }
+        let options = RuntimeOptions::builder()
+            .heartbeat_interval(heartbeat)
+            .build()
+            .map_err(|reason| ConfigError::Profile { reason })?;
+        let _threads = self.threads.enter();
+        let runtime = CoreRuntime::new_assume_tokio(options)
+            .map_err(|error| Fault::WorkerCreation { reason: format!("{error:#}") })?;
+        Ok(slot.insert(std::sync::Arc::new(runtime)).clone())
+    }
+}
+
+impl Temporal for Sdk {
+    fn connect(&self, config: &LambdaWorkerConfig) -> BoxFuture<'static, Result<Link, Fault>> {
+        let connect = self.connections.clone().connect(Request::of(config));
+        // The connection's own tasks live where it is made.
+        let connecting = AbortOnDrop(self.threads.spawn(connect));
+        async move {
+            let mut connecting = connecting;
+            (&mut connecting.0).await.unwrap_or_else(|error| {
+                Err(Fault::Panicked { place: "connecting", message: error.to_string() })
+            })
+        }
+        .boxed()
+    }
+
+    fn launch(&self, link: &Link, config: &LambdaWorkerConfig, ports: Ports) -> Box<dyn Launched> {
+        let blueprint = Blueprint {
+            runtime: self.runtime(config.worker_heartbeat_interval),
+            connection: link.connection.clone(),
+            worker_options: config.worker_options.clone(),
+            client_options: config.client_options.clone(),
+            connection_options: config.connection_options.clone(),
+        };
+        Box::new(SdkWorker::launch(&self.threads, blueprint, ports))
+    }
+}
+
+impl Sdk {
+    /// Closes the kept connection as soon as nobody uses it.
+    pub(crate) fn forget_connection(&self) {
+        self.connections.forget();
+    }
+}
+
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

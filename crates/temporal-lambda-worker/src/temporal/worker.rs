@@ -1,0 +1,290 @@
+//! One SDK worker on a thread of its own.
+//!
+//! The SDK's `Worker::run` is not `Send`: workflows share state through `Rc`. So the worker lives
+//! on a thread that does nothing else, and the driver speaks to it through tokens. The SDK's own
+//! tasks and the activities run on the SDK threads.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use temporalio_client::tonic::IntoRequest as _;
+use temporalio_client::{ClientOptions, Connection, ConnectionOptions};
+use temporalio_common::protos::temporal::api::common::v1::WorkflowExecution;
+use temporalio_common::protos::temporal::api::workflowservice::v1::ResetStickyTaskQueueRequest;
+use temporalio_sdk::{Worker, WorkerOptions};
+use temporalio_sdk_core::{CoreRuntime, Worker as CoreWorker, WorkerValidationError, init_worker};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::connect::{chain, conceal, status_fault};
+use super::flight::Flight;
+use super::{Launched, Ports};
+use crate::error::Fault;
+use crate::lifecycle::{FINALIZE_CAP, Input};
+use crate::panic_message;
+use crate::report::TaskCounts;
+
+/// Giving sticky workflows back may take this long: a quarter of the time to finalize.
+const GIVE_BACK_CAP: Duration = Duration::from_millis(FINALIZE_CAP.as_millis() as u64 / 4);
+/// Calls at a time for that.
+const GIVE_BACK_WIDTH: usize = 8;
+
+/// What a worker is made of.
+pub(crate) struct Blueprint {
+    pub(crate) runtime: Result<Arc<CoreRuntime>, Fault>,
+    pub(crate) connection: Connection,
+    pub(crate) worker_options: WorkerOptions,
+    pub(crate) client_options: ClientOptions,
+    pub(crate) connection_options: ConnectionOptions,
+}
+
+/// A worker on its thread, from the driver's side.
+pub(crate) struct SdkWorker {
+    poll: CancellationToken,
+    stop: CancellationToken,
+    abandon: CancellationToken,
+    flight: Flight,
+    registration: Registration,
+}
+
+impl SdkWorker {
+    /// Starts the thread.
+    pub(crate) fn launch(threads: &Handle, blueprint: Blueprint, ports: Ports) -> Self {
+        let flight = Flight::new(&ports);
+        let registration = Registration::default();
+        let life = Life {
+            poll: CancellationToken::new(),
+            stop: CancellationToken::new(),
+            abandon: CancellationToken::new(),
+            flight: flight.clone(),
+            registration: registration.clone(),
+            inputs: ports.inputs.clone(),
+        };
+        let this = Self {
+            poll: life.poll.clone(),
+            stop: life.stop.clone(),
+            abandon: life.abandon.clone(),
+            flight,
+            registration,
+        };
+        let (inputs, running) = (ports.inputs.clone(), ports.running.token());
+        let threads = threads.clone();
+        let spawned = std::thread::Builder::new()
+            .name("temporal-lambda-workflows".to_owned())
+            .spawn(move || {
+                let ended = threads.block_on(AssertUnwindSafe(life.live(blueprint)).catch_unwind());
+                let input = ended.unwrap_or_else(|panic| {
+                    let message = panic_message(&*panic);
+                    Input::WorkerFailed(Fault::Panicked { place: "the worker", message })
+                });
+                // The thread is as good as gone: the driver may call everything settled.
+                drop(running);
+                let _ = inputs.send(input);
+            });
+        if let Err(error) = spawned {
+            let reason = format!("no thread could be started for it: {error}");
+            let _ = this.flight_inputs().send(Input::Failed(Fault::WorkerCreation { reason }));
+        }
+        this
+    }
+
+    fn flight_inputs(&self) -> &UnboundedSender<Input<Fault>> {
+        self.flight.inputs()
+    }
+}
+
+impl Launched for SdkWorker {
+    fn poll(&self) {
+        self.poll.cancel();
+    }
+
+    fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    fn abandon_activities(&self) {
+        self.flight.abandon_activities();
+    }
+
+    fn abandon(&self) {
+        self.abandon.cancel();
+    }
+
+    fn finalize(&self) {
+        self.registration.release();
+    }
+
+    fn tasks(&self) -> TaskCounts {
+        self.flight.counts()
+    }
+}
+
+impl Drop for SdkWorker {
+    fn drop(&mut self) {
+        // Whoever lets go of the worker must not leave it polling.
+        self.stop.cancel();
+        self.abandon.cancel();
+        self.registration.release();
+    }
+}
+
+/// The worker's entry in its connection. The SDK's `run` leaves it there, with a socket's worth of
+/// memory; whoever made it must take it out again.
+#[derive(Clone, Default)]
+struct Registration {
+    entry: Arc<Mutex<Option<(Connection, Uuid)>>>,
+}
+
+impl Registration {
+    fn hold(&self, connection: Connection, key: Uuid) {
+        *self.entry.lock().unwrap_or_else(PoisonError::into_inner) = Some((connection, key));
+    }
+
+    fn release(&self) {
+        let entry = self.entry.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((connection, key)) = entry {
+            let workers = connection.workers();
+            // The slot provider is gone already if the worker was shut down; then this errs.
+            let _ = workers.unregister_slot_provider(key);
+            if let Err(error) = workers.finalize_unregister(key) {
+                tracing::warn!(%error, "the worker could not be unregistered from its connection");
+            }
+        }
+    }
+}
+
+/// The worker's life, on its thread.
+struct Life {
+    poll: CancellationToken,
+    stop: CancellationToken,
+    abandon: CancellationToken,
+    flight: Flight,
+    registration: Registration,
+    inputs: UnboundedSender<Input<Fault>>,
+}
+
+impl Life {
+    /// Lives until the worker has ended; returns how it ended.
+    async fn live(self, blueprint: Blueprint) -> Input<Fault> {
+        let connection = blueprint.connection.clone();
+        let namespace = blueprint.client_options.namespace.clone();
+        let (core, mut worker) = match self.create(blueprint).await {
+            Ok(Some(made)) => made,
+            Ok(None) => return Input::WorkerStopped,
+            Err(fault) => {
+                self.registration.release();
+                let _ = self.inputs.send(Input::Failed(fault));
+                return Input::WorkerStopped;
+            }
+        };
+        let _ = self.inputs.send(Input::WorkerCreated);
+        let polling = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => false,
+            () = self.poll.cancelled() => true,
+        };
+        let ended = if polling { self.run(&core, &mut worker).await } else { Ok(()) };
+        // A worker that ended by itself, or never polled, is shut down here; more than once is as
+        // good as once. It also tells the server to move what waits on the sticky queue.
+        core.initiate_shutdown();
+        drop(worker);
+        self.give_back_sticky(&connection, &namespace).await;
+        match ended {
+            Ok(()) => Input::WorkerStopped,
+            Err(fault) => Input::WorkerFailed(fault),
+        }
+    }
+
+    /// The worker, or `None` if it was stopped before it was made.
+    async fn create(
+        &self,
+        blueprint: Blueprint,
+    ) -> Result<Option<(Arc<CoreWorker>, Worker)>, Fault> {
+        let Blueprint {
+            runtime,
+            connection,
+            mut worker_options,
+            client_options,
+            connection_options,
+        } = blueprint;
+        let runtime = runtime?;
+        let created = |reason: String| Fault::WorkerCreation { reason };
+        worker_options.activity_inbound_interceptor(self.flight.clone());
+        worker_options.worker_interceptor(self.flight.clone());
+        let mut core_options = worker_options
+            .to_core_options(client_options.namespace.clone(), connection.identity().to_owned())
+            .map_err(created)?;
+        // Concurrent invocations share one connection, one task queue and one build ID; the check
+        // against that is for eager dispatch, which is off here.
+        core_options.skip_client_worker_set_check = true;
+        let core = init_worker(&runtime, core_options, connection.clone())
+            .map_err(|error| created(format!("{error:#}")))?;
+        let core = Arc::new(core);
+        self.registration.hold(connection, core.worker_instance_key());
+        let worker = Worker::new_from_core_options(core.clone(), client_options, worker_options)
+            .map_err(|error| created(chain(&error)))?;
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Ok(None),
+            validated = core.validate() => match validated {
+                Ok(_) => Ok(Some((core, worker))),
+                Err(error) => Err(validation_fault(error, &connection_options)),
+            },
+        }
+    }
+
+    async fn run(&self, core: &CoreWorker, worker: &mut Worker) -> Result<(), Fault> {
+        let run = worker.run();
+        tokio::pin!(run);
+        let ended = tokio::select! {
+            biased;
+            ended = &mut run => ended,
+            () = self.stop.cancelled() => {
+                self.flight.begin_draining();
+                core.initiate_shutdown();
+                tokio::select! {
+                    biased;
+                    ended = &mut run => ended,
+                    () = self.abandon.cancelled() => return Ok(()),
+                }
+            }
+        };
+        ended.map_err(|error| Fault::WorkerFailed { reason: chain(&error) })
+    }
+
+    /// Tells the server that cached workflows are sticky to this worker no longer, so that what
+    /// happens to them while no worker polls does not end in a timed-out workflow task.
+    async fn give_back_sticky(&self, connection: &Connection, namespace: &str) {
+        let resets = self.flight.cached_runs().into_iter().map(|(workflow_id, run_id)| {
+            let mut service = connection.workflow_service();
+            let request = ResetStickyTaskQueueRequest {
+                namespace: namespace.to_owned(),
+                execution: Some(WorkflowExecution { workflow_id, run_id }),
+            };
+            async move {
+                // A workflow that is closed by now is an error, and the usual case.
+                let _ = service.reset_sticky_task_queue(request.into_request()).await;
+            }
+        });
+        let all = stream::iter(resets).buffer_unordered(GIVE_BACK_WIDTH).collect::<()>();
+        tokio::select! {
+            () = all => {}
+            () = tokio::time::sleep(GIVE_BACK_CAP) => {}
+            () = self.abandon.cancelled() => {}
+        }
+    }
+}
+
+fn validation_fault(error: WorkerValidationError, options: &ConnectionOptions) -> Fault {
+    let WorkerValidationError::NamespaceDescribeError { source, namespace } = error;
+    let target = options.target.to_string();
+    if source.code() == temporalio_client::tonic::Code::NotFound {
+        return Fault::NamespaceNotFound { namespace, target };
+    }
+    let reason = conceal(source.message().to_owned(), options);
+    status_fault(&source, target, reason)
+}

@@ -1,0 +1,104 @@
+//! What users implement: the [`LambdaWorker`] trait, or a closure in its place.
+
+use async_trait::async_trait;
+use temporalio_client::Client;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::LambdaWorkerConfig;
+use crate::invocation::Invocation;
+use crate::report::{InvocationReport, Reason};
+
+/// Any error that user code returns.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A Temporal worker that runs inside Lambda invocations.
+///
+/// Each invocation works on its own clone of the struct. What belongs to one invocation is a field
+/// that `configure` sets and `on_shutdown` takes; what is shared across warm invocations sits
+/// behind an [`Arc`](std::sync::Arc) in the struct that was handed to
+/// [`run_worker`](crate::run_worker) or [`LambdaWorkerHandler::new`](crate::LambdaWorkerHandler::new).
+///
+/// The methods run on threads of their own, not on the caller's: one that blocks cannot keep the
+/// invocation from returning in time.
+///
+/// # Cancel safety
+/// Each method's future is dropped at an await point when its time is over or the invocation is
+/// cancelled. `on_shutdown` runs after that all the same.
+#[async_trait]
+pub trait LambdaWorker: Clone + Send + 'static {
+    /// Says what the worker is made of: registers workflows and activities, changes settings, adds
+    /// shutdown hooks, makes per-invocation resources. Called once per invocation, first of all;
+    /// what it takes counts against the time for work.
+    ///
+    /// # Errors
+    /// An error ends the invocation; the hooks added so far and `on_shutdown` run.
+    async fn configure(&mut self, config: &mut LambdaWorkerConfig) -> Result<(), BoxError>;
+
+    /// Called once per invocation, when the worker is created and about to poll.
+    ///
+    /// # Errors
+    /// An error ends the invocation before the worker has polled; hooks and `on_shutdown` run.
+    async fn on_start(&mut self, running: &RunningWorker) -> Result<(), BoxError> {
+        let _ = running;
+        Ok(())
+    }
+
+    /// Called once per invocation, last of all, on every path on which `configure` was entered.
+    ///
+    /// # Errors
+    /// An error is logged and reported; it does not fail the invocation.
+    async fn on_shutdown(&mut self, ending: &Shutdown) -> Result<(), BoxError> {
+        let _ = ending;
+        Ok(())
+    }
+}
+
+/// The closure form: a function that only configures.
+#[async_trait]
+impl<F> LambdaWorker for F
+where
+    F: Fn(&mut LambdaWorkerConfig) -> Result<(), BoxError> + Clone + Send + 'static,
+{
+    async fn configure(&mut self, config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
+        self(config)
+    }
+}
+
+/// A worker that is about to poll, as [`LambdaWorker::on_start`] sees it.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct RunningWorker {
+    /// A client on the worker's own connection.
+    pub client: Client,
+    /// The task queue that the worker polls.
+    pub task_queue: String,
+    /// The facts of the invocation.
+    pub invocation: Invocation,
+    /// Cancelled when polling stops. Cancelling it stops polling: the invocation ends with reason
+    /// [`Reason::Cancelled`].
+    pub stop: CancellationToken,
+}
+
+impl std::fmt::Debug for RunningWorker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The client's Debug would print headers.
+        f.debug_struct("RunningWorker")
+            .field("task_queue", &self.task_queue)
+            .field("invocation", &self.invocation)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The end of an invocation, as shutdown hooks and [`LambdaWorker::on_shutdown`] see it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Shutdown {
+    /// Why the invocation ends.
+    pub reason: Reason,
+    /// The facts of the invocation.
+    pub invocation: Invocation,
+    /// What is known of the invocation so far.
+    pub report: InvocationReport,
+    /// How long the hook or `on_shutdown` may take; then its future is dropped.
+    pub time_allowed: std::time::Duration,
+}
