@@ -1,0 +1,274 @@
+//! The frontend as real gRPC on the loopback interface.
+
+use super::{
+    FrontendError, MockFrontend, MockTls,
+    dispatch::{Answer, Call},
+    wire,
+};
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use hyper::{body::Incoming, rt::Executor, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::{
+    convert::Infallible,
+    future::{Future, pending},
+    net::{Ipv4Addr, SocketAddr},
+};
+use temporalio_client::{ConnectionOptions, Url};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinHandle,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+/// A [`MockFrontend`] that listens on a port of 127.0.0.1, until it is stopped or dropped.
+///
+/// Its tasks live on the runtime on which it was started.
+#[derive(Debug)]
+pub struct ServedFrontend {
+    frontend: MockFrontend,
+    address: SocketAddr,
+    tls: Option<MockTls>,
+    listening: Option<Listening>,
+}
+
+#[derive(Debug)]
+struct Listening {
+    stop: CancellationToken,
+    /// Each new token cuts the connections that were made under the one before.
+    connections: watch::Sender<CancellationToken>,
+    accepting: JoinHandle<()>,
+}
+
+impl MockFrontend {
+    /// Serves the frontend over plain gRPC on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// [`FrontendError::Listen`].
+    pub async fn serve(&self) -> Result<ServedFrontend, FrontendError> {
+        self.serve_with(None).await
+    }
+
+    /// Serves the frontend over gRPC with TLS on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// [`FrontendError::Listen`], [`FrontendError::Tls`].
+    pub async fn serve_tls(&self, tls: MockTls) -> Result<ServedFrontend, FrontendError> {
+        self.serve_with(Some(tls)).await
+    }
+
+    async fn serve_with(&self, tls: Option<MockTls>) -> Result<ServedFrontend, FrontendError> {
+        let mut served = ServedFrontend {
+            frontend: self.clone(),
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            tls,
+            listening: None,
+        };
+        served.start().await?;
+        Ok(served)
+    }
+}
+
+impl ServedFrontend {
+    /// The frontend that is served.
+    pub fn frontend(&self) -> &MockFrontend {
+        &self.frontend
+    }
+
+    /// The address that it listens on. It stays the same over a stop and a start.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The address as a URL: `http://127.0.0.1:<port>`, or `https://localhost:<port>` with TLS.
+    pub fn url(&self) -> String {
+        match self.tls {
+            Some(_) => format!("https://localhost:{}", self.address.port()),
+            None => format!("http://{}", self.address),
+        }
+    }
+
+    /// The certificates, when it is served with TLS.
+    pub fn tls(&self) -> Option<&MockTls> {
+        self.tls.as_ref()
+    }
+
+    /// The certificate that clients must trust, in PEM, when it is served with TLS.
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.tls.as_ref().map(MockTls::ca_pem)
+    }
+
+    /// Options for a [`temporalio_client::Connection`] to it. The fields are public: set an API
+    /// key, an identity or a timeout on them.
+    pub fn connection_options(&self) -> ConnectionOptions {
+        let target = Url::parse(&self.url()).expect("made of a port number and constants");
+        ConnectionOptions::new(target)
+            .maybe_tls_options(self.tls.as_ref().map(MockTls::tls_options))
+            .dns_load_balancing(None)
+            .build()
+    }
+
+    /// Closes every connection, whatever it was doing. New ones are accepted.
+    pub fn drop_connections(&self) {
+        if let Some(listening) = &self.listening {
+            let old = listening.connections.send_replace(listening.stop.child_token());
+            old.cancel();
+        }
+    }
+
+    /// Stops listening and closes every connection; connecting is refused from then on. Does
+    /// nothing when it is stopped already. Dropped half-way, it goes on stopping.
+    pub async fn stop(&mut self) {
+        if let Some(mut listening) = self.listening.take() {
+            listening.stop.cancel();
+            // It only fails if the task panicked, and then it does not listen either.
+            let _ = (&mut listening.accepting).await;
+        }
+    }
+
+    /// Listens again on the same port, after a [`ServedFrontend::stop`].
+    ///
+    /// # Errors
+    /// [`FrontendError::AlreadyServing`], [`FrontendError::Listen`] when somebody else took the
+    /// port meanwhile.
+    pub async fn start(&mut self) -> Result<(), FrontendError> {
+        if self.listening.is_some() {
+            return Err(FrontendError::AlreadyServing(self.address));
+        }
+        let acceptor = self.tls.as_ref().map(MockTls::acceptor).transpose()?;
+        let address = self.address;
+        let error = |source| FrontendError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(error)?;
+        self.address = listener.local_addr().map_err(error)?;
+
+        let stop = CancellationToken::new();
+        let connections = watch::Sender::new(stop.child_token());
+        let current = connections.subscribe();
+        let frontend = self.frontend.clone();
+        let accept = accept(listener, acceptor, frontend, current);
+        let stopping = stop.clone();
+        let accepting = tokio::spawn(async move {
+            stopping.run_until_cancelled_owned(accept).await;
+        });
+        self.listening = Some(Listening { stop, connections, accepting });
+        Ok(())
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    acceptor: Option<TlsAcceptor>,
+    frontend: MockFrontend,
+    connections: watch::Receiver<CancellationToken>,
+) {
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // The client is gone already; the next one may fare better.
+                tracing::debug!(%error, "a connection could not be accepted");
+                tokio::task::yield_now().await;
+                continue;
+            }
+        };
+        // A token of its own, so that a script can cut this connection alone.
+        let cut = connections.borrow().child_token();
+        let serving = connect(stream, acceptor.clone(), frontend.clone(), cut.clone());
+        tokio::spawn(cut.run_until_cancelled_owned(serving));
+    }
+}
+
+async fn connect(
+    stream: TcpStream,
+    acceptor: Option<TlsAcceptor>,
+    frontend: MockFrontend,
+    cut: CancellationToken,
+) {
+    // Answers are small and somebody waits for them.
+    let _ = stream.set_nodelay(true);
+    match acceptor {
+        None => serve(stream, frontend, cut).await,
+        Some(acceptor) => match acceptor.accept(stream).await {
+            Ok(stream) => serve(stream, frontend, cut).await,
+            Err(error) => tracing::debug!(%error, "a TLS handshake failed"),
+        },
+    }
+}
+
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    frontend: MockFrontend,
+    cut: CancellationToken,
+) {
+    let executor = UntilCut(cut.clone());
+    let service = service_fn(move |request| answer(request, frontend.clone(), cut.clone()));
+    let connection = http2::Builder::new(executor)
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "a connection ended");
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    frontend: MockFrontend,
+    cut: CancellationToken,
+) -> Result<Response<wire::Body>, Infallible> {
+    let (parts, body) = request.into_parts();
+    let mut path = parts.uri.path().trim_start_matches('/').splitn(2, '/');
+    let service = path.next().unwrap_or_default().to_owned();
+    let rpc = path.next().unwrap_or_default().to_owned();
+    let proto = match body.collect().await {
+        Ok(body) => wire::read(&parts.headers, &body.to_bytes()),
+        // The client hung up: nobody reads the answer.
+        Err(error) => Err(tonic::Status::cancelled(error.to_string())),
+    };
+    let answer = match proto {
+        Ok(proto) => {
+            let call = Call::over_the_wire(service, &rpc, parts.headers, proto);
+            frontend.handle(call).await
+        }
+        Err(status) => Err(status),
+    };
+    Ok(match answer {
+        Ok(Answer::Message(proto)) => wire::message(&proto),
+        Err(status) => wire::status(&status),
+        Ok(Answer::Cut) => {
+            cut.cancel();
+            pending().await
+        }
+    })
+}
+
+/// Runs a connection's calls for as long as the connection lives: a call that hangs must not
+/// outlive it.
+#[derive(Clone)]
+struct UntilCut(CancellationToken);
+
+impl<F> Executor<F> for UntilCut
+where
+    F: Future + Send + 'static,
+    F::Output: Send,
+{
+    fn execute(&self, call: F) {
+        let cut = self.0.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                // First: a poll on a cut connection must not take a task with it.
+                biased;
+                () = cut.cancelled() => {}
+                _ = call => {}
+            }
+        });
+    }
+}

@@ -1,0 +1,127 @@
+//! Long polls: waiting for a task, and what ends the wait.
+
+use super::{MockFrontend, Rpc, dispatch::Call, state::State};
+use prost::Message;
+use std::collections::{BTreeMap, HashSet};
+use temporalio_common::protos::temporal::api::enums::v1::TaskQueueKind;
+use temporalio_common::protos::temporal::api::workflowservice::v1::{
+    PollActivityTaskQueueRequest, PollActivityTaskQueueResponse, PollNexusTaskQueueResponse,
+    PollWorkflowTaskQueueRequest, PollWorkflowTaskQueueResponse, ShutdownWorkerRequest,
+    ShutdownWorkerResponse,
+};
+use tokio::time::Instant;
+use tonic::Status;
+
+/// A long poll that waits for its answer, also one that hangs by a script.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct OpenPoll {
+    /// Which kind of task it waits for.
+    pub rpc: Rpc,
+    /// The (normal) task queue.
+    pub task_queue: String,
+    /// The sticky queue, if it polls that.
+    pub sticky_queue: Option<String>,
+    /// The worker's identity.
+    pub identity: String,
+    /// The worker's instance key.
+    pub worker_instance_key: String,
+    /// Since when it waits, on tokio's clock.
+    pub since: Instant,
+}
+
+#[derive(Default)]
+pub(crate) struct Polls {
+    pub(crate) open: BTreeMap<u64, OpenPoll>,
+    /// Instance keys of workers that said goodbye. A poll of theirs that was still on its way is
+    /// answered at once.
+    gone: HashSet<String>,
+}
+
+/// Keeps a poll in the list for as long as its call is in flight, however that ends.
+pub(crate) struct Listed<'a> {
+    frontend: &'a MockFrontend,
+    id: u64,
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        self.frontend.update(|state| state.polls.open.remove(&self.id));
+    }
+}
+
+impl MockFrontend {
+    /// The long polls that wait at this moment.
+    pub fn open_polls(&self) -> Vec<OpenPoll> {
+        self.lock().polls.open.values().cloned().collect()
+    }
+
+    pub(super) fn list_poll(&self, poll: OpenPoll) -> Listed<'_> {
+        let id = self.update(|state| {
+            let id = state.number();
+            state.polls.open.insert(id, poll);
+            id
+        });
+        Listed { frontend: self, id }
+    }
+
+    pub(super) async fn poll_workflow_tasks(&self, call: &Call) -> Result<Vec<u8>, Status> {
+        let request: PollWorkflowTaskQueueRequest = call.decode()?;
+        let queue = request.task_queue.unwrap_or_default();
+        let sticky = queue.kind() == TaskQueueKind::Sticky;
+        let task: Option<PollWorkflowTaskQueueResponse> = self
+            .long_poll(&request.worker_instance_key, |state| {
+                if sticky {
+                    return None;
+                }
+                state.next_workflow_task(&request.namespace, &queue.name, &request.identity)
+            })
+            .await;
+        Ok(task.unwrap_or_default().encode_to_vec())
+    }
+
+    pub(super) async fn poll_activity_tasks(&self, call: &Call) -> Result<Vec<u8>, Status> {
+        let request: PollActivityTaskQueueRequest = call.decode()?;
+        let queue = request.task_queue.unwrap_or_default();
+        let task: Option<PollActivityTaskQueueResponse> = self
+            .long_poll(&request.worker_instance_key, |state| {
+                state.next_activity_task(&request.namespace, &queue.name, &request.identity)
+            })
+            .await;
+        Ok(task.unwrap_or_default().encode_to_vec())
+    }
+
+    pub(super) async fn poll_nexus_tasks(&self, call: &Call) -> Result<Vec<u8>, Status> {
+        let key = call.told.worker_instance_key.clone();
+        let task: Option<PollNexusTaskQueueResponse> = self.long_poll(&key, |_| None).await;
+        Ok(task.unwrap_or_default().encode_to_vec())
+    }
+
+    /// Ends the worker's polls, as a server does.
+    pub(super) fn shut_down_worker(&self, call: &Call) -> Result<Vec<u8>, Status> {
+        let request: ShutdownWorkerRequest = call.decode()?;
+        self.update(|state| {
+            if !request.worker_instance_key.is_empty() {
+                state.polls.gone.insert(request.worker_instance_key);
+            }
+        });
+        Ok(ShutdownWorkerResponse::default().encode_to_vec())
+    }
+
+    /// Waits for a task; `None` when the worker says goodbye or the poll has lasted long enough.
+    async fn long_poll<T>(
+        &self,
+        worker: &str,
+        mut next: impl FnMut(&mut State) -> Option<T>,
+    ) -> Option<T> {
+        let until = self.lock().settings.long_poll.map(|wait| Instant::now() + wait);
+        self.watch_state(until, |state| {
+            if state.polls.gone.contains(worker) {
+                return Some(None);
+            }
+            next(state).map(Some)
+        })
+        .await
+        .flatten()
+    }
+}

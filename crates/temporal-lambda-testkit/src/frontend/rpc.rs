@@ -1,0 +1,320 @@
+//! The RPCs of a worker, and what their requests say about who is calling.
+
+use prost::Message;
+use temporalio_common::protos::temporal::api::{
+    deployment::v1::WorkerDeploymentOptions,
+    enums::v1::{TaskQueueKind, WorkerVersioningMode},
+    taskqueue::v1::TaskQueue,
+    workflowservice::v1 as api,
+};
+
+macro_rules! rpcs {
+    ($($(#[$doc:meta])+ $name:ident,)+) => {
+        /// An RPC of the Temporal frontend, by the name it has in the API.
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum Rpc {
+            $($(#[$doc])+ $name,)+
+            /// Any other RPC, by its name. Unscripted it is answered with `UNIMPLEMENTED`.
+            Other(String),
+        }
+
+        impl Rpc {
+            /// The RPC of this name (`"PollWorkflowTaskQueue"`).
+            pub fn named(name: &str) -> Self {
+                match name {
+                    $(stringify!($name) => Self::$name,)+
+                    other => Self::Other(other.to_owned()),
+                }
+            }
+
+            /// The name of the RPC in the API.
+            pub fn name(&self) -> &str {
+                match self {
+                    $(Self::$name => stringify!($name),)+
+                    Self::Other(name) => name,
+                }
+            }
+        }
+    };
+}
+
+rpcs! {
+    /// The first call of every connection: the server's version and capabilities.
+    GetSystemInfo,
+    /// A worker's first call: does the namespace exist, and what can it do?
+    DescribeNamespace,
+    /// Long poll for workflow tasks, on the normal and on the sticky queue.
+    PollWorkflowTaskQueue,
+    /// Long poll for activity tasks.
+    PollActivityTaskQueue,
+    /// Long poll for Nexus tasks.
+    PollNexusTaskQueue,
+    /// A workflow task's commands.
+    RespondWorkflowTaskCompleted,
+    /// A workflow task that the worker could not do.
+    RespondWorkflowTaskFailed,
+    /// An activity's result.
+    RespondActivityTaskCompleted,
+    /// An activity's failure.
+    RespondActivityTaskFailed,
+    /// An activity that honored its cancellation.
+    RespondActivityTaskCanceled,
+    /// An activity's heartbeat.
+    RecordActivityTaskHeartbeat,
+    /// The answer to a query.
+    RespondQueryTaskCompleted,
+    /// A Nexus task's result.
+    RespondNexusTaskCompleted,
+    /// A Nexus task's failure.
+    RespondNexusTaskFailed,
+    /// A worker's own heartbeat.
+    RecordWorkerHeartbeat,
+    /// A worker says goodbye; the server ends its long polls.
+    ShutdownWorker,
+    /// A worker gives up its sticky queue for one workflow.
+    ResetStickyTaskQueue,
+    /// A workflow's history.
+    GetWorkflowExecutionHistory,
+    /// A client starts a workflow.
+    StartWorkflowExecution,
+}
+
+impl Rpc {
+    /// Whether this is one of the long polls for tasks.
+    pub fn is_poll(&self) -> bool {
+        matches!(
+            self,
+            Self::PollWorkflowTaskQueue | Self::PollActivityTaskQueue | Self::PollNexusTaskQueue
+        )
+    }
+
+    /// Whether this reports the end of a task: completed, failed or canceled.
+    pub fn is_completion(&self) -> bool {
+        matches!(
+            self,
+            Self::RespondWorkflowTaskCompleted
+                | Self::RespondWorkflowTaskFailed
+                | Self::RespondActivityTaskCompleted
+                | Self::RespondActivityTaskFailed
+                | Self::RespondActivityTaskCanceled
+                | Self::RespondQueryTaskCompleted
+                | Self::RespondNexusTaskCompleted
+                | Self::RespondNexusTaskFailed
+        )
+    }
+}
+
+impl std::fmt::Display for Rpc {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The deployment version that a worker names in its requests.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct DeploymentVersion {
+    /// The name of the worker deployment.
+    pub deployment_name: String,
+    /// The build ID within it.
+    pub build_id: String,
+    /// Whether the worker takes part in worker versioning.
+    pub versioned: bool,
+}
+
+/// What a request says about its sender; empty where the message has no such field.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Told {
+    pub(crate) namespace: String,
+    pub(crate) identity: String,
+    pub(crate) task_queue: String,
+    pub(crate) sticky_queue: Option<String>,
+    pub(crate) worker_instance_key: String,
+    pub(crate) deployment_version: Option<DeploymentVersion>,
+}
+
+macro_rules! read {
+    ($bytes:expr, $request:ty, $told:ident, $message:ident $(, $more:expr)*) => {
+        if let Ok($message) = <$request>::decode($bytes) {
+            $told.namespace = $message.namespace;
+            $($more;)*
+        }
+    };
+}
+
+impl Told {
+    /// Reads a request. One that cannot be decoded tells nothing.
+    pub(crate) fn read(rpc: &Rpc, bytes: &[u8]) -> Self {
+        let mut told = Self::default();
+        match rpc {
+            Rpc::DescribeNamespace => read!(bytes, api::DescribeNamespaceRequest, told, m),
+            Rpc::PollWorkflowTaskQueue => read!(
+                bytes,
+                api::PollWorkflowTaskQueueRequest,
+                told,
+                m,
+                told.identity = m.identity,
+                told.worker_instance_key = m.worker_instance_key,
+                told.deployment_version = version(m.deployment_options),
+                told.queue(m.task_queue)
+            ),
+            Rpc::PollActivityTaskQueue => read!(
+                bytes,
+                api::PollActivityTaskQueueRequest,
+                told,
+                m,
+                told.identity = m.identity,
+                told.worker_instance_key = m.worker_instance_key,
+                told.deployment_version = version(m.deployment_options),
+                told.queue(m.task_queue)
+            ),
+            Rpc::PollNexusTaskQueue => read!(
+                bytes,
+                api::PollNexusTaskQueueRequest,
+                told,
+                m,
+                told.identity = m.identity,
+                told.worker_instance_key = m.worker_instance_key,
+                told.deployment_version = version(m.deployment_options),
+                told.queue(m.task_queue)
+            ),
+            Rpc::RespondWorkflowTaskCompleted => read!(
+                bytes,
+                api::RespondWorkflowTaskCompletedRequest,
+                told,
+                m,
+                told.identity = m.identity,
+                told.worker_instance_key = m.worker_instance_key,
+                told.deployment_version = version(m.deployment_options)
+            ),
+            Rpc::RespondWorkflowTaskFailed => read!(
+                bytes,
+                api::RespondWorkflowTaskFailedRequest,
+                told,
+                m,
+                told.identity = m.identity,
+                told.deployment_version = version(m.deployment_options)
+            ),
+            Rpc::RespondActivityTaskCompleted => read!(
+                bytes,
+                api::RespondActivityTaskCompletedRequest,
+                told,
+                m,
+                told.identity = m.identity,
+                told.deployment_version = version(m.deployment_options)
+            ),
+            Rpc::RespondActivityTaskFailed => read!(
+                bytes,
+                api::RespondActivityTaskFailedRequest,
+                told,
+                m,
+                told.identity = m.identity,
+                told.deployment_version = version(m.deployment_options)
+            ),
+            Rpc::RespondActivityTaskCanceled => read!(
+                bytes,
+                api::RespondActivityTaskCanceledRequest,
+                told,
+                m,
+                told.identity = m.identity,
+                told.deployment_version = version(m.deployment_options)
+            ),
+            Rpc::RecordActivityTaskHeartbeat => read!(
+                bytes,
+                api::RecordActivityTaskHeartbeatRequest,
+                told,
+                m,
+                told.identity = m.identity
+            ),
+            Rpc::RecordWorkerHeartbeat => read!(
+                bytes,
+                api::RecordWorkerHeartbeatRequest,
+                told,
+                m,
+                told.identity = m.identity,
+                if let Some(heartbeat) = m.worker_heartbeat.into_iter().next() {
+                    told.worker_instance_key = heartbeat.worker_instance_key;
+                    told.task_queue = heartbeat.task_queue;
+                }
+            ),
+            Rpc::ShutdownWorker => read!(
+                bytes,
+                api::ShutdownWorkerRequest,
+                told,
+                m,
+                told.identity = m.identity,
+                told.worker_instance_key = m.worker_instance_key,
+                told.task_queue = m.task_queue,
+                told.sticky_queue = Some(m.sticky_task_queue).filter(|name| !name.is_empty())
+            ),
+            Rpc::ResetStickyTaskQueue => read!(bytes, api::ResetStickyTaskQueueRequest, told, m),
+            Rpc::GetWorkflowExecutionHistory => {
+                read!(bytes, api::GetWorkflowExecutionHistoryRequest, told, m);
+            }
+            Rpc::StartWorkflowExecution => read!(
+                bytes,
+                api::StartWorkflowExecutionRequest,
+                told,
+                m,
+                told.identity = m.identity,
+                told.queue(m.task_queue)
+            ),
+            _ => {}
+        }
+        told
+    }
+
+    fn queue(&mut self, queue: Option<TaskQueue>) {
+        let queue = queue.unwrap_or_default();
+        if queue.kind() == TaskQueueKind::Sticky {
+            self.task_queue = queue.normal_name;
+            self.sticky_queue = Some(queue.name);
+        } else {
+            self.task_queue = queue.name;
+        }
+    }
+}
+
+fn version(options: Option<WorkerDeploymentOptions>) -> Option<DeploymentVersion> {
+    let options = options?;
+    Some(DeploymentVersion {
+        versioned: options.worker_versioning_mode() == WorkerVersioningMode::Versioned,
+        deployment_name: options.deployment_name,
+        build_id: options.build_id,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_go_there_and_back() {
+        for name in ["GetSystemInfo", "ShutdownWorker", "SomethingNew"] {
+            assert_eq!(Rpc::named(name).name(), name);
+        }
+        assert_eq!(Rpc::named("X"), Rpc::Other("X".to_owned()));
+    }
+
+    #[test]
+    fn a_sticky_poll_tells_both_queues() {
+        let request = api::PollWorkflowTaskQueueRequest {
+            task_queue: Some(TaskQueue {
+                name: "sticky-1".to_owned(),
+                kind: TaskQueueKind::Sticky.into(),
+                normal_name: "orders".to_owned(),
+            }),
+            ..Default::default()
+        };
+        let told = Told::read(&Rpc::PollWorkflowTaskQueue, &request.encode_to_vec());
+        assert_eq!(told.task_queue, "orders");
+        assert_eq!(told.sticky_queue.as_deref(), Some("sticky-1"));
+    }
+
+    #[test]
+    fn an_undecodable_request_tells_nothing() {
+        let told = Told::read(&Rpc::ShutdownWorker, &[0xff, 0xff]);
+        assert_eq!(told.namespace, "");
+    }
+}

@@ -1,0 +1,262 @@
+//! Scripts: what an RPC does instead of its usual answer, and how many times.
+
+use super::{MockFrontend, Rpc, state::State};
+use prost::Message;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+use tonic::{Code, Status};
+
+type Answering = Arc<dyn Fn(&[u8]) -> Result<Vec<u8>, Status> + Send + Sync>;
+
+/// What a scripted call does.
+#[derive(Clone)]
+pub(crate) enum Action {
+    Usual,
+    Answer(Answering),
+    Hang,
+    Cut,
+    Malformed,
+}
+
+/// One scripted call: wait, then act.
+#[derive(Clone)]
+pub(crate) struct Step {
+    pub(crate) delay: Duration,
+    pub(crate) action: Action,
+}
+
+struct Entry {
+    id: u64,
+    /// Calls that still go by unscripted before this entry starts.
+    skip: usize,
+    /// Calls still to script; `None` is forever.
+    left: Option<usize>,
+    step: Step,
+}
+
+#[derive(Default)]
+pub(crate) struct Scripts {
+    entries: BTreeMap<Rpc, VecDeque<Entry>>,
+}
+
+impl Scripts {
+    /// What the next call of this RPC is to do.
+    pub(crate) fn next(&mut self, rpc: &Rpc) -> Option<Step> {
+        let queue = self.entries.get_mut(rpc)?;
+        // An entry with no calls left was set to `times(0)`.
+        while queue.front().is_some_and(|entry| entry.left == Some(0)) {
+            queue.pop_front();
+        }
+        let entry = queue.front_mut()?;
+        if entry.skip > 0 {
+            entry.skip -= 1;
+            return None;
+        }
+        let step = entry.step.clone();
+        if let Some(left) = &mut entry.left {
+            *left -= 1;
+            if *left == 0 {
+                queue.pop_front();
+            }
+        }
+        Some(step)
+    }
+}
+
+impl MockFrontend {
+    /// Begins a script for one RPC: choose what it does, then how many times.
+    ///
+    /// ```
+    /// # use temporal_lambda_testkit::frontend::{MockFrontend, Rpc};
+    /// # use temporalio_client::tonic::Code;
+    /// # use std::time::Duration;
+    /// let frontend = MockFrontend::new();
+    /// // The first poll as usual, the next two fail, the fourth is cut, then as usual again.
+    /// frontend.on(Rpc::PollWorkflowTaskQueue).fail(Code::Internal, "oh no").times(2).after(1);
+    /// frontend.on(Rpc::PollWorkflowTaskQueue).drop_connection();
+    /// // Every heartbeat is answered half a second late.
+    /// frontend.on(Rpc::RecordWorkerHeartbeat).delay(Duration::from_millis(500)).always();
+    /// ```
+    ///
+    /// Scripts of one RPC are used up in the order in which they were written. A script starts at
+    /// the next call; calls that are already in flight go on as they were.
+    pub fn on(&self, rpc: Rpc) -> On<'_> {
+        On { frontend: self, rpc }
+    }
+
+    /// Forgets the scripts of one RPC. A call that hangs by one of them goes on hanging.
+    pub fn clear_scripts(&self, rpc: &Rpc) {
+        self.update(|state| state.scripts.entries.remove(rpc));
+    }
+}
+
+/// An RPC that is about to get a script; see [`MockFrontend::on`].
+#[derive(Debug)]
+#[must_use = "nothing is scripted until it is said what the RPC does"]
+pub struct On<'a> {
+    frontend: &'a MockFrontend,
+    rpc: Rpc,
+}
+
+impl<'a> On<'a> {
+    /// Answers with this message.
+    pub fn answer(self, message: impl Message) -> Scripted<'a> {
+        let bytes = message.encode_to_vec();
+        self.answer_with(move |_| Ok(bytes.clone()))
+    }
+
+    /// Answers with what `answer` makes of the request's protobuf bytes: the response's bytes, or
+    /// a status.
+    pub fn answer_with(
+        self,
+        answer: impl Fn(&[u8]) -> Result<Vec<u8>, Status> + Send + Sync + 'static,
+    ) -> Scripted<'a> {
+        self.act(Action::Answer(Arc::new(answer)), Duration::ZERO)
+    }
+
+    /// Answers as usual, `delay` later. The caller's own deadline goes on running.
+    pub fn delay(self, delay: Duration) -> Scripted<'a> {
+        self.act(Action::Usual, delay)
+    }
+
+    /// Never answers. The call ends with the caller's deadline, as `CANCELLED` with the message
+    /// `Timeout expired`, which is what the SDK's own channel makes of it.
+    pub fn hang(self) -> Scripted<'a> {
+        self.act(Action::Hang, Duration::ZERO)
+    }
+
+    /// Loses the connection instead of answering: in process an `UNAVAILABLE` status, over
+    /// loopback the TCP connection is closed, with every other call that it carried.
+    pub fn drop_connection(self) -> Scripted<'a> {
+        self.act(Action::Cut, Duration::ZERO)
+    }
+
+    /// Fails with this status.
+    pub fn fail(self, code: Code, message: impl Into<String>) -> Scripted<'a> {
+        let message = message.into();
+        self.answer_with(move |_| Err(Status::new(code, message.clone())))
+    }
+
+    /// Answers with bytes that are no message of any type. The SDK sees `INTERNAL`.
+    pub fn malformed(self) -> Scripted<'a> {
+        self.act(Action::Malformed, Duration::ZERO)
+    }
+
+    /// Answers as usual. For the calls between two others in a longer script.
+    pub fn usual(self) -> Scripted<'a> {
+        self.act(Action::Usual, Duration::ZERO)
+    }
+
+    fn act(self, action: Action, delay: Duration) -> Scripted<'a> {
+        let Self { frontend, rpc } = self;
+        let id = frontend.update(|state| {
+            let id = state.number();
+            state.scripts.entries.entry(rpc.clone()).or_default().push_back(Entry {
+                id,
+                skip: 0,
+                left: Some(1),
+                step: Step { delay, action },
+            });
+            id
+        });
+        Scripted { frontend, rpc, id }
+    }
+}
+
+/// A script that is in force, for one call unless told otherwise.
+#[derive(Debug)]
+pub struct Scripted<'a> {
+    frontend: &'a MockFrontend,
+    rpc: Rpc,
+    id: u64,
+}
+
+impl Scripted<'_> {
+    /// For one call. This is the default.
+    pub fn once(self) -> Self {
+        self.times(1)
+    }
+
+    /// For this many calls.
+    pub fn times(self, calls: usize) -> Self {
+        self.change(|entry| entry.left = Some(calls))
+    }
+
+    /// For every call. Scripts written later for the same RPC are never reached.
+    pub fn always(self) -> Self {
+        self.change(|entry| entry.left = None)
+    }
+
+    /// Lets this many calls go by, answered as usual, before the script starts. They are counted
+    /// from when the scripts before this one are used up.
+    pub fn after(self, calls: usize) -> Self {
+        self.change(|entry| entry.skip = calls)
+    }
+
+    /// Does it this much later than the call came in.
+    pub fn delayed_by(self, delay: Duration) -> Self {
+        self.change(|entry| entry.step.delay = delay)
+    }
+
+    fn change(self, change: impl FnOnce(&mut Entry)) -> Self {
+        self.frontend.update(|state: &mut State| {
+            let queue = state.scripts.entries.get_mut(&self.rpc);
+            // Gone if a call used it up in between.
+            if let Some(entry) = queue.into_iter().flatten().find(|entry| entry.id == self.id) {
+                change(entry);
+            }
+        });
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kinds(frontend: &MockFrontend, rpc: &Rpc, calls: usize) -> String {
+        let mut state = frontend.lock();
+        (0..calls)
+            .map(|_| match state.scripts.next(rpc).map(|step| step.action) {
+                None => '.',
+                Some(Action::Usual) => 'u',
+                Some(Action::Answer(_)) => 'a',
+                Some(Action::Hang) => 'h',
+                Some(Action::Cut) => 'c',
+                Some(Action::Malformed) => 'm',
+            })
+            .collect()
+    }
+
+    #[test]
+    fn scripts_are_used_up_in_order() {
+        let frontend = MockFrontend::new();
+        let rpc = Rpc::DescribeNamespace;
+        frontend.on(rpc.clone()).hang().times(2).after(1);
+        frontend.on(rpc.clone()).malformed();
+        frontend.on(rpc.clone()).drop_connection().after(2);
+        assert_eq!(kinds(&frontend, &rpc, 8), ".hhm..c.");
+    }
+
+    #[test]
+    fn always_never_ends_until_cleared() {
+        let frontend = MockFrontend::new();
+        let rpc = Rpc::GetSystemInfo;
+        frontend.on(rpc.clone()).fail(Code::Internal, "x").always();
+        assert_eq!(kinds(&frontend, &rpc, 4), "aaaa");
+        frontend.clear_scripts(&rpc);
+        assert_eq!(kinds(&frontend, &rpc, 2), "..");
+    }
+
+    #[test]
+    fn no_times_is_no_script_and_other_rpcs_are_untouched() {
+        let frontend = MockFrontend::new();
+        frontend.on(Rpc::GetSystemInfo).hang().times(0);
+        assert_eq!(kinds(&frontend, &Rpc::GetSystemInfo, 2), "..");
+        frontend.on(Rpc::GetSystemInfo).hang();
+        assert_eq!(kinds(&frontend, &Rpc::ShutdownWorker, 1), ".");
+    }
+}

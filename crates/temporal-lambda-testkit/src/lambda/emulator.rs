@@ -1,0 +1,183 @@
+//! The emulator: functions, and the control plane that they are called through.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use tokio::{runtime::Handle, sync::broadcast};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    config::FunctionConfig, control_plane, environment::EnvCore, error::EmulatorError,
+    event::EmulatorEvent, function::Function, lock,
+};
+
+/// How many events a subscriber may fall behind.
+const EVENTS: usize = 4096;
+
+/// What every part of one emulator has.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) runtime: Handle,
+    pub(super) events: broadcast::Sender<EmulatorEvent>,
+    pub(super) closed: CancellationToken,
+    pub(super) external_id: Option<String>,
+    pub(super) functions: Mutex<BTreeMap<String, Function>>,
+}
+
+/// Settings of an emulator. Made by [`LambdaEmulator::builder`].
+#[derive(Debug, Clone, Default)]
+pub struct LambdaEmulatorBuilder {
+    port: u16,
+    external_id: Option<String>,
+}
+
+impl LambdaEmulatorBuilder {
+    /// The port of the control plane. Default: 0, any free one.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Makes STS `AssumeRole` refuse callers without this external ID. Default: every caller may
+    /// assume every role.
+    #[must_use]
+    pub fn expect_external_id(mut self, external_id: impl Into<String>) -> Self {
+        self.external_id = Some(external_id.into());
+        self
+    }
+
+    /// Starts the emulator on 127.0.0.1, within the current tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`EmulatorError::Listen`] when the port cannot be had.
+    pub async fn start(self) -> Result<LambdaEmulator, EmulatorError> {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", self.port))
+            .await
+            .map_err(EmulatorError::Listen)?;
+        let address = listener.local_addr().map_err(EmulatorError::Listen)?;
+        let shared = Arc::new(Shared {
+            runtime: Handle::current(),
+            events: broadcast::Sender::new(EVENTS),
+            closed: CancellationToken::new(),
+            external_id: self.external_id,
+            functions: Mutex::default(),
+        });
+        control_plane::serve(shared.clone(), listener);
+        Ok(LambdaEmulator { shared, address })
+    }
+}
+
+/// An emulator of AWS Lambda on a loopback port. Dropping it kills every environment.
+#[derive(Debug)]
+pub struct LambdaEmulator {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+}
+
+impl LambdaEmulator {
+    /// Starts an emulator with default settings.
+    ///
+    /// # Errors
+    ///
+    /// [`EmulatorError::Listen`] when no port can be had.
+    pub async fn start() -> Result<Self, EmulatorError> {
+        Self::builder().start().await
+    }
+
+    /// Settings for an emulator.
+    pub fn builder() -> LambdaEmulatorBuilder {
+        LambdaEmulatorBuilder::default()
+    }
+
+    /// Adds a function.
+    ///
+    /// # Errors
+    ///
+    /// [`EmulatorError::DuplicateFunction`], [`EmulatorError::InvalidConfig`], or
+    /// [`EmulatorError::ShutDown`] after [`shutdown`](Self::shutdown).
+    pub fn add_function(&self, config: FunctionConfig) -> Result<Function, EmulatorError> {
+        config.validate()?;
+        if self.shared.closed.is_cancelled() {
+            return Err(EmulatorError::ShutDown);
+        }
+        let mut functions = lock(&self.shared.functions);
+        if functions.contains_key(&config.name) {
+            return Err(EmulatorError::DuplicateFunction(config.name));
+        }
+        let function = Function::new(config, self.shared.clone());
+        functions.insert(function.name().to_owned(), function.clone());
+        Ok(function)
+    }
+
+    /// The function of this name.
+    pub fn function(&self, name: &str) -> Option<Function> {
+        lock(&self.shared.functions).get(name).cloned()
+    }
+
+    /// Every function, by name.
+    pub fn functions(&self) -> Vec<Function> {
+        lock(&self.shared.functions).values().cloned().collect()
+    }
+
+    /// `http://127.0.0.1:<port>`: what `AWS_ENDPOINT_URL` is set to, so that the AWS SDKs call
+    /// this emulator for Lambda and STS.
+    pub fn endpoint_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The control plane's address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What happens from now on. A receiver that falls 4096 events behind loses the oldest.
+    pub fn subscribe(&self) -> broadcast::Receiver<EmulatorEvent> {
+        self.shared.events.subscribe()
+    }
+
+    /// Takes every environment down as Lambda does: SIGTERM, up to 500 ms, SIGKILL. Returns when
+    /// they are gone; new invocations are refused from the start.
+    ///
+    /// Lambda sends SIGTERM only to environments with an extension; this sends it to all.
+    /// Not cancel safe: environments that are left are killed when the emulator is dropped.
+    pub async fn shutdown(&self) {
+        self.shared.closed.cancel();
+        let environments = self.environments();
+        for env in &environments {
+            env.terminate();
+        }
+        let all_gone = async {
+            for env in &environments {
+                env.gone.cancelled().await;
+            }
+        };
+        let left = tokio::time::timeout(super::SHUTDOWN_TIME, all_gone).await;
+        if left.is_err() {
+            for env in &environments {
+                super::schedule::end(env).await;
+            }
+        }
+    }
+
+    fn environments(&self) -> Vec<Arc<EnvCore>> {
+        let functions = lock(&self.shared.functions);
+        let cores = functions.values().flat_map(Function::environment_cores);
+        cores.filter(|env| !env.is_gone()).collect()
+    }
+}
+
+impl Drop for LambdaEmulator {
+    fn drop(&mut self) {
+        self.shared.closed.cancel();
+        for env in self.environments() {
+            env.kill();
+        }
+        // The functions hold what they are held by.
+        lock(&self.shared.functions).clear();
+    }
+}

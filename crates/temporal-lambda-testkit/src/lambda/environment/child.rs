@@ -1,0 +1,192 @@
+//! An execution environment that is a child process: its variables, its signals, its end.
+
+use std::{
+    ffi::OsString, io, net::SocketAddr, os::unix::process::ExitStatusExt, path::Path,
+    process::Stdio, sync::Arc,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tokio::process::{Child, Command};
+
+use super::{
+    log::{self, LogPipe},
+    state::{EnvCore, Exit, read_peak},
+};
+use crate::lambda::{
+    config::{Code, FunctionConfig},
+    event::EnvEvent,
+    lock,
+};
+
+/// Starts the function's program and watches over it. It dies with the returned task's runtime,
+/// or by [`EnvCore::kill`].
+pub(super) fn spawn(env: &Arc<EnvCore>, runtime_api: SocketAddr) -> io::Result<()> {
+    let Code::Process { program, args, current_dir } = &env.config.code else {
+        return Err(io::Error::other("the function has no program"));
+    };
+    let (watched, pipe, writer) = LogPipe::new()?;
+    let mut command = Command::new(program);
+    command
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone()?)
+        .stderr(writer)
+        .kill_on_drop(true);
+    if let Some(dir) = current_dir {
+        command.current_dir(dir);
+    }
+    if !env.config.inherit_env {
+        command.env_clear();
+        for key in ["PATH", "HOME"] {
+            if let Some(value) = std::env::var_os(key) {
+                command.env(key, value);
+            }
+        }
+    }
+    command.envs(variables(&env.config, &env.id, program, runtime_api));
+
+    // Under the lock, so that a Runtime API call of a very fast child finds itself on record.
+    let mut state = lock(&env.state);
+    let child = command.spawn()?;
+    // The command holds the writing end of the log; while it lives, the log would have no end.
+    drop(command);
+    state.pid = child.id();
+    let _ = env.pipe.set(pipe);
+    env.record(&mut state, EnvEvent::Spawned);
+    drop(state);
+    tokio::spawn(log::follow(env.clone(), watched));
+    tokio::spawn(watch(env.clone(), child));
+    Ok(())
+}
+
+async fn watch(env: Arc<EnvCore>, mut child: Child) {
+    let exit = match child.wait().await {
+        Ok(status) => Exit { code: status.code(), signal: status.signal() },
+        Err(_) => Exit { code: None, signal: None },
+    };
+    env.exited(exit);
+}
+
+fn variables(
+    config: &FunctionConfig,
+    environment: &str,
+    program: &Path,
+    runtime_api: SocketAddr,
+) -> Vec<(OsString, OsString)> {
+    let task_root =
+        program.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let init_type = if config.snap_start { "snap-start" } else { "on-demand" };
+    let mut vars: Vec<(OsString, OsString)> = vec![
+        ("AWS_LAMBDA_RUNTIME_API".into(), runtime_api.to_string().into()),
+        ("AWS_LAMBDA_FUNCTION_NAME".into(), config.name.clone().into()),
+        ("AWS_LAMBDA_FUNCTION_VERSION".into(), config.version.clone().into()),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE".into(), config.memory_mb.to_string().into()),
+        ("AWS_LAMBDA_LOG_GROUP_NAME".into(), format!("/aws/lambda/{}", config.name).into()),
+        ("AWS_LAMBDA_LOG_STREAM_NAME".into(), environment.into()),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE".into(), init_type.into()),
+        ("AWS_REGION".into(), super::super::REGION.into()),
+        ("AWS_DEFAULT_REGION".into(), super::super::REGION.into()),
+        ("AWS_ACCESS_KEY_ID".into(), "test".into()),
+        ("AWS_SECRET_ACCESS_KEY".into(), "test".into()),
+        ("AWS_SESSION_TOKEN".into(), "test".into()),
+        ("LAMBDA_TASK_ROOT".into(), task_root.into()),
+        ("_HANDLER".into(), "bootstrap".into()),
+        ("TZ".into(), ":UTC".into()),
+        ("LANG".into(), "en_US.UTF-8".into()),
+    ];
+    // Lambda leaves it out for OS-only runtimes.
+    if !config.runtime.starts_with("provided") {
+        vars.push(("AWS_EXECUTION_ENV".into(), format!("AWS_Lambda_{}", config.runtime).into()));
+    }
+    if config.environment_concurrency > 1 {
+        vars.push((
+            "AWS_LAMBDA_MAX_CONCURRENCY".into(),
+            config.environment_concurrency.to_string().into(),
+        ));
+    }
+    vars.extend(config.env.iter().cloned());
+    vars
+}
+
+impl EnvCore {
+    /// Sends `signal` and records `event`, when the process lives. `Err` says why it could not.
+    fn signal(&self, signal: Signal, event: EnvEvent) -> Result<(), String> {
+        let mut state = lock(&self.state);
+        // The number is forgotten as soon as the process is collected, under this lock, so that a
+        // signal does not go to whoever gets the number next.
+        let pid = state.pid.ok_or("it has no process (any more)")?;
+        if signal == Signal::SIGKILL {
+            state.doomed = true;
+            read_peak(&mut state);
+        }
+        kill(Pid::from_raw(pid.cast_signed()), signal).map_err(|errno| errno.desc().to_owned())?;
+        match signal {
+            Signal::SIGSTOP => state.frozen = true,
+            Signal::SIGCONT => state.frozen = false,
+            _ => {}
+        }
+        self.record(&mut state, event);
+        Ok(())
+    }
+
+    pub(in crate::lambda) fn freeze(&self) -> Result<(), String> {
+        if lock(&self.state).frozen {
+            return Ok(());
+        }
+        self.drain_log();
+        self.signal(Signal::SIGSTOP, EnvEvent::Frozen)
+    }
+
+    pub(in crate::lambda) fn thaw(&self) -> Result<(), String> {
+        if !lock(&self.state).frozen {
+            return Ok(());
+        }
+        self.signal(Signal::SIGCONT, EnvEvent::Thawed)
+    }
+
+    /// Asks the process to end, as Lambda does before it takes an environment away: thawed
+    /// first, since a stopped process hears nothing.
+    pub(in crate::lambda) fn terminate(&self) {
+        lock(&self.state).doomed = true;
+        self.announce_shutdown();
+        if self.abort_task() {
+            return;
+        }
+        // A failure means that it is gone already.
+        let _ = self.thaw();
+        let _ = self.signal(Signal::SIGTERM, EnvEvent::Terminated);
+    }
+
+    /// Kills the process, stopped or not. Nothing happens when it is gone.
+    pub(in crate::lambda) fn kill(&self) {
+        if !self.abort_task() {
+            let _ = self.signal(Signal::SIGKILL, EnvEvent::Killed);
+        }
+    }
+
+    fn abort_task(&self) -> bool {
+        let mut state = lock(&self.state);
+        let Some(task) = state.task.take() else {
+            return false;
+        };
+        state.doomed = true;
+        task.abort();
+        self.record(&mut state, EnvEvent::Killed);
+        true
+    }
+
+    fn announce_shutdown(&self) {
+        for extension in lock(&self.state).extensions.values() {
+            let _ = extension.sender.send(serde_json::json!({
+                "eventType": "SHUTDOWN",
+                "shutdownReason": "spindown",
+                "deadlineMs": super::state::deadline_ms(
+                    std::time::SystemTime::now() + super::super::SHUTDOWN_TIME
+                ),
+            }));
+        }
+    }
+}

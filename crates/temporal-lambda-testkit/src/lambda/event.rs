@@ -1,0 +1,147 @@
+//! What happens in an emulator, as it happens.
+
+use std::{sync::Arc, time::SystemTime};
+
+use super::invocation::Invocation;
+
+/// One step in the life of an execution environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EnvEvent {
+    /// The process was started (in-process: the task).
+    Spawned,
+    /// It asked for its first event: init is over.
+    Ready,
+    /// It registered an extension, by this name.
+    ExtensionRegistered {
+        /// The extension's name.
+        name: String,
+    },
+    /// It asked to be restored from a snapshot (SnapStart).
+    RestoreRequested,
+    /// An event was given to it.
+    EventHandedOut {
+        /// The invocation.
+        request_id: String,
+    },
+    /// It posted a response.
+    ResponsePosted {
+        /// The invocation.
+        request_id: String,
+    },
+    /// It posted an error.
+    ErrorPosted {
+        /// The invocation.
+        request_id: String,
+        /// The error's type.
+        error_type: String,
+    },
+    /// It posted to `/init/error`.
+    InitErrorPosted {
+        /// The error's type.
+        error_type: String,
+    },
+    /// It posted to `/restore/error`.
+    RestoreErrorPosted {
+        /// The error's type.
+        error_type: String,
+    },
+    /// It was stopped (SIGSTOP) until the next event.
+    Frozen,
+    /// It was continued (SIGCONT).
+    Thawed,
+    /// It was asked to end (SIGTERM).
+    Terminated,
+    /// It was killed (SIGKILL; in-process: aborted).
+    Killed,
+    /// It ended.
+    Exited {
+        /// The exit code, when it exited.
+        code: Option<i32>,
+        /// The signal that ended it, when one did.
+        signal: Option<i32>,
+    },
+}
+
+/// A line that an execution environment wrote to stdout or stderr.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// When the emulator read it.
+    pub at: SystemTime,
+    /// The line without its end; bytes that are not UTF-8 are replaced.
+    pub text: String,
+}
+
+/// Something that happened, for live views. Subscribe with
+/// [`LambdaEmulator::subscribe`](super::LambdaEmulator::subscribe) or
+/// [`Function::subscribe`](super::Function::subscribe).
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum EmulatorEvent {
+    /// A function was invoked; it may still have to wait for an environment.
+    Invoked {
+        /// The function's name.
+        function: Arc<str>,
+        /// The invocation.
+        request_id: String,
+    },
+    /// A step in an environment's life.
+    Environment {
+        /// The function's name.
+        function: Arc<str>,
+        /// The environment's ID.
+        environment: Arc<str>,
+        /// The process, while there is one.
+        pid: Option<u32>,
+        /// The step.
+        event: EnvEvent,
+    },
+    /// An environment wrote a line.
+    Log {
+        /// The function's name.
+        function: Arc<str>,
+        /// The environment's ID.
+        environment: Arc<str>,
+        /// The line.
+        line: LogLine,
+    },
+    /// An invocation (one attempt of it) ended.
+    Finished {
+        /// The function's name.
+        function: Arc<str>,
+        /// Its record.
+        invocation: Arc<Invocation>,
+    },
+    /// An `Event` invocation failed and will be tried again.
+    Retrying {
+        /// The function's name.
+        function: Arc<str>,
+        /// The invocation.
+        request_id: String,
+        /// The attempt to come, from 2.
+        attempt: u32,
+    },
+    /// Somebody called the control plane (Lambda's API, or STS).
+    ApiCall {
+        /// The operation, such as `GetFunction`, `Invoke` or `AssumeRole`.
+        operation: &'static str,
+        /// What it was about: the function or role, as the caller wrote it.
+        target: String,
+        /// The HTTP status of the answer.
+        status: u16,
+    },
+}
+
+impl EmulatorEvent {
+    /// The function that this is about; `None` for control plane calls.
+    pub fn function(&self) -> Option<&str> {
+        match self {
+            Self::Invoked { function, .. }
+            | Self::Environment { function, .. }
+            | Self::Log { function, .. }
+            | Self::Finished { function, .. }
+            | Self::Retrying { function, .. } => Some(function),
+            Self::ApiCall { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! Gives invocations to execution environments: reuse, cold starts, limits, timeouts, retries.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant, SystemTime},
+};
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use uuid::Uuid;
+
+use super::{
+    config::FunctionConfig,
+    emulator::Shared,
+    environment::{Answer, Completion, Delivery, EnvCore, Exit, Init},
+    event::EmulatorEvent,
+    invocation::{Invocation, InvocationType, Outcome, round_up_to_ms},
+    lock,
+};
+
+/// How long a finished invocation waits for its environment to ask for more, so that what the
+/// function wrote is on record and the environment is free when the caller hears of it.
+const SETTLE: Duration = Duration::from_secs(1);
+/// How long the system may take to end a killed process.
+const KILL: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+pub(super) struct FunctionCore {
+    pub(super) shared: Arc<Shared>,
+    pub(super) config: Arc<FunctionConfig>,
+    pub(super) name: Arc<str>,
+    pub(super) arn: Arc<str>,
+    pub(super) slots: Arc<Semaphore>,
+    pub(super) state: Mutex<FunctionState>,
+    /// Changes whenever `state` does.
+    pub(super) progress: watch::Sender<()>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct FunctionState {
+    pub(super) environments: Vec<Arc<EnvCore>>,
+    pub(super) invocations: Vec<Arc<Invocation>>,
+    /// Invocations that were accepted and are not finished, retries included.
+    pub(super) unfinished: usize,
+}
+
+/// An invocation that was accepted.
+#[derive(Debug, Clone)]
+pub(super) struct Request {
+    pub(super) id: String,
+    pub(super) payload: Bytes,
+    pub(super) invocation_type: InvocationType,
+    trace_id: String,
+}
+
+impl Request {
+    pub(super) fn new(payload: Bytes, invocation_type: InvocationType) -> Self {
+        let seconds = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        let root = Uuid::new_v4().simple().to_string();
+        let parent = Uuid::new_v4().simple().to_string();
+        Self {
+            id: Uuid::new_v4().to_string(),
+            payload,
+            invocation_type,
+            trace_id: format!(
+                "Root=1-{seconds:08x}-{};Parent={};Sampled=1",
+                &root[..24],
+                &parent[..16]
+            ),
+        }
+    }
+}
+
+/// Counts an invocation as unfinished while it lives.
+pub(super) struct Unfinished(Arc<FunctionCore>);
+
+impl Unfinished {
+    pub(super) fn new(function: Arc<FunctionCore>) -> Self {
+        lock(&function.state).unfinished += 1;
+        Self(function)
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        lock(&self.0.state).unfinished -= 1;
+        self.0.progress.send_replace(());
+    }
+}
+
+/// A place in an environment, and the right to use it.
+pub(super) struct Place {
+    pub(super) env: Arc<EnvCore>,
+    pub(super) cold: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.env.release();
+    }
+}
+
+impl FunctionCore {
+    /// A place in the most recently used environment that has one, else in a new one.
+    pub(super) fn reserve(&self, permit: OwnedSemaphorePermit) -> Place {
+        let mut state = lock(&self.state);
+        let mut warm: Vec<_> = state.environments.iter().collect();
+        warm.sort_by_key(|env| std::cmp::Reverse(env.last_used()));
+        let found = warm.into_iter().find(|env| env.try_reserve()).cloned();
+        self.place(&mut state, found, permit)
+    }
+
+    /// A place in a new environment.
+    pub(super) fn reserve_new(&self, permit: OwnedSemaphorePermit) -> Place {
+        self.place(&mut lock(&self.state), None, permit)
+    }
+
+    fn place(
+        &self,
+        state: &mut FunctionState,
+        warm: Option<Arc<EnvCore>>,
+        permit: OwnedSemaphorePermit,
+    ) -> Place {
+        let cold = warm.is_none();
+        let env = warm.unwrap_or_else(|| {
+            let number = state.environments.len() + 1;
+            let env = EnvCore::start(
+                format!("{}/{number}", self.name).into(),
+                self.name.clone(),
+                self.arn.clone(),
+                self.config.clone(),
+                self.shared.events.clone(),
+            );
+            env.try_reserve();
+            state.environments.push(env.clone());
+            env
+        });
+        if self.shared.closed.is_cancelled() {
+            // The emulator was shut down meanwhile and has not seen this environment.
+            env.kill();
+        }
+        Place { env, cold, _permit: permit }
+    }
+
+    /// Runs one attempt to its end and records it.
+    pub(super) async fn attempt(
+        self: &Arc<Self>,
+        request: &Request,
+        attempt: u32,
+        permit: OwnedSemaphorePermit,
+    ) -> Arc<Invocation> {
+        let place = self.reserve(permit);
+        let env = place.env.clone();
+        let log_start = if place.cold { 0 } else { env.log_len() };
+        let mut record = Invocation {
+            request_id: request.id.clone(),
+            attempt,
+            invocation_type: request.invocation_type,
+            environment: env.id.to_string(),
+            cold: place.cold,
+            init: None,
+            duration: Duration::ZERO,
+            billed: Duration::ZERO,
+            deadline: SystemTime::now(),
+            time_left_at_response: Duration::ZERO,
+            max_memory_kb: None,
+            outcome: Outcome::Response(Bytes::new()),
+            log: Vec::new(),
+        };
+        self.run(&env, request, &mut record).await;
+        let billed = record.duration + record.init.unwrap_or_default();
+        record.billed = round_up_to_ms(billed);
+
+        let settled = tokio::time::timeout(SETTLE, env.settled(&request.id)).await;
+        record.log = env.log_since(log_start);
+        record.max_memory_kb = env.peak_kb();
+        if settled.is_ok() {
+            self.give_back(place, &request.id);
+        } else {
+            // It answered and does something else. Lambda lets it, until the deadline.
+            let (function, id, deadline) = (self.clone(), request.id.clone(), record.deadline);
+            tokio::spawn(async move {
+                let left = deadline.duration_since(SystemTime::now());
+                let settled = env.settled(&id);
+                if tokio::time::timeout(left.unwrap_or_default(), settled).await.is_err() {
+                    end(&env).await;
+                }
+                function.give_back(place, &id);
+            });
+        }
+        self.finish(record)
+    }
+
+    fn give_back(&self, place: Place, request_id: &str) {
+        place.env.forget(request_id);
+        if self.config.freezes() {
+            // A failure means that it is gone, and then there is nothing to freeze.
+            let _ = place.env.freeze();
+        }
+    }
+
+    fn finish(&self, record: Invocation) -> Arc<Invocation> {
+        let invocation = Arc::new(record);
+        lock(&self.state).invocations.push(invocation.clone());
+        self.progress.send_replace(());
+        let _ = self.shared.events.send(EmulatorEvent::Finished {
+            function: self.name.clone(),
+            invocation: invocation.clone(),
+        });
+        invocation
+    }
+
+    async fn run(&self, env: &Arc<EnvCore>, request: &Request, record: &mut Invocation) {
+        match env.init().await {
+            Init::Ready(init) => record.init = record.cold.then_some(init),
+            Init::Failed { error_type, message, after } => {
+                end(env).await;
+                record.init = Some(after);
+                record.deadline = SystemTime::now();
+                record.outcome =
+                    Outcome::InitFailed { error_type, message, log_tail: env.log_tail() };
+                return;
+            }
+        }
+        // A failure means that it ended just now, which is found out below.
+        let _ = env.thaw();
+        let delivered = Instant::now();
+        env.deliver(Delivery {
+            request_id: request.id.clone(),
+            invocation_id: Uuid::new_v4().to_string(),
+            payload: request.payload.clone(),
+            trace_id: request.trace_id.clone(),
+            deadline: SystemTime::UNIX_EPOCH,
+        });
+        let timeout = self.config.timeout;
+        let handed_out = tokio::time::timeout(timeout, env.handed_out(&request.id)).await;
+        let (started, ended) = match handed_out {
+            Ok(Ok((started, deadline))) => {
+                record.deadline = deadline;
+                let until = tokio::time::Instant::from_std(started + timeout);
+                let completion = tokio::time::timeout_at(until, env.completion(&request.id)).await;
+                (started, completion)
+            }
+            Ok(Err(exit)) => (delivered, Ok(Err(exit))),
+            Err(elapsed) => (delivered, Err(elapsed)),
+        };
+        record.duration = started.elapsed();
+        record.outcome = match ended {
+            Ok(Ok(completion)) => {
+                record.duration = completion.at.saturating_duration_since(started);
+                let left = record.deadline.duration_since(completion.at_wall);
+                record.time_left_at_response = left.unwrap_or_default();
+                answered(completion)
+            }
+            Ok(Err(Exit { code, signal })) => {
+                Outcome::Crashed { code, signal, log_tail: env.log_tail() }
+            }
+            Err(_) => {
+                end(env).await;
+                Outcome::TimedOut { after: timeout }
+            }
+        };
+    }
+
+    /// Runs a queued invocation: waits for its turn, tries again when it fails.
+    pub(super) async fn run_queued(self: Arc<Self>, request: Request, _unfinished: Unfinished) {
+        let closed = self.shared.closed.clone();
+        for attempt in 1..=self.config.max_retry_attempts.saturating_add(1) {
+            if attempt > 1 {
+                let _ = self.shared.events.send(EmulatorEvent::Retrying {
+                    function: self.name.clone(),
+                    request_id: request.id.clone(),
+                    attempt,
+                });
+                tokio::select! {
+                    () = tokio::time::sleep(self.config.retry_delay) => {}
+                    () = closed.cancelled() => return,
+                }
+            }
+            let permit = tokio::select! {
+                permit = self.slots.clone().acquire_owned() => permit,
+                () = closed.cancelled() => return,
+            };
+            let Ok(permit) = permit else { return };
+            let invocation = self.attempt(&request, attempt, permit).await;
+            if invocation.outcome.is_success() || closed.is_cancelled() {
+                return;
+            }
+        }
+    }
+}
+
+fn answered(completion: Completion) -> Outcome {
+    match completion.answer {
+        Answer::Response(body) => Outcome::Response(body),
+        Answer::Error { error_type, message, body } => {
+            Outcome::FunctionError { error_type, message, body }
+        }
+    }
+}
+
+/// Kills the environment and waits until it is gone.
+pub(super) async fn end(env: &EnvCore) {
+    env.kill();
+    if tokio::time::timeout(KILL, env.gone.cancelled()).await.is_err() {
+        tracing::warn!(environment = %env.id, "a killed execution environment did not end");
+    }
+}

