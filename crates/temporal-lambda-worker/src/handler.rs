@@ -11,14 +11,15 @@ use temporalio_common::worker::WorkerDeploymentVersion;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{ConfigError, Environment as Variables, LambdaWorkerConfig};
+use crate::check::{CheckVerdict, Checker, Notes};
+use crate::config::{Environment as Variables, LambdaWorkerConfig};
 use crate::driver::Driver;
 use crate::environment::{Environment, Threads};
 use crate::error::{Fault, LambdaWorkerError};
 use crate::hooks::ShutdownHooks;
 use crate::invocation::Invocation;
 use crate::observe::Observed;
-use crate::report::InvocationReport;
+use crate::report::{InvocationReport, ReportedError};
 use crate::temporal::Sdk;
 use crate::worker::LambdaWorker;
 
@@ -64,19 +65,23 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
         &self,
         event: LambdaEvent<T>,
     ) -> impl Future<Output = Result<InvocationReport, LambdaWorkerError>> + Send + use<T, W> {
-        let stop = self.environment.stop.child_token();
-        let driver = self.begin(&event.context, stop.clone());
-        async move {
-            let _cancel = stop.drop_guard();
-            let drive = driver?.drive();
-            // A task of its own, so that it goes on when this future is dropped.
-            match tokio::spawn(drive).await {
-                Ok(result) => result,
-                Err(error) => {
-                    Err(Fault::Panicked { place: "the driver", message: error.to_string() }.into())
-                }
-            }
-        }
+        self.start(self.worker.clone(), &event.context)
+    }
+
+    /// Checks whether an invocation would work, without polling: resolves the configuration (so
+    /// `configure` runs, and `on_shutdown` after it), connects, authenticates, looks at the
+    /// namespace, the deployment version and its task queues, and judges the time.
+    ///
+    /// # Cancel safety
+    /// As [`handle`](Self::handle).
+    pub fn check(
+        &self,
+        context: &lambda_runtime::Context,
+    ) -> impl Future<Output = CheckVerdict> + Send + use<W> {
+        let notes = Notes::default();
+        let checker = Checker { worker: self.worker.clone(), notes: notes.clone(), version: None };
+        let checking = self.start(checker, context);
+        async move { notes.verdict(checking.await) }
     }
 
     /// Watches the lifecycle: the channel holds the latest move in this environment.
@@ -101,30 +106,55 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
         self.environment.active()
     }
 
-    fn begin(
+    /// What the clones of this handler share.
+    pub(crate) fn environment(&self) -> Arc<Environment> {
+        self.environment.clone()
+    }
+
+    fn start<V: LambdaWorker>(
         &self,
+        worker: V,
+        context: &lambda_runtime::Context,
+    ) -> impl Future<Output = Result<InvocationReport, LambdaWorkerError>> + Send + use<V, W> {
+        let stop = self.environment.stop.child_token();
+        let driver = self.begin(worker, context, stop.clone());
+        async move {
+            let _cancel = stop.drop_guard();
+            // A task of its own, so that it goes on when this future is dropped.
+            match tokio::spawn(driver?.drive()).await {
+                Ok(result) => result,
+                Err(error) => {
+                    let message = error.to_string();
+                    Err(Fault::Panicked { place: "the driver", message }.into())
+                }
+            }
+        }
+    }
+
+    fn begin<V: LambdaWorker>(
+        &self,
+        worker: V,
         context: &lambda_runtime::Context,
         stop: CancellationToken,
-    ) -> Result<Driver<W>, LambdaWorkerError> {
+    ) -> Result<Driver<V>, LambdaWorkerError> {
         let admission = self.environment.admit()?;
         let invocation = Invocation::arriving(context, admission.cold);
+        let hooks = ShutdownHooks::default();
         let config = Variables::of_process().and_then(|variables| {
-            let hooks = ShutdownHooks::default();
             LambdaWorkerConfig::load(&self.version, &variables, invocation.clone(), hooks)
         });
-        let config = config.map_err(|error: ConfigError| {
+        let config = config.map_err(|error| {
             let fault = Fault::from(error);
             let report = InvocationReport {
                 request_id: invocation.request_id.clone(),
                 function_arn: invocation.function_arn.clone(),
                 cold_start: invocation.cold_start,
-                errors: vec![crate::report::ReportedError::of(&fault)],
+                errors: vec![ReportedError::of(&fault)],
                 ..InvocationReport::default()
             };
             LambdaWorkerError::new(fault, Vec::new(), report)
         })?;
-        let environment = self.environment.clone();
-        Ok(Driver::new(environment, admission, self.worker.clone(), config, stop))
+        Ok(Driver::new(self.environment.clone(), admission, worker, config, stop))
     }
 }
 

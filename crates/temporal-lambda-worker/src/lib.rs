@@ -1,5 +1,6 @@
-//! Run a Temporal worker inside an AWS Lambda invocation.
+#![doc = include_str!("docs/guide.md")]
 
+mod check;
 mod config;
 mod driver;
 mod environment;
@@ -10,11 +11,13 @@ mod invocation;
 pub mod lifecycle;
 mod observe;
 pub mod report;
+mod rotating;
 mod run;
 mod temporal;
 mod worker;
 
 pub use async_trait::async_trait;
+pub use check::{CheckVerdict, CheckedConfiguration, Finding, Level};
 pub use config::{ConfigError, LambdaVersion, LambdaWorkerConfig, defaults};
 pub use error::{Fault, LambdaWorkerError};
 pub use handler::LambdaWorkerHandler;
@@ -22,9 +25,10 @@ pub use hooks::ShutdownHooks;
 pub use invocation::{Invocation, current_invocation, remaining_time};
 pub use observe::{LIFECYCLE_TARGET, Observed};
 pub use report::{InvocationReport, Reason};
-pub use run::{POISONED_EXIT_CODE, run_worker};
+pub use rotating::Rotating;
+pub use run::{POISONED_EXIT_CODE, WorkerFunction, run_worker};
 pub use temporalio_common::worker::WorkerDeploymentVersion;
-pub use worker::{BoxError, LambdaWorker, RunningWorker, Shutdown};
+pub use worker::{BoxError, LambdaWorker, PerInvocation, RunningWorker, Shutdown};
 
 /// What a panic said.
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
@@ -34,3 +38,8 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".to_owned())
 }
+
+/// The README's examples compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct ReadmeExamples;

@@ -1,20 +1,27 @@
-//! `run_worker`: the whole `main` of a function that is nothing but a worker.
+//! A function that is nothing but a worker: `run_worker`, and [`WorkerFunction`] for those who
+//! want to say more.
 
 use std::env::VarError;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use lambda_runtime::layers::TracingLayer;
 use lambda_runtime::{
-    LambdaEvent, LambdaInvocation, Runtime, Service, service_fn, tracing as lambda_tracing,
+    LambdaEvent, LambdaInvocation, Runtime, Service, SnapStartResource, service_fn,
+    spawn_graceful_shutdown_handler, tracing as lambda_tracing,
 };
 use serde::de::IgnoredAny;
+use serde_json::Value;
 use temporalio_common::worker::WorkerDeploymentVersion;
 
+use crate::check;
 use crate::config::ConfigError;
+use crate::environment::Environment;
 use crate::error::{Fault, LambdaWorkerError};
 use crate::handler::LambdaWorkerHandler;
 use crate::panic_message;
@@ -25,11 +32,12 @@ use crate::worker::{BoxError, LambdaWorker};
 pub const POISONED_EXIT_CODE: i32 = 70;
 
 /// Runs a Temporal worker in every invocation of this Lambda function, until Lambda ends the
-/// environment.
+/// environment. The whole `main` of most functions; [`WorkerFunction`] can say more.
 ///
-/// Any event is accepted, an empty one or one that is not JSON included. If the application has
-/// installed no `tracing` subscriber, `lambda_runtime`'s is installed, writing to stderr; it
-/// follows `AWS_LAMBDA_LOG_FORMAT`, `AWS_LAMBDA_LOG_LEVEL` and `RUST_LOG`.
+/// Any event is accepted, an empty one or one that is not JSON included. The event
+/// `{"temporal_lambda_worker": {"check": true}}` asks for a [check](crate::CheckVerdict) instead.
+/// If the application has installed no `tracing` subscriber, `lambda_runtime`'s is installed,
+/// writing to stderr; it follows `AWS_LAMBDA_LOG_FORMAT`, `AWS_LAMBDA_LOG_LEVEL` and `RUST_LOG`.
 ///
 /// # Errors
 /// [`Fault::Configuration`] if a variable that Lambda sets is missing or wrong, [`Fault::Runtime`]
@@ -43,32 +51,124 @@ pub const POISONED_EXIT_CODE: i32 = 70;
 /// # Cancel safety
 /// Dropping the future cancels the invocation that is under way; draining goes on in the
 /// background if its runtime goes on.
-pub async fn run_worker<W: LambdaWorker + Sync>(
+pub async fn run_worker<W: LambdaWorker>(
     version: WorkerDeploymentVersion,
     worker: W,
 ) -> Result<(), LambdaWorkerError> {
-    if !lambda_tracing::dispatcher::has_been_set() {
-        lambda_tracing::init_default_subscriber_with_writer(std::io::stderr);
+    WorkerFunction::new(version, worker).run().await
+}
+
+type EndHook = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
+
+/// A Lambda function that is nothing but a worker.
+pub struct WorkerFunction<W> {
+    version: WorkerDeploymentVersion,
+    worker: W,
+    end: Option<EndHook>,
+}
+
+impl<W: LambdaWorker> WorkerFunction<W> {
+    /// A function that runs `worker` as `version` of its worker deployment.
+    pub fn new(version: WorkerDeploymentVersion, worker: W) -> Self {
+        Self { version, worker, end: None }
     }
-    check_environment()?;
-    let handler = LambdaWorkerHandler::new(version, worker)?;
-    let outermost = handler.clone();
-    let run = async move {
-        let serve = service_fn(move |event: LambdaEvent<IgnoredAny>| handler.handle(event));
-        Runtime::new(serve)
-            .layer(TracingLayer::new())
-            .layer(tower::layer::layer_fn(move |inner| Outermost {
-                inner,
-                handler: outermost.clone(),
-            }))
-            .run()
-            .await
+
+    /// Runs `hook` when Lambda ends the environment (SIGTERM), after the connection to Temporal
+    /// was let go. It has about 0.5 s, then Lambda kills the process.
+    ///
+    /// Lambda sends the signal only to functions with an extension, so this registers
+    /// `lambda_runtime`'s empty one. Where that fails (in an emulator without extensions), a
+    /// warning is logged and the hook never runs.
+    pub fn on_environment_end<F, Fut>(mut self, hook: F) -> Self
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.end = Some(Box::new(move || hook().boxed()));
+        self
+    }
+
+    /// Serves invocations until Lambda ends the environment: several at once where
+    /// `AWS_LAMBDA_MAX_CONCURRENCY` says so (Lambda Managed Instances), one at a time elsewhere.
+    ///
+    /// With SnapStart, the connection is dropped before the snapshot and made anew by the first
+    /// invocation after it.
+    ///
+    /// # Errors
+    /// As [`run_worker`].
+    ///
+    /// # Cancel safety
+    /// As [`run_worker`].
+    pub async fn run(self) -> Result<(), LambdaWorkerError> {
+        if !lambda_tracing::dispatcher::has_been_set() {
+            lambda_tracing::init_default_subscriber_with_writer(std::io::stderr);
+        }
+        check_environment()?;
+        let handler = LambdaWorkerHandler::new(self.version, self.worker)?;
+        let environment = handler.environment();
+        if let Some(hook) = self.end {
+            watch_for_the_end(environment.clone(), hook).await;
+        }
+        let run = async move {
+            let snapshots = Arc::new(DropsConnection(environment.clone()));
+            Runtime::new(service_fn(move |event| serve(handler.clone(), event)))
+                .register_snapstart_resource(snapshots)
+                .layer(TracingLayer::new())
+                .layer(tower::layer::layer_fn(move |inner| Outermost {
+                    inner,
+                    environment: environment.clone(),
+                }))
+                .run_concurrent()
+                .await
+        };
+        // `lambda_runtime` panics where the Runtime API leaves out a header.
+        match AssertUnwindSafe(run).catch_unwind().await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Fault::Runtime(error.to_string()).into()),
+            Err(panic) => Err(Fault::Runtime(panic_message(&*panic)).into()),
+        }
+    }
+}
+
+/// Serves one event: an invocation, or the check that it asks for.
+async fn serve<W: LambdaWorker>(
+    handler: LambdaWorkerHandler<W>,
+    event: LambdaEvent<Value>,
+) -> Result<Value, LambdaWorkerError> {
+    let as_json = |error: serde_json::Error| Fault::Runtime(error.to_string()).into();
+    if check::is_asked_for(&event.payload) {
+        // The future holds the handler only until it is made: a worker need not be `Sync`.
+        let checking = handler.check(&event.context);
+        drop(handler);
+        return serde_json::to_value(checking.await).map_err(as_json);
+    }
+    let handling = handler.handle(event);
+    drop(handler);
+    serde_json::to_value(handling.await?).map_err(as_json)
+}
+
+/// Lets SIGTERM end the environment in an orderly way.
+async fn watch_for_the_end(environment: Arc<Environment>, hook: EndHook) {
+    let ending = move || async move {
+        environment.stop.cancel();
+        environment.temporal.forget();
+        hook().await;
     };
-    // `lambda_runtime` panics where the Runtime API leaves out a header.
-    match AssertUnwindSafe(run).catch_unwind().await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(Fault::Runtime(error.to_string()).into()),
-        Err(panic) => Err(Fault::Runtime(panic_message(&*panic)).into()),
+    let watching = AssertUnwindSafe(spawn_graceful_shutdown_handler(ending)).catch_unwind().await;
+    if watching.is_err() {
+        tracing::warn!(
+            "no extension could be registered, so the end-of-environment hook never runs"
+        );
+    }
+}
+
+/// With SnapStart: a connection does not survive the snapshot.
+struct DropsConnection(Arc<Environment>);
+
+impl SnapStartResource for DropsConnection {
+    fn before_snapshot(&self) -> BoxFuture<'_, Result<(), BoxError>> {
+        self.0.temporal.forget();
+        Box::pin(async { Ok(()) })
     }
 }
 
@@ -98,16 +198,15 @@ fn read(name: &'static str) -> Result<String, ConfigError> {
 /// The outermost layer: it sees an event before anything reads it, and a response only after it
 /// was posted.
 #[derive(Clone)]
-struct Outermost<S, W> {
+struct Outermost<S> {
     inner: S,
-    handler: LambdaWorkerHandler<W>,
+    environment: Arc<Environment>,
 }
 
-impl<S, W> Service<LambdaInvocation> for Outermost<S, W>
+impl<S> Service<LambdaInvocation> for Outermost<S>
 where
     S: Service<LambdaInvocation, Response = (), Error = BoxError>,
     S::Future: Send + 'static,
-    W: LambdaWorker + Sync,
 {
     type Response = ();
     type Error = BoxError;
@@ -120,15 +219,15 @@ where
     fn call(&mut self, mut invocation: LambdaInvocation) -> Self::Future {
         if serde_json::from_slice::<IgnoredAny>(&invocation.body).is_err() {
             // No payload, or none that is JSON: `lambda_runtime` would refuse it, but nobody here
-            // looks at it.
+            // depends on it.
             invocation.body = b"null".as_slice().into();
         }
         let posted = self.inner.call(invocation);
-        let handler = self.handler.clone();
+        let environment = self.environment.clone();
         Box::pin(async move {
             let result = posted.await;
             // Others that are under way in this environment end first.
-            if handler.is_poisoned() && handler.active_invocations() == 0 {
+            if environment.is_poisoned() && environment.active() == 0 {
                 std::process::exit(POISONED_EXIT_CODE);
             }
             result

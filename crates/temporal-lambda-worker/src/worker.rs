@@ -13,8 +13,8 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A Temporal worker that runs inside Lambda invocations.
 ///
-/// Each invocation works on its own clone of the struct. What belongs to one invocation is a field
-/// that `configure` sets and `on_shutdown` takes; what is shared across warm invocations sits
+/// Each invocation works on its own clone of the struct. What belongs to one invocation is a
+/// [`PerInvocation`] field that `configure` fills and `on_shutdown` empties; what is shared across warm invocations sits
 /// behind an [`Arc`](std::sync::Arc) in the struct that was handed to
 /// [`run_worker`](crate::run_worker) or [`LambdaWorkerHandler::new`](crate::LambdaWorkerHandler::new).
 ///
@@ -61,6 +61,58 @@ where
 {
     async fn configure(&mut self, config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
         self(config)
+    }
+}
+
+/// A field of a [`LambdaWorker`] that belongs to one invocation: a clone of the struct starts with
+/// it empty. It need not be `Clone` itself.
+///
+/// It derefs to an `Option`: fill it with [`Option::replace`] in `configure`, empty it with
+/// [`Option::take`] in `on_shutdown`.
+///
+/// ```
+/// use temporal_lambda_worker::PerInvocation;
+///
+/// struct Lease;
+///
+/// #[derive(Clone, Default)]
+/// struct Orders {
+///     lease: PerInvocation<Lease>,
+/// }
+///
+/// let mut first = Orders::default();
+/// first.lease.replace(Lease);
+/// let mut second = first.clone();
+/// assert!(second.lease.take().is_none());
+/// assert!(first.lease.take().is_some());
+/// ```
+#[derive(Debug)]
+pub struct PerInvocation<T>(Option<T>);
+
+impl<T> Default for PerInvocation<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T> Clone for PerInvocation<T> {
+    /// Empty, whatever this one holds.
+    fn clone(&self) -> Self {
+        Self(None)
+    }
+}
+
+impl<T> std::ops::Deref for PerInvocation<T> {
+    type Target = Option<T>;
+
+    fn deref(&self) -> &Option<T> {
+        &self.0
+    }
+}
+
+impl<T> std::ops::DerefMut for PerInvocation<T> {
+    fn deref_mut(&mut self) -> &mut Option<T> {
+        &mut self.0
     }
 }
 

@@ -6,6 +6,8 @@ mod keys;
 mod nearest;
 mod profile;
 mod source;
+#[cfg(test)]
+mod tests;
 mod version;
 
 use std::fmt;
@@ -74,17 +76,13 @@ impl LambdaWorkerConfig {
         shutdown_hooks: ShutdownHooks,
     ) -> Result<Self, ConfigError> {
         let file = File::find(environment)?;
-        let (mut connection_options, client_options) = profile::load(&file, environment)?;
-        let keys = file.keys.overlaid(environment.keys()?);
+        let keys = file.keys.clone().overlaid(environment.keys()?);
         keys.check()?;
-        if let Some(path) = &keys.api_key_file {
-            connection_options.api_key = Some(read_api_key(path)?);
-            if connection_options.tls_options.is_none()
-                && !is_plain(&connection_options, environment)
-            {
-                connection_options.tls_options = Some(Default::default());
-            }
-        }
+        let api_key = keys.api_key_file.as_deref().map(read_api_key).transpose()?;
+        let (mut connection_options, client_options) = profile::load(&file, environment, api_key)?;
+        // The SDK's balancer connects lazily and looks the name up again every 30 s: for a process
+        // that lives for minutes and is frozen in between, one connection is better.
+        connection_options.dns_load_balancing = None;
         connection_options.connect_timeout = Some(defaults::CONNECT_TIMEOUT);
         let duration = |key: Option<keys::Human>| key.map(|human| human.0);
         Ok(Self {
@@ -106,7 +104,7 @@ impl LambdaWorkerConfig {
     /// The shutdown deadline buffer in force: the one that was set, else the grace period + 2 s.
     pub fn effective_shutdown_deadline_buffer(&self) -> Duration {
         let grace = self.worker_options.graceful_shutdown_period.unwrap_or_default();
-        self.shutdown_deadline_buffer.unwrap_or(grace + BUFFER_OVER_GRACE)
+        self.shutdown_deadline_buffer.unwrap_or(grace.saturating_add(BUFFER_OVER_GRACE))
     }
 
     pub(crate) fn allowance(&self) -> Allowance {
@@ -282,11 +280,4 @@ fn read_api_key(path: &str) -> Result<String, ConfigError> {
         });
     }
     Ok(key.to_owned())
-}
-
-/// Whether TLS was switched off, which an API key from a file must not switch on again.
-fn is_plain(connection: &ConnectionOptions, environment: &Environment) -> bool {
-    connection.target.scheme() == "http"
-        && (environment.get("TEMPORAL_TLS").is_some_and(|tls| tls.eq_ignore_ascii_case("false"))
-            || environment.get("TEMPORAL_ADDRESS").is_some_and(|it| it.starts_with("http://")))
 }

@@ -11,18 +11,21 @@ use super::source::{Environment, File};
 
 const DEFAULT_NAMESPACE: &str = "default";
 
-/// Connection and client options from the profile and the `TEMPORAL_*` variables.
+/// Connection and client options from the profile and the `TEMPORAL_*` variables, with `api_key`
+/// in the place of theirs if there is one.
 pub(crate) fn load(
     file: &File,
     environment: &Environment,
+    api_key: Option<String>,
 ) -> Result<(ConnectionOptions, ClientOptions), ConfigError> {
     let options = LoadClientConfigProfileOptions::builder()
         // Always bytes, so that the SDK never looks for a file of its own.
         .config_source(DataSource::Data(file.profiles.clone().into_bytes()))
         .config_file_strict(true)
         .build();
-    let profile = load_client_config_profile(options, Some(environment.variables()))
+    let mut profile = load_client_config_profile(options, Some(environment.variables()))
         .map_err(|error| refused(error, file))?;
+    profile.api_key = api_key.or(profile.api_key);
     check_api_key(&profile)?;
     let namespace = profile.namespace.clone().unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
     let connection = ConnectionOptions::try_from(profile).map_err(|error| refused(error, file))?;

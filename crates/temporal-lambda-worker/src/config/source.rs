@@ -39,7 +39,7 @@ impl Environment {
 
     #[cfg(test)]
     pub(crate) fn of<const N: usize>(variables: [(&str, &str); N]) -> Self {
-        Self(variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
+        Self::from_iter(variables.map(|(name, value)| (name.to_owned(), value.to_owned())))
     }
 
     pub(crate) fn variables(&self) -> &HashMap<String, String> {
@@ -81,6 +81,13 @@ impl Environment {
             keys.task_queue = Some(task_queue.to_owned());
         }
         Ok(keys)
+    }
+}
+
+#[cfg(test)]
+impl FromIterator<(String, String)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
+        Self(variables.into_iter().collect())
     }
 }
 

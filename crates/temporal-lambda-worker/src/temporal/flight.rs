@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::Ports;
+use super::fit::Fit;
 use crate::error::Fault;
 use crate::invocation::{Invocation, within};
 use crate::lifecycle::Input;
@@ -39,6 +40,7 @@ struct Shared {
     abandon: CancellationToken,
     invocation: Invocation,
     running: TaskTracker,
+    fit: Fit,
 }
 
 #[derive(Default)]
@@ -59,11 +61,11 @@ impl State {
 }
 
 impl Flight {
-    pub(crate) fn new(ports: &Ports) -> Self {
+    pub(crate) fn new(ports: &Ports, fit: Fit) -> Self {
         let state = Mutex::default();
         let (inputs, running) = (ports.inputs.clone(), ports.running.clone());
         let (abandon, invocation) = (CancellationToken::new(), ports.invocation.clone());
-        Self { shared: Arc::new(Shared { state, inputs, abandon, invocation, running }) }
+        Self { shared: Arc::new(Shared { state, inputs, abandon, invocation, running, fit }) }
     }
 
     /// Drops the activities that are in flight; Temporal hears that they failed and retries them.
@@ -144,6 +146,7 @@ impl ActivityInboundInterceptor for Flight {
         next: Next<'a, ExecuteActivityInput, ExecuteActivityOutput<'a>>,
     ) -> ExecuteActivityOutput<'a> {
         async move {
+            self.shared.fit.saw(input.activity_info());
             let mut aboard = Aboard::new(self, input.activity_info().is_local);
             let work = within(self.shared.invocation.clone(), async { next.run(input).await });
             tokio::select! {

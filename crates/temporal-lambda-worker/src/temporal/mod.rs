@@ -1,6 +1,7 @@
 //! Temporal, as the driver needs it: something to connect to, and something that makes workers.
 
 mod connect;
+mod fit;
 mod flight;
 mod sdk;
 mod worker;
@@ -43,6 +44,9 @@ pub(crate) trait Temporal: Send + Sync + 'static {
     /// [`Input::Failed`], and when it has ended [`Input::WorkerStopped`] or
     /// [`Input::WorkerFailed`].
     fn launch(&self, link: &Link, config: &LambdaWorkerConfig, ports: Ports) -> Box<dyn Launched>;
+
+    /// Lets go of the kept connection; its socket closes as soon as nobody uses it.
+    fn forget(&self);
 }
 
 /// A worker that was launched. All of these return at once.

@@ -9,6 +9,7 @@ use temporalio_sdk_core::{CoreRuntime, RuntimeOptions};
 use tokio::runtime::Handle;
 
 use super::connect::{ConnectionCache, Request};
+use super::fit::Fit;
 use super::worker::{Blueprint, SdkWorker};
 use super::{Launched, Link, Ports, Temporal};
 use crate::config::{ConfigError, LambdaWorkerConfig};
@@ -19,11 +20,17 @@ pub(crate) struct Sdk {
     threads: Handle,
     runtime: Mutex<Option<std::sync::Arc<CoreRuntime>>>,
     connections: ConnectionCache,
+    fit: Fit,
 }
 
 impl Sdk {
     pub(crate) fn new(threads: Handle) -> Self {
-        Self { threads, runtime: Mutex::default(), connections: ConnectionCache::default() }
+        Self {
+            threads,
+            runtime: Mutex::default(),
+            connections: ConnectionCache::default(),
+            fit: Fit::default(),
+        }
     }
 
     /// The SDK's runtime: telemetry and the heartbeat interval. Made once per environment; one
@@ -59,7 +66,10 @@ impl Temporal for Sdk {
     }
 
     fn launch(&self, link: &Link, config: &LambdaWorkerConfig, ports: Ports) -> Box<dyn Launched> {
+        let grace = config.allowance().grace;
+        self.fit.warn(config.invocation.remaining_time(), grace);
         let blueprint = Blueprint {
+            fit: self.fit.clone(),
             runtime: self.runtime(config.worker_heartbeat_interval),
             connection: link.connection.clone(),
             worker_options: config.worker_options.clone(),
@@ -68,11 +78,8 @@ impl Temporal for Sdk {
         };
         Box::new(SdkWorker::launch(&self.threads, blueprint, ports))
     }
-}
 
-impl Sdk {
-    /// Closes the kept connection as soon as nobody uses it.
-    pub(crate) fn forget_connection(&self) {
+    fn forget(&self) {
         self.connections.forget();
     }
 }

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::connect::{chain, conceal, status_fault};
+use super::fit::Fit;
 use super::flight::Flight;
 use super::{Launched, Ports};
 use crate::error::Fault;
@@ -35,6 +36,7 @@ const GIVE_BACK_WIDTH: usize = 8;
 
 /// What a worker is made of.
 pub(crate) struct Blueprint {
+    pub(crate) fit: Fit,
     pub(crate) runtime: Result<Arc<CoreRuntime>, Fault>,
     pub(crate) connection: Connection,
     pub(crate) worker_options: WorkerOptions,
@@ -54,7 +56,7 @@ pub(crate) struct SdkWorker {
 impl SdkWorker {
     /// Starts the thread.
     pub(crate) fn launch(threads: &Handle, blueprint: Blueprint, ports: Ports) -> Self {
-        let flight = Flight::new(&ports);
+        let flight = Flight::new(&ports, blueprint.fit.clone());
         let registration = Registration::default();
         let life = Life {
             poll: CancellationToken::new(),
@@ -210,6 +212,7 @@ impl Life {
             mut worker_options,
             client_options,
             connection_options,
+            ..
         } = blueprint;
         let runtime = runtime?;
         let created = |reason: String| Fault::WorkerCreation { reason };

@@ -1,0 +1,307 @@
+//! Check mode: an invocation that does everything but poll, and says what it found.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use temporalio_client::tonic::{Code, IntoRequest as _, Status};
+use temporalio_common::protos::temporal::api::deployment::v1::{
+    WorkerDeploymentVersion as VersionProto, WorkerDeploymentVersionInfo,
+};
+use temporalio_common::protos::temporal::api::enums::v1::WorkerDeploymentVersionStatus;
+use temporalio_common::protos::temporal::api::workflowservice::v1::{
+    DescribeWorkerDeploymentVersionRequest, DescribeWorkerDeploymentVersionResponse,
+};
+use temporalio_common::worker::WorkerDeploymentVersion;
+
+use crate::config::LambdaWorkerConfig;
+use crate::error::LambdaWorkerError;
+use crate::lifecycle::SHORT_WORK_TIME;
+use crate::report::InvocationReport;
+use crate::worker::{BoxError, LambdaWorker, RunningWorker, Shutdown};
+
+/// The event that asks [`run_worker`](crate::run_worker) for a check:
+/// `{"temporal_lambda_worker": {"check": true}}`.
+#[derive(Debug, Default, Deserialize)]
+struct Request {
+    #[serde(default)]
+    temporal_lambda_worker: Asked,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Asked {
+    #[serde(default)]
+    check: bool,
+}
+
+/// Whether an event asks for a check.
+pub(crate) fn is_asked_for(event: &serde_json::Value) -> bool {
+    Request::deserialize(event).is_ok_and(|request| request.temporal_lambda_worker.check)
+}
+
+/// What a check found. No field holds a secret.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CheckVerdict {
+    /// Whether an invocation would work.
+    pub ready: bool,
+    /// What was found, in the order in which it was looked at.
+    pub findings: Vec<Finding>,
+    /// The configuration in force.
+    pub configuration: CheckedConfiguration,
+    /// What the check itself did; nothing was polled.
+    pub report: InvocationReport,
+}
+
+/// One thing that a check looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Finding {
+    /// What was looked at: `time`, `connection`, `deployment_version`, `task_queues`,
+    /// `compute_provider`, or the error type of what failed.
+    pub subject: String,
+    /// How it is.
+    pub level: Level,
+    /// What was seen and, if it is not well, what to do.
+    pub message: String,
+}
+
+/// How a finding is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Level {
+    /// Well.
+    Ok,
+    /// It works, but not as it might be meant.
+    Warning,
+    /// It stops work.
+    Problem,
+}
+
+/// The configuration in force, as far as anybody may see it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CheckedConfiguration {
+    /// The server's address.
+    pub address: String,
+    /// The namespace.
+    pub namespace: String,
+    /// The task queue.
+    pub task_queue: String,
+    /// Whether TLS is used.
+    pub tls: bool,
+    /// Whether an API key is set. The key itself is never shown.
+    pub api_key: bool,
+    /// Whether a client certificate is set.
+    pub client_certificate: bool,
+    /// The deployment name and the build ID.
+    pub deployment_version: (String, String),
+    /// The grace period, in milliseconds.
+    pub graceful_shutdown_timeout_ms: u64,
+    /// The shutdown deadline buffer, in milliseconds.
+    pub shutdown_deadline_buffer_ms: u64,
+    /// The idle timeout, in milliseconds; `None`: polling goes on to the deadline.
+    pub idle_timeout_ms: Option<u64>,
+}
+
+impl CheckedConfiguration {
+    fn of(config: &LambdaWorkerConfig) -> Self {
+        let millis =
+            |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let connection = &config.connection_options;
+        let tls = connection.tls_options.as_ref();
+        let version = &config.worker_options.deployment_options.version;
+        Self {
+            address: connection.target.to_string(),
+            namespace: config.client_options.namespace.clone(),
+            task_queue: config.worker_options.task_queue.clone(),
+            tls: tls.is_some() || connection.target.scheme() == "https",
+            api_key: connection.api_key.is_some(),
+            client_certificate: tls.is_some_and(|tls| tls.client_tls_options.is_some()),
+            deployment_version: (version.deployment_name.clone(), version.build_id.clone()),
+            graceful_shutdown_timeout_ms: millis(
+                config.worker_options.graceful_shutdown_period.unwrap_or_default(),
+            ),
+            shutdown_deadline_buffer_ms: millis(config.effective_shutdown_deadline_buffer()),
+            idle_timeout_ms: config.idle_timeout.map(millis),
+        }
+    }
+}
+
+/// What a check has found so far; shared by the checker and whoever waits for the verdict.
+#[derive(Clone, Default)]
+pub(crate) struct Notes(Arc<Mutex<(Vec<Finding>, CheckedConfiguration)>>);
+
+impl Notes {
+    fn find(&self, subject: &str, level: Level, message: impl Into<String>) {
+        let finding = Finding { subject: subject.to_owned(), level, message: message.into() };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.push(finding);
+    }
+
+    fn configured(&self, configuration: CheckedConfiguration) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1 = configuration;
+    }
+
+    /// The verdict, with how the invocation that looked ended.
+    pub(crate) fn verdict(
+        self,
+        ended: Result<InvocationReport, LambdaWorkerError>,
+    ) -> CheckVerdict {
+        let report = match ended {
+            Ok(report) => report,
+            Err(error) => error.report().clone(),
+        };
+        for error in &report.errors {
+            self.find(&error.error_type, Level::Problem, error.message.clone());
+        }
+        let (findings, configuration) =
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let ready = findings.iter().all(|finding| finding.level < Level::Problem);
+        CheckVerdict { ready, findings, configuration, report }
+    }
+}
+
+/// The user's worker, for a check: it is configured and shut down as ever, but in the place of
+/// `on_start` the checks run, and then the invocation is cancelled, before anything polls.
+#[derive(Clone)]
+pub(crate) struct Checker<W> {
+    pub(crate) worker: W,
+    pub(crate) notes: Notes,
+    pub(crate) version: Option<WorkerDeploymentVersion>,
+}
+
+#[async_trait]
+impl<W: LambdaWorker> LambdaWorker for Checker<W> {
+    async fn configure(&mut self, config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
+        self.worker.configure(config).await?;
+        self.notes.configured(CheckedConfiguration::of(config));
+        self.version = Some(config.worker_options.deployment_options.version.clone());
+        if let Some(left) = config.invocation.remaining_time() {
+            let buffer = config.effective_shutdown_deadline_buffer();
+            let work = left.saturating_sub(buffer);
+            let level = if work < SHORT_WORK_TIME { Level::Warning } else { Level::Ok };
+            let message = format!(
+                "{left:.1?} until the deadline, {buffer:?} for shutting down, {work:.1?} for work"
+            );
+            self.notes.find("time", level, message);
+        }
+        Ok(())
+    }
+
+    async fn on_start(&mut self, running: &RunningWorker) -> Result<(), BoxError> {
+        let address = running.client.options().namespace.clone();
+        self.notes.find("connection", Level::Ok, format!("namespace {address:?} answers"));
+        if let Some(version) = &self.version {
+            let described = describe(running, version).await;
+            self.judge(running, version, described);
+        }
+        running.stop.cancel();
+        // Not returning is what keeps the worker from polling; the cancellation ends this.
+        std::future::pending().await
+    }
+
+    async fn on_shutdown(&mut self, ending: &Shutdown) -> Result<(), BoxError> {
+        self.worker.on_shutdown(ending).await
+    }
+}
+
+impl<W> Checker<W> {
+    fn judge(
+        &self,
+        running: &RunningWorker,
+        version: &WorkerDeploymentVersion,
+        described: Result<DescribeWorkerDeploymentVersionResponse, Status>,
+    ) {
+        let name = format!("{}/{}", version.deployment_name, version.build_id);
+        let response = match described {
+            Ok(response) => response,
+            Err(status) if status.code() == Code::NotFound => {
+                let message = format!(
+                    "version {name} is not known to the server. If that is a typing error, correct \
+                     the deployment name or the build ID; else create it with its function's ARN: \
+                     temporal worker deployment create-version"
+                );
+                return self.notes.find("deployment_version", Level::Problem, message);
+            }
+            Err(status) => {
+                let message = format!("version {name} could not be looked at: {:?}", status.code());
+                return self.notes.find("deployment_version", Level::Warning, message);
+            }
+        };
+        let info = response.worker_deployment_version_info.unwrap_or_default();
+        self.judge_status(&name, &info);
+        let polled = response.version_task_queues.iter().any(|it| it.name == running.task_queue);
+        let queue = &running.task_queue;
+        if polled {
+            self.notes.find("task_queues", Level::Ok, format!("{queue:?} is bound to {name}"));
+        } else {
+            let message = format!(
+                "{queue:?} was never polled by {name}, so the server does not call it for tasks \
+                 there. Let the Worker Controller call the function once, with a timeout above 8 s"
+            );
+            self.notes.find("task_queues", Level::Warning, message);
+        }
+        if info.compute_config.is_some() {
+            self.notes.find("compute_provider", Level::Ok, "the server calls a function for it");
+        } else {
+            let message = format!(
+                "{name} has no compute provider, so the server never calls a function for it. Was \
+                 it made by a manual call? Delete it and create it with its function's ARN"
+            );
+            self.notes.find("compute_provider", Level::Warning, message);
+        }
+    }
+
+    fn judge_status(&self, name: &str, info: &WorkerDeploymentVersionInfo) {
+        let (level, message) = match info.status() {
+            WorkerDeploymentVersionStatus::Current => (Level::Ok, format!("{name} is current")),
+            WorkerDeploymentVersionStatus::Ramping => (Level::Ok, format!("{name} is ramping")),
+            WorkerDeploymentVersionStatus::Draining | WorkerDeploymentVersionStatus::Drained => (
+                Level::Warning,
+                format!("{name} is being replaced: new workflows go to another version"),
+            ),
+            _ => (
+                Level::Warning,
+                format!(
+                    "{name} is not current, so no new workflow goes there: temporal worker \
+                     deployment set-current-version"
+                ),
+            ),
+        };
+        self.notes.find("deployment_version", level, message);
+    }
+}
+
+async fn describe(
+    running: &RunningWorker,
+    version: &WorkerDeploymentVersion,
+) -> Result<DescribeWorkerDeploymentVersionResponse, Status> {
+    let request = DescribeWorkerDeploymentVersionRequest {
+        namespace: running.client.options().namespace.clone(),
+        deployment_version: Some(VersionProto {
+            deployment_name: version.deployment_name.clone(),
+            build_id: version.build_id.clone(),
+        }),
+        ..Default::default()
+    };
+    let mut service = running.client.connection().workflow_service();
+    let response = service.describe_worker_deployment_version(request.into_request()).await?;
+    Ok(response.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_exact_question_asks_for_a_check() {
+        let asks = |text: &str| is_asked_for(&serde_json::from_str(text).unwrap());
+        assert!(asks(r#"{"temporal_lambda_worker": {"check": true}}"#));
+        assert!(!asks(r#"{"temporal_lambda_worker": {"check": false}}"#));
+        assert!(!asks(r#"{"temporal_lambda_worker": true}"#));
+        assert!(!asks(r#"{"check": true}"#));
+        assert!(!asks("null"));
+        assert!(!asks("[1]"));
+    }
+}
