@@ -1,0 +1,27 @@
+//! What the benches share: the middle of measurements, and a table to show them in.
+
+use std::time::Duration;
+
+use comfy_table::{Table, presets};
+
+/// The median.
+///
+/// # Panics
+/// Without a measurement.
+pub fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+/// Prints a table.
+pub fn print_table(head: &[&str], rows: Vec<Vec<String>>) {
+    let mut table = Table::new();
+    table.load_preset(presets::ASCII_MARKDOWN).set_header(head);
+    table.add_rows(rows);
+    println!("{table}");
+}
+
+/// Milliseconds with one decimal.
+pub fn millis(time: Duration) -> String {
+    format!("{:.1}", time.as_secs_f64() * 1000.0)
+}
