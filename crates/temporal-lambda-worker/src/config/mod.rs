@@ -130,6 +130,8 @@ impl LambdaWorkerConfig {
                 build_id: version.build_id.clone(),
             });
         }
+        worker.deployment_options.use_worker_versioning = true;
+        worker.max_eager_activity_reservations_per_workflow_task = 0;
         // What the SDK would refuse later is refused before anybody connects.
         let namespace = self.client_options.namespace.clone();
         if let Err(reason) = worker.to_core_options(namespace, self.invocation.identity()) {
@@ -142,8 +144,6 @@ impl LambdaWorkerConfig {
         let Some(grace) = worker.graceful_shutdown_period else {
             return Err(ConfigError::NoGracePeriod);
         };
-        worker.deployment_options.use_worker_versioning = true;
-        worker.max_eager_activity_reservations_per_workflow_task = 0;
         // An identity that the user gave to the connection is the user's wish for the worker too.
         if !self.connection_options.identity.is_empty()
             && worker.client_identity_override.as_deref() == Some(&self.invocation.identity())

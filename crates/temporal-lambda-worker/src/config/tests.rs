@@ -177,7 +177,9 @@ async fn no_error_shows_the_api_key() {
 async fn an_api_key_from_a_file_is_read_each_time_and_brings_tls() {
     let place = Place::empty();
     let path = place.folder.path().join("key");
-    let place = place.set("TEMPORAL_LAMBDA_API_KEY_FILE", path.to_str().unwrap());
+    let place = place
+        .set("TEMPORAL_ADDRESS", "temporal.test:7233")
+        .set("TEMPORAL_LAMBDA_API_KEY_FILE", path.to_str().unwrap());
     assert!(matches!(place.load(), Err(ConfigError::NamedFile { .. })));
     for key in ["first", "second"] {
         std::fs::write(&path, format!("{key}\n")).unwrap();
