@@ -1,0 +1,144 @@
+//! Building functions with cargo, its progress shown.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
+
+use crate::error::CliError;
+
+/// What cargo is asked to build.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CargoTarget {
+    pub(crate) package: Option<String>,
+    /// A package that takes part in choosing features, and is not built.
+    pub(crate) also: Option<String>,
+    pub(crate) bin: Option<String>,
+    pub(crate) example: Option<String>,
+    /// Where cargo runs; `None`: in the current folder.
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) release: bool,
+}
+
+/// What a build came to.
+#[derive(Debug)]
+pub(crate) struct Built {
+    pub(crate) program: PathBuf,
+    /// The package's manifest.
+    pub(crate) manifest: PathBuf,
+}
+
+impl CargoTarget {
+    /// The target in words.
+    pub(crate) fn name(&self) -> String {
+        let package = self.package.as_ref().map(|name| format!("package {name}"));
+        let bin = self.bin.as_ref().map(|name| format!("binary {name}"));
+        let example = self.example.as_ref().map(|name| format!("example {name}"));
+        let parts: Vec<_> = [bin, example, package].into_iter().flatten().collect();
+        if parts.is_empty() { "this package".to_owned() } else { parts.join(" of ") }
+    }
+
+    /// Builds it. Cargo's messages go to this process's stderr; with `quiet`, only the failed
+    /// build's do. Dropping the future ends cargo.
+    pub(crate) async fn build(&self, quiet: bool) -> Result<Built, CliError> {
+        let mut command = self.command();
+        command.stderr(if quiet { Stdio::piped() } else { Stdio::inherit() });
+        let mut child = command.spawn().map_err(CliError::NoCargo)?;
+        let messages = tokio::spawn(collect(child.stderr.take()));
+        let mut built = None;
+        if let Some(stdout) = child.stdout.take() {
+            let mut lines = BufReader::new(stdout).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                built = executable(&line).or(built);
+            }
+        }
+        let status = child.wait().await.map_err(CliError::NoCargo)?;
+        if !status.success() {
+            eprint!("{}", messages.await.unwrap_or_default());
+            return Err(CliError::Build { what: self.name() });
+        }
+        built.ok_or_else(|| CliError::NoProgram { what: self.name() })
+    }
+
+    fn command(&self) -> Command {
+        // Set when cargo runs this program: the same cargo then.
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(cargo);
+        command.args(["build", "--message-format=json-render-diagnostics"]);
+        let flags = [
+            ("--package", &self.package),
+            ("--package", &self.also),
+            ("--bin", &self.bin),
+            ("--example", &self.example),
+        ];
+        for (flag, value) in flags {
+            if let Some(value) = value {
+                command.args([flag, value]);
+            }
+        }
+        if self.release {
+            command.arg("--release");
+        }
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        command
+    }
+}
+
+/// The folder of this very crate, if its sources are still where they were built; else the
+/// current folder, which may be a checkout too.
+pub(crate) fn checkout() -> PathBuf {
+    let at_run_time = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let at_build_time = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let known = at_run_time.into_iter().chain([at_build_time]);
+    known.into_iter().find(|folder| is_ours(folder)).unwrap_or_else(|| ".".into())
+}
+
+fn is_ours(folder: &Path) -> bool {
+    folder.join("../../examples/hello/main.rs").exists()
+}
+
+async fn collect(stderr: Option<tokio::process::ChildStderr>) -> String {
+    let mut text = String::new();
+    if let Some(mut stderr) = stderr {
+        // What was read until it failed is as much as there is to show.
+        let _ = tokio::io::AsyncReadExt::read_to_string(&mut stderr, &mut text).await;
+    }
+    text
+}
+
+/// The program that a message of cargo says it built.
+fn executable(message: &str) -> Option<Built> {
+    let message: serde_json::Value = serde_json::from_str(message).ok()?;
+    Some(Built {
+        program: message.get("executable")?.as_str()?.into(),
+        manifest: message.get("manifest_path")?.as_str()?.into(),
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_names_the_program_it_built() {
+        let message = r#"{"reason":"compiler-artifact","manifest_path":"/a/Cargo.toml","executable":"/t/hello"}"#;
+        assert_eq!(executable(message).unwrap().program, PathBuf::from("/t/hello"));
+        assert!(executable(r#"{"reason":"compiler-artifact","executable":null}"#).is_none());
+        assert!(executable("warning").is_none());
+    }
+
+    #[test]
+    fn a_target_is_named_in_words() {
+        let target = CargoTarget {
+            package: Some("p".to_owned()),
+            bin: Some("b".to_owned()),
+            ..CargoTarget::default()
+        };
+        assert_eq!(target.name(), "binary b of package p");
+    }
+}

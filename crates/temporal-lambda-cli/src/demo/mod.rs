@@ -1,0 +1,209 @@
+//! `demo`: a Temporal server scales a function from zero, and back to zero.
+
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use temporal_lambda_testkit::lambda::Function;
+use temporalio_client::{Client, UntypedWorkflow, WorkflowGetResultOptions, WorkflowStartOptions};
+use temporalio_common::data_converters::{PayloadConverter, RawValue};
+
+use self::table::Phase;
+use crate::cargo::{CargoTarget, checkout};
+use crate::deployment::Deployment;
+use crate::error::CliError;
+use crate::narrator::{Narrator, Story};
+use crate::program::Program;
+use crate::stage::Stage;
+use crate::{cost::Bill, paint};
+
+/// The function's own names for itself: its deployment, its build, its task queue.
+const DEPLOYMENT: &str = "hello";
+const BUILD_ID: &str = "dev";
+const TASK_QUEUE: &str = "hello";
+
+const TIMEOUT: Duration = Duration::from_secs(20);
+const MEMORY_MB: u32 = 256;
+/// Environments at once: enough to see a burst scale out, few enough for two cores.
+const CONCURRENCY: usize = 3;
+/// Workflows that are started at once in the end; with the two before, 20.
+const BURST: usize = 18;
+/// How long any one step may take before the demo gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the demo is to run.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// A built `hello` function; without it, cargo builds the one in this checkout.
+    #[arg(long, value_name = "PATH")]
+    function: Option<PathBuf>,
+}
+
+pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
+    let path = match args.function {
+        Some(path) => path,
+        None => hello().await?,
+    };
+    let story = Story::begin();
+    story.tell("temporal", "a real Temporal server and an emulated Lambda are starting");
+    let stage = Stage::start(false, None).await?;
+    story.tell(
+        "temporal",
+        format!("server at {}, Lambda at {}", stage.server.address(), stage.lambda.address()),
+    );
+    let program = Program { path, args: Vec::new() };
+    let config = program
+        .function("hello", TIMEOUT, MEMORY_MB)
+        .concurrency(CONCURRENCY)
+        .env("TEMPORAL_ADDRESS", stage.server.address())
+        .env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "500ms");
+    let function = stage.lambda.add_function(config)?;
+    let narrator = Narrator::start(story, stage.lambda.subscribe());
+    let show = Show { story, narrator, function: function.clone(), client: stage.client.clone() };
+    let played = show.play(&stage).await;
+    show.narrator.caught_up().await;
+    // The end of the environments is not part of the show.
+    drop(show);
+    let phases = played?;
+
+    let mut bill = Bill::default();
+    for invocation in function.invocations() {
+        bill.add(&invocation, MEMORY_MB);
+    }
+    println!("\n{}", table::table(&phases).trim_fmt());
+    println!(
+        "{} invocations, {:.2} s billed: about ${:.7} at {MEMORY_MB} MB (x86 list price)",
+        bill.requests,
+        bill.billed.as_secs_f64(),
+        bill.dollars(),
+    );
+    let started: usize = phases.iter().map(|phase| phase.started).sum();
+    let completed: usize = phases.iter().map(|phase| phase.latencies.len()).sum();
+    let verdict = format!("demo: {started} workflows started, {completed} completed");
+    stage.stop().await;
+    if completed == started {
+        println!("{}", paint::green(verdict));
+        Ok(ExitCode::SUCCESS)
+    } else {
+        println!("{}", paint::red(verdict));
+        Ok(ExitCode::FAILURE)
+    }
+}
+
+async fn hello() -> Result<PathBuf, CliError> {
+    let target = CargoTarget {
+        package: Some("temporal-lambda-examples".to_owned()),
+        // Cargo unites the features of the packages it is given. With this one among them, the
+        // dependencies are the ones that it was built with, and nothing is compiled twice.
+        also: Some(env!("CARGO_PKG_NAME").to_owned()),
+        bin: Some("hello".to_owned()),
+        folder: Some(checkout()),
+        release: !cfg!(debug_assertions),
+        ..CargoTarget::default()
+    };
+    eprintln!("building {} (the first time takes minutes)", target.name());
+    Ok(target.build(false).await?.program)
+}
+
+/// The demo's plot, and whom it needs.
+struct Show {
+    story: Story,
+    narrator: Narrator,
+    function: Function,
+    client: Client,
+}
+
+impl Show {
+    async fn play(&self, stage: &Stage) -> Result<Vec<Phase>, CliError> {
+        let mut phases = Vec::new();
+
+        self.title("The version is created, and the server calls the function to see it poll");
+        let before = self.finished();
+        let deployment = Deployment::new(self.client.clone(), DEPLOYMENT);
+        stage.server.create_deployment(DEPLOYMENT).await?;
+        stage.server.create_version_for_lambda(DEPLOYMENT, BUILD_ID, self.function.arn()).await?;
+        let queues = deployment.bound(BUILD_ID, PATIENCE).await?;
+        self.story.tell("temporal", format!("its worker polled: task queue {}", queues.join(", ")));
+        deployment.make_current(BUILD_ID).await?;
+        self.story.tell("temporal", format!("{DEPLOYMENT}:{BUILD_ID} is the current version"));
+        self.back_to_zero().await?;
+        phases.push(self.phase("first call", before, 0, Vec::new()));
+
+        self.title("Cold: Lambda took the idle environment away; one workflow is started");
+        for environment in self.function.environments() {
+            environment.kill();
+            environment.gone(PATIENCE).await?;
+        }
+        phases.push(self.scene("cold", 1).await?);
+
+        self.title("Warm: the frozen environment is there; one workflow is started");
+        phases.push(self.scene("warm", 1).await?);
+
+        self.title(&format!("Burst: {BURST} workflows are started at once"));
+        phases.push(self.scene("burst", BURST).await?);
+        Ok(phases)
+    }
+
+    /// Starts workflows, waits for them, and then for the function to be back at zero.
+    async fn scene(&self, name: &'static str, workflows: usize) -> Result<Phase, CliError> {
+        let before = self.finished();
+        let runs = (0..workflows).map(|number| self.workflow(format!("demo-{name}-{number}")));
+        let ended = tokio::time::timeout(PATIENCE, join_all(runs)).await.unwrap_or_default();
+        let latencies: Vec<_> = ended.into_iter().flatten().collect();
+        self.story.tell("client", format!("{} of {workflows} completed", latencies.len()));
+        self.back_to_zero().await?;
+        Ok(self.phase(name, before, workflows, latencies))
+    }
+
+    /// Runs one workflow: from its start to its result, or `None` with the reason told.
+    async fn workflow(&self, id: String) -> Option<Duration> {
+        let began = Instant::now();
+        let name = RawValue::from_value(&"Lambda".to_owned(), &PayloadConverter::default());
+        let options = WorkflowStartOptions::new(TASK_QUEUE, id.clone()).build();
+        let started =
+            self.client.start_workflow(UntypedWorkflow::new("HelloWorkflow"), name, options).await;
+        let result = match started {
+            Ok(handle) => handle
+                .get_result(WorkflowGetResultOptions::default())
+                .await
+                .map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match result {
+            Ok(_) => Some(began.elapsed()),
+            Err(error) => {
+                self.story.tell("client", paint::red(format!("{id} failed: {error}")));
+                None
+            }
+        }
+    }
+
+    async fn back_to_zero(&self) -> Result<(), CliError> {
+        self.function.idle(PATIENCE).await?;
+        self.narrator.caught_up().await;
+        self.story.tell("lambda", paint::bold("back to zero: no invocation runs"));
+        Ok(())
+    }
+
+    fn title(&self, text: &str) {
+        println!("\n{}", paint::bold(text));
+    }
+
+    fn finished(&self) -> usize {
+        self.function.invocations().len()
+    }
+
+    fn phase(
+        &self,
+        name: &'static str,
+        before: usize,
+        started: usize,
+        latencies: Vec<Duration>,
+    ) -> Phase {
+        let invocations = self.function.invocations().split_off(before);
+        Phase { name, started, latencies, invocations }
+    }
+}

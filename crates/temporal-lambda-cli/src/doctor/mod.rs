@@ -1,0 +1,97 @@
+//! `doctor`: looks for what keeps a function from working, and says what to do.
+
+mod finding;
+mod function_env;
+mod server;
+mod settings;
+mod time;
+
+use std::path::PathBuf;
+use std::process::{ExitCode, Stdio};
+use std::time::Duration;
+
+use self::finding::{Finding, Report};
+use self::function_env::FunctionEnv;
+use crate::error::CliError;
+
+/// What is looked at, and with whose eyes.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The function's environment: lines of NAME=VALUE, or what `aws lambda
+    /// get-function-configuration` prints. Default: this process's own environment.
+    #[arg(long, value_name = "FILE")]
+    function_env: Option<PathBuf>,
+    /// The server's address, over what is configured.
+    #[arg(long, value_name = "HOST:PORT")]
+    address: Option<String>,
+    /// The function's timeout. Default: the one in --function-env, if it says.
+    #[arg(long, value_parser = humantime::parse_duration)]
+    timeout: Option<Duration>,
+    /// The deployment's name, if it is only in the function's code.
+    #[arg(long, value_name = "NAME")]
+    deployment_name: Option<String>,
+    /// The build ID, if it is only in the function's code.
+    #[arg(long, value_name = "ID")]
+    build_id: Option<String>,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
+    if args.function_env.is_some() || args.address.is_some() {
+        return elsewhere(args).await;
+    }
+    let mut report = Report { settings: settings::sources(), findings: Vec::new() };
+    match settings::resolve().await {
+        Ok(settings) => {
+            report.settled(&settings);
+            report.findings.extend(time::check(&settings, args.timeout));
+            let name = args.deployment_name.or_else(|| settings.deployment_name.clone());
+            let build_id = args.build_id.or_else(|| settings.build_id.clone());
+            report.findings.extend(server::check(&settings, name, build_id).await);
+        }
+        Err(reason) => report.findings.push(
+            Finding::stop("settings", "settings-refused", reason)
+                .advice("correct the setting; the function fails in the same way"),
+        ),
+    }
+    if args.json {
+        println!("{}", report.json());
+    } else {
+        report.print();
+    }
+    Ok(if report.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs this very command again in the function's environment: the settings are then read by the
+/// code that reads them in Lambda, from where it reads them.
+async fn elsewhere(args: Args) -> Result<ExitCode, CliError> {
+    let this = std::env::current_exe().map_err(CliError::Folder)?;
+    let mut command = tokio::process::Command::new(this);
+    command.arg("doctor").stdin(Stdio::null()).kill_on_drop(true);
+    let mut timeout = args.timeout;
+    if let Some(file) = &args.function_env {
+        let function = FunctionEnv::read(file)?;
+        timeout = timeout.or(function.timeout);
+        command.env_clear().envs(function.variables);
+    }
+    if let Some(address) = &args.address {
+        command.env("TEMPORAL_ADDRESS", address);
+    }
+    if let Some(timeout) = timeout {
+        command.arg("--timeout").arg(format!("{}ms", timeout.as_millis()));
+    }
+    for (flag, value) in
+        [("--deployment-name", &args.deployment_name), ("--build-id", &args.build_id)]
+    {
+        if let Some(value) = value {
+            command.args([flag, value]);
+        }
+    }
+    if args.json {
+        command.arg("--json");
+    }
+    let status = command.status().await.map_err(CliError::Folder)?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

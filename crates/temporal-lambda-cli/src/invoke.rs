@@ -1,0 +1,119 @@
+//! `invoke`: one invocation by hand, and what it did.
+
+use std::process::ExitCode;
+
+use temporal_lambda_testkit::lambda::{Invocation, LambdaEmulator, Outcome};
+use temporal_lambda_worker::InvocationReport;
+
+use crate::cost::Bill;
+use crate::error::CliError;
+use crate::narrator::{self, Narrator, Story};
+use crate::paint;
+use crate::program::ProgramArgs;
+
+/// The function's name in the emulator; nothing depends on it.
+const NAME: &str = "function";
+
+/// What is invoked.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    program: ProgramArgs,
+    /// The event. A Temporal worker does not look at it.
+    #[arg(long, value_name = "JSON", default_value = "")]
+    payload: String,
+    /// Prints nothing but what the function answered.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
+    let (program, _) = args.program.program().await?;
+    let lambda = LambdaEmulator::start().await?;
+    // The user's own Temporal settings say which server is meant. Given variables stand above.
+    let own =
+        std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"TEMPORAL_"));
+    let config = program
+        .function(NAME, args.program.timeout, args.program.memory)
+        .envs(own)
+        .envs(args.program.variables.clone());
+    let function = lambda.add_function(config)?;
+    let narrator = (!args.json).then(|| Narrator::start(Story::begin(), lambda.subscribe()));
+    let invocation = function.invoke(args.payload).await?;
+    if let Some(narrator) = narrator {
+        narrator.caught_up().await;
+        println!();
+        for (name, value) in facts(&invocation, args.program.memory) {
+            println!("{name:<12} {value}");
+        }
+    } else {
+        let body = invocation.outcome.body(&invocation.request_id);
+        println!("{}", String::from_utf8_lossy(&body));
+    }
+    lambda.shutdown().await;
+    let succeeded = invocation.outcome.is_success();
+    Ok(if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What is known of an invocation.
+fn facts(invocation: &Invocation, memory_mb: u32) -> Vec<(&'static str, String)> {
+    let mut bill = Bill::default();
+    bill.add(invocation, memory_mb);
+    let report = narrator::report(invocation);
+    let mut facts = vec![("ended", ended(invocation, report.as_ref()))];
+    if let Some(init) = invocation.init {
+        facts.push(("init", format!("{} ms", init.as_millis())));
+    }
+    facts.extend([
+        ("duration", format!("{} ms", invocation.duration.as_millis())),
+        ("billed", format!("{} ms, about ${:.7}", invocation.billed.as_millis(), bill.dollars())),
+        ("time left", format!("{:.1} s", invocation.time_left_at_response.as_secs_f64())),
+    ]);
+    if let Some(kb) = invocation.max_memory_kb {
+        facts.push(("peak memory", format!("{} MB", kb.div_ceil(1024))));
+    }
+    if let Some(report) = &report {
+        facts.extend(reported(report));
+    }
+    facts
+}
+
+fn ended(invocation: &Invocation, report: Option<&InvocationReport>) -> String {
+    match (&invocation.outcome, report) {
+        (Outcome::Response(_), Some(report)) => {
+            let reason = report.reason.map_or_else(|| "-".to_owned(), |it| format!("{it:?}"));
+            paint::green(reason)
+        }
+        (Outcome::Response(body), None) => String::from_utf8_lossy(body).into_owned(),
+        (outcome, _) => paint::red(outcome),
+    }
+}
+
+fn reported(report: &InvocationReport) -> Vec<(&'static str, String)> {
+    let states = report.state_ms;
+    let mut facts = vec![
+        ("version", format!("{}:{}", report.deployment_name, report.build_id)),
+        ("task queue", format!("{} in namespace {}", report.task_queue, report.namespace)),
+        ("tasks", narrator::tasks(report)),
+    ];
+    if let Some(connection) = report.connection {
+        facts.push(("connection", format!("{connection:?}").to_lowercase()));
+    }
+    if let Some(millis) = report.first_poll_ms {
+        facts.push(("first poll", format!("after {millis} ms")));
+    }
+    facts.push((
+        "states",
+        format!(
+            "configuring {} ms, connected {} ms, polling {} ms, draining {} ms",
+            states.configuring, states.connected, states.polling, states.draining
+        ),
+    ));
+    for hook in &report.hooks {
+        facts.push(("hook", format!("{}: {:?}", hook.name, hook.outcome)));
+    }
+    for error in &report.errors {
+        facts.push(("error", paint::red(format!("{}: {}", error.error_type, error.message))));
+    }
+    facts
+}

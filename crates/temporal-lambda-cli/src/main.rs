@@ -1,0 +1,85 @@
+//! `temporal-lambda`: try, run and check Temporal workers on AWS Lambda from a laptop.
+
+mod cargo;
+mod cost;
+mod demo;
+mod deployment;
+mod dev;
+mod doctor;
+mod error;
+mod invoke;
+mod log_line;
+mod narrator;
+mod paint;
+mod program;
+mod stage;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::error::CliError;
+
+/// Try, run and check Temporal workers on AWS Lambda, without an AWS account.
+#[derive(Parser)]
+#[command(name = "temporal-lambda", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Shows the whole loop: a Temporal server scales a function from zero and back.
+    Demo(demo::Args),
+    /// Runs a function under a local Temporal server, until Ctrl-C.
+    Dev(dev::Args),
+    /// Invokes a function once, and shows what it did.
+    Invoke(invoke::Args),
+    /// Looks for what keeps a function from working, and says what to do.
+    Doctor(doctor::Args),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    let result = match command {
+        // It ends in good order, and so looks after interruption itself.
+        Command::Dev(args) => dev::run(args, interrupted()).await,
+        Command::Demo(args) => unless_interrupted(demo::run(args)).await,
+        Command::Doctor(args) => unless_interrupted(doctor::run(args)).await,
+        Command::Invoke(args) => unless_interrupted(invoke::run(args)).await,
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("temporal-lambda: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Dropping the command's future ends what it started.
+async fn unless_interrupted(
+    run: impl Future<Output = Result<ExitCode, CliError>>,
+) -> Result<ExitCode, CliError> {
+    tokio::select! {
+        result = run => result,
+        () = interrupted() => Err(CliError::Interrupted),
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        // Without handlers the signals end the process at once, as they do by default.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}

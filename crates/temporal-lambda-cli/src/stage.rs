@@ -1,0 +1,54 @@
+//! The laptop's cloud: a Temporal server whose Worker Controller calls an emulated Lambda.
+
+use std::time::Duration;
+
+use temporal_lambda_testkit::lambda::LambdaEmulator;
+use temporal_lambda_testkit::server::DevServer;
+use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, Url};
+
+use crate::error::CliError;
+
+/// How long connecting to a server may take in one try.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// A server and an emulator that know each other. Dropping it ends both.
+pub(crate) struct Stage {
+    pub(crate) lambda: LambdaEmulator,
+    pub(crate) server: DevServer,
+    pub(crate) client: Client,
+}
+
+impl Stage {
+    /// Starts both. `ui`: with the server's web UI.
+    pub(crate) async fn start(ui: bool, port: Option<u16>) -> Result<Self, CliError> {
+        let lambda = LambdaEmulator::start().await?;
+        let mut server = DevServer::builder().ui(ui).worker_controller(lambda.endpoint_url());
+        if let Some(port) = port {
+            server = server.port(port);
+        }
+        let server = server.start().await?;
+        let client = connect(&server.address(), "default").await?;
+        Ok(Self { lambda, server, client })
+    }
+
+    /// Ends both in good order: environments first, as their workers still say goodbye.
+    pub(crate) async fn stop(self) {
+        self.lambda.shutdown().await;
+        drop(self.client);
+        self.server.stop().await;
+    }
+}
+
+/// A client of a server without TLS, as dev servers are.
+pub(crate) async fn connect(address: &str, namespace: &str) -> Result<Client, CliError> {
+    let refused = |reason: String| CliError::Connect { address: address.to_owned(), reason };
+    let url = Url::parse(&format!("http://{address}")).map_err(|error| {
+        refused(format!("{error}; an address is host:port, such as 127.0.0.1:7233"))
+    })?;
+    let mut options = ConnectionOptions::new(url).identity("temporal-lambda".to_owned()).build();
+    options.connect_timeout = Some(CONNECT);
+    let connection =
+        Connection::connect(options).await.map_err(|error| refused(error.to_string()))?;
+    Client::new(connection, ClientOptions::new(namespace).build())
+        .map_err(|error| refused(error.to_string()))
+}

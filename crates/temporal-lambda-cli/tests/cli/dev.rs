@@ -1,0 +1,116 @@
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use temporal_lambda_testkit::server::DevServer;
+use temporalio_client::{Client, UntypedWorkflowHandle, WorkflowGetResultOptions};
+
+use crate::support::{PATIENCE, Running, client, command, exists, hello, start};
+
+fn dev() -> Command {
+    let mut command = command();
+    command.args(["dev", "--name", "hello"]);
+    command.args(["--env", "TEMPORAL_LAMBDA_IDLE_TIMEOUT=500ms"]);
+    command
+}
+
+async fn done(workflow: &UntypedWorkflowHandle<Client>) {
+    let result = workflow.get_result(WorkflowGetResultOptions::default());
+    tokio::time::timeout(PATIENCE, result).await.unwrap().unwrap();
+}
+
+/// The address in `server at 127.0.0.1:7233, ...`.
+fn address(line: &str) -> String {
+    let (_, rest) = line.split_once("server at ").unwrap();
+    rest.split_once(',').unwrap().0.to_owned()
+}
+
+#[tokio::test]
+async fn a_workflow_is_done_within_seconds_and_ctrl_c_leaves_nothing() {
+    let mut dev = Running::start(dev().args(["--port", "0", "--"]).arg(hello()));
+    let address = address(&dev.line("server at"));
+    dev.line("hello:dev is current, on task queue hello");
+    let client = client(&address).await;
+    let began = Instant::now();
+    done(&start(&client, "HelloWorkflow", "first", &"dev".to_owned()).await).await;
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}\n{}", dev.seen());
+
+    // From zero, through the server's own controller.
+    dev.line("done (Idle)");
+    done(&start(&client, "HelloWorkflow", "second", &"dev".to_owned()).await).await;
+    dev.line("the server calls Invoke");
+
+    let children = dev.children();
+    assert!(children.len() >= 2, "a server and a function: {children:?}");
+    let status = dev.interrupt();
+    assert!(status.success(), "{status}");
+    let left: Vec<_> = children.into_iter().filter(|pid| exists(*pid)).collect();
+    assert!(left.is_empty(), "{left:?} are left");
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn it_works_with_a_server_that_runs_already() {
+    let server = DevServer::start().await.unwrap();
+    let dev = Running::start(dev().args(["--address", &server.address(), "--"]).arg(hello()));
+    dev.line("hello:dev is current");
+    dev.line("done (Idle)");
+    let client = client(&server.address()).await;
+    done(&start(&client, "HelloWorkflow", "joined", &"dev".to_owned()).await).await;
+}
+
+#[tokio::test]
+async fn a_first_call_that_fails_is_named() {
+    let server = DevServer::start().await.unwrap();
+    let address = server.address();
+    let mut dev = Running::start(dev().args(["--address", &address, "--", "/bin/false"]));
+    dev.line("the first call of hello:dev failed");
+    assert_eq!(dev.ended().code(), Some(1));
+}
+
+/// Stands in for cargo: "builds" by copying the function, and says so as cargo does.
+fn fake_cargo(folder: &Path) -> std::path::PathBuf {
+    let script = format!(
+        "#!/bin/sh\nrm -f {0}/hello && cp {1} {0}/hello\n\
+         echo '{{\"executable\":\"{0}/hello\",\"manifest_path\":\"{0}/Cargo.toml\"}}'\n",
+        folder.display(),
+        hello().display()
+    );
+    let cargo = folder.join("cargo.sh");
+    std::fs::write(&cargo, script).unwrap();
+    std::fs::set_permissions(&cargo, std::fs::Permissions::from_mode(0o755)).unwrap();
+    cargo
+}
+
+/// The build ID that a workflow ran on last.
+async fn build_id(workflow: &UntypedWorkflowHandle<Client>) -> String {
+    let described = workflow.describe(Default::default()).await.unwrap();
+    let info = described.raw().workflow_execution_info.clone().unwrap();
+    let version = info.versioning_info.and_then(|it| it.deployment_version);
+    version.map(|it| it.build_id).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_change_makes_a_version_and_pinned_workflows_stay_on_theirs() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("Cargo.toml"), "").unwrap();
+    std::fs::write(folder.path().join("main.rs"), "// one").unwrap();
+    let mut command = dev();
+    command.args(["--port", "0", "--watch", "--bin", "hello"]);
+    let dev = Running::start(command.env("CARGO", fake_cargo(folder.path())));
+    let address = address(&dev.line("server at"));
+    dev.line("hello:dev-1 is current");
+    let client = client(&address).await;
+    let old = start(&client, "SleepWorkflow", "old", &6000_u64).await;
+    dev.line("cold start");
+
+    std::fs::write(folder.path().join("main.rs"), "// two").unwrap();
+    dev.line("hello:dev-2 is current");
+    let new = start(&client, "HelloWorkflow", "new", &"dev".to_owned()).await;
+    done(&new).await;
+    done(&old).await;
+    assert_eq!(build_id(&old).await, "dev-1");
+    assert_eq!(build_id(&new).await, "dev-2");
+}

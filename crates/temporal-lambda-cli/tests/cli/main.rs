@@ -1,0 +1,9 @@
+//! The command, end to end: a real server, real functions.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod demo;
+mod dev;
+mod doctor;
+mod invoke;
+mod support;

@@ -1,0 +1,185 @@
+//! The command as a child process, and what it runs.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use temporalio_client::{
+    Client, ClientOptions, Connection, ConnectionOptions, UntypedWorkflow, UntypedWorkflowHandle,
+    Url, WorkflowStartOptions,
+};
+use temporalio_common::data_converters::{PayloadConverter, RawValue, TemporalSerializable};
+
+/// How long anything may take that takes seconds.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The command, with no settings of whoever runs the tests.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_temporal-lambda"));
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"TEMPORAL_") && name != "TEMPORAL_CLI" {
+            command.env_remove(name);
+        }
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// The command's answer, as text.
+pub(crate) fn text(output: &Output) -> String {
+    let both = [output.stdout.as_slice(), &output.stderr].concat();
+    String::from_utf8_lossy(&both).into_owned()
+}
+
+/// The `hello` function, built with the features that the command was built with.
+pub(crate) fn hello() -> PathBuf {
+    static HELLO: OnceLock<PathBuf> = OnceLock::new();
+    HELLO.get_or_init(build_hello).clone()
+}
+
+fn build_hello() -> PathBuf {
+    let built = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["build", "--package", "temporal-lambda-examples"])
+        .args(["--package", env!("CARGO_PKG_NAME"), "--bin", "hello"])
+        .args((!cfg!(debug_assertions)).then_some("--release"))
+        .arg("--message-format=json-render-diagnostics")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "hello could not be built");
+    let messages = String::from_utf8(built.stdout).unwrap();
+    let messages = messages.lines().filter_map(|line| {
+        serde_json::from_str::<serde_json::Value>(line).ok()?["executable"].as_str().map(Into::into)
+    });
+    messages.last().unwrap()
+}
+
+/// A running command. Dropping it ends it in good order, so that it ends what it started.
+pub(crate) struct Running {
+    child: Child,
+    lines: Receiver<String>,
+    seen: Mutex<String>,
+}
+
+impl Running {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let mut stderr = child.stderr.take().unwrap();
+        let (sender, lines) = channel();
+        let errors = sender.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = stderr.read_to_string(&mut text);
+            let _ = errors.send(text);
+        });
+        Self { child, lines, seen: Mutex::default() }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for a line with this in it.
+    pub(crate) fn line(&self, part: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => {
+                    let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+                    seen.push_str(&line);
+                    seen.push('\n');
+                    if line.contains(part) {
+                        return line;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => panic!("no {part:?} in\n{}", self.seen()),
+                Err(RecvTimeoutError::Disconnected) => {
+                    panic!("it ended without {part:?}:\n{}", self.seen())
+                }
+            }
+        }
+    }
+
+    /// What was read so far.
+    pub(crate) fn seen(&self) -> String {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The processes that it has started and that run, by their parent in `/proc`.
+    pub(crate) fn children(&self) -> Vec<u32> {
+        let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+        let pids = processes.filter_map(|it| it.file_name().to_str()?.parse().ok());
+        pids.filter(|pid| parent(*pid) == Some(self.pid())).collect()
+    }
+
+    /// Ctrl-C, and waits for the end.
+    pub(crate) fn interrupt(&mut self) -> ExitStatus {
+        kill(Pid::from_raw(self.pid().cast_signed()), Signal::SIGINT).unwrap();
+        self.ended()
+    }
+
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("it does not end:\n{}", self.seen());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = kill(Pid::from_raw(self.pid().cast_signed()), Signal::SIGINT);
+            let until = Instant::now() + Duration::from_secs(15);
+            while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok())
+}
+
+pub(crate) fn exists(pid: u32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+}
+
+pub(crate) async fn client(address: &str) -> Client {
+    let url = Url::parse(&format!("http://{address}")).unwrap();
+    let connection = Connection::connect(ConnectionOptions::new(url).build()).await.unwrap();
+    Client::new(connection, ClientOptions::new("default").build()).unwrap()
+}
+
+/// Starts a workflow of the `hello` function.
+pub(crate) async fn start(
+    client: &Client,
+    kind: &str,
+    id: &str,
+    input: &(impl TemporalSerializable + 'static),
+) -> UntypedWorkflowHandle<Client> {
+    let input = RawValue::from_value(input, &PayloadConverter::default());
+    let options = WorkflowStartOptions::new("hello", id).build();
+    client.start_workflow(UntypedWorkflow::new(kind), input, options).await.unwrap()
+}
