@@ -84,6 +84,7 @@ fn configure(config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
 
 #[tokio::main]
 async fn main() -> Result<(), LambdaWorkerError> {
-    let version = WorkerDeploymentVersion::builder().deployment_name("hello").build_id("dev").build();
+    let version =
+        WorkerDeploymentVersion::builder().deployment_name("hello").build_id("dev").build();
     run_worker(version, configure).await
 }

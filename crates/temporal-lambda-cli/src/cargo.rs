@@ -83,6 +83,14 @@ impl CargoTarget {
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
         }
+        // What `cargo run` says about this package would be news to build scripts, and have half
+        // of the dependencies compiled again.
+        for (name, _) in std::env::vars_os() {
+            let bytes = name.as_encoded_bytes();
+            if bytes.starts_with(b"CARGO_MANIFEST_") || bytes.starts_with(b"CARGO_PKG_") {
+                command.env_remove(name);
+            }
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         command
     }

@@ -1,7 +1,15 @@
 //! What a Temporal worker on AWS Lambda is tested with: a Lambda emulator that speaks the real
 //! Runtime API, a real Temporal dev server, and a mock Temporal frontend for the states that a
-//! real server cannot be made to show.
+//! real server cannot be made to show. [`UnderTest`] puts your worker on the mock, [`context`]
+//! makes events for handlers that a test calls itself, [`lifecycle`] has strategies for property
+//! tests of the lifecycle's rules, and [`otlp`] is a collector that remembers what it was sent.
 
+pub mod context;
 pub mod frontend;
 pub mod lambda;
+pub mod lifecycle;
+pub mod otlp;
 pub mod server;
+mod under_test;
+
+pub use under_test::UnderTest;

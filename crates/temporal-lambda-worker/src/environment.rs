@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Fault;
 use crate::observe::Observed;
+use crate::telemetry::Telemetry;
 use crate::temporal::Temporal;
 
 /// The threads that user code and the SDK run on. They are never the caller's, so that nothing
@@ -64,6 +65,8 @@ pub(crate) struct Environment {
     /// Cancels every invocation, present and future.
     pub(crate) stop: CancellationToken,
     pub(crate) observed: watch::Sender<Observed>,
+    /// What each invocation's configuration begins with.
+    pub(crate) telemetry: Telemetry,
     served: AtomicBool,
     poisoned: AtomicBool,
     active: AtomicUsize,
@@ -76,6 +79,7 @@ impl Environment {
             temporal,
             stop: CancellationToken::new(),
             observed: watch::Sender::new(Observed::default()),
+            telemetry: Telemetry::default(),
             served: AtomicBool::new(false),
             poisoned: AtomicBool::new(false),
             active: AtomicUsize::new(0),

@@ -120,8 +120,10 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
         let driver = self.begin(worker, context, stop.clone());
         async move {
             let _cancel = stop.drop_guard();
+            let driver = driver?;
+            let scope = driver.scope();
             // A task of its own, so that it goes on when this future is dropped.
-            match tokio::spawn(driver?.drive()).await {
+            match tokio::spawn(scope.logged(driver.drive())).await {
                 Ok(result) => result,
                 Err(error) => {
                     let message = error.to_string();
@@ -143,6 +145,10 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
         let config = Variables::of_process().and_then(|variables| {
             LambdaWorkerConfig::load(&self.version, &variables, invocation.clone(), hooks)
         });
+        let config = config.map(|mut config| {
+            config.telemetry = self.environment.telemetry.clone();
+            config
+        });
         let config = config.map_err(|error| {
             let fault = Fault::from(error);
             let report = InvocationReport {
@@ -152,6 +158,8 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
                 errors: vec![ReportedError::of(&fault)],
                 ..InvocationReport::default()
             };
+            #[cfg(feature = "emf")]
+            crate::emf::write(&report);
             LambdaWorkerError::new(fault, Vec::new(), report)
         })?;
         Ok(Driver::new(self.environment.clone(), admission, worker, config, stop))
@@ -167,6 +175,7 @@ impl<T, W: LambdaWorker> Service<LambdaEvent<T>> for LambdaWorkerHandler<W> {
         Poll::Ready(Ok(()))
     }
 
+    /// As [`handle`](LambdaWorkerHandler::handle), its errors and cancel safety included.
     fn call(&mut self, event: LambdaEvent<T>) -> Self::Future {
         let LambdaEvent { context, .. } = event;
         // The payload stays behind, so that it need not be `Send`.

@@ -17,6 +17,16 @@ pub(crate) struct Hook {
     pub(crate) run: Run,
 }
 
+impl Hook {
+    fn new<F, Fut>(name: impl Into<String>, hook: F) -> Self
+    where
+        F: FnOnce(Shutdown) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        Self { name: name.into(), run: Box::new(move |ending| hook(ending).boxed()) }
+    }
+}
+
 /// The shutdown hooks of one invocation, in the order in which they were added.
 ///
 /// Each runs once, after draining and before [`on_shutdown`](crate::LambdaWorker::on_shutdown),
@@ -27,8 +37,20 @@ pub(crate) struct Hook {
 pub struct ShutdownHooks {
     // Shared with the driver, so that the hooks registered so far run even if `configure` never
     // returns.
-    hooks: Arc<Mutex<Vec<Option<Hook>>>>,
+    hooks: Arc<Mutex<Registered>>,
 }
+
+#[derive(Default)]
+struct Registered {
+    users: Vec<Option<Hook>>,
+    /// The library's own, which run after the user's.
+    last: Vec<Option<Hook>>,
+}
+
+/// An error that the hook has logged itself, in more fitting words than anybody else could.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Logged(pub(crate) String);
 
 impl ShutdownHooks {
     /// Adds a hook. `name` stands in the invocation report and in logs.
@@ -37,13 +59,23 @@ impl ShutdownHooks {
         F: FnOnce(Shutdown) -> Fut + Send + 'static,
         Fut: Future<Output = Result<(), BoxError>> + Send + 'static,
     {
-        let hook = Hook { name: name.into(), run: Box::new(move |ending| hook(ending).boxed()) };
-        self.lock().push(Some(hook));
+        self.lock().users.push(Some(Hook::new(name, hook)));
+    }
+
+    /// Adds a hook that runs after all of the user's.
+    #[cfg(feature = "otel")]
+    pub(crate) fn add_last<F, Fut>(&mut self, name: impl Into<String>, hook: F)
+    where
+        F: FnOnce(Shutdown) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        self.lock().last.push(Some(Hook::new(name, hook)));
     }
 
     /// How many hooks are registered.
     pub fn len(&self) -> usize {
-        self.lock().len()
+        let registered = self.lock();
+        registered.users.len() + registered.last.len()
     }
 
     /// Whether no hook is registered.
@@ -53,10 +85,21 @@ impl ShutdownHooks {
 
     /// Takes the hook with this number, so that nobody can run it again.
     pub(crate) fn take(&self, number: usize) -> Option<Hook> {
-        self.lock().get_mut(number)?.take()
+        let mut registered = self.lock();
+        let Registered { users, last } = &mut *registered;
+        users.iter_mut().chain(last).nth(number)?.take()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Option<Hook>>> {
+    /// Takes the first hook that nobody has taken; with it, how many such hooks remain.
+    pub(crate) fn take_next(&self) -> Option<(Hook, usize)> {
+        let mut registered = self.lock();
+        let Registered { users, last } = &mut *registered;
+        let mut waiting = users.iter_mut().chain(last).filter(|hook| hook.is_some());
+        let next = waiting.next()?.take()?;
+        Some((next, waiting.count()))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Registered> {
         // Nothing under the lock can leave the list half changed.
         self.hooks.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -65,7 +108,7 @@ impl ShutdownHooks {
 impl fmt::Debug for ShutdownHooks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hooks = self.lock();
-        let names = hooks.iter().flatten().map(|hook| &hook.name);
+        let names = hooks.users.iter().chain(&hooks.last).flatten().map(|hook| &hook.name);
         f.debug_list().entries(names).finish()
     }
 }

@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime};
 use lambda_runtime::Context;
 use tokio::time::Instant;
 
+use crate::telemetry::Scope;
+
 /// The facts of one invocation: who called, and until when.
 ///
 /// Lambda's deadline is wall clock. It is turned into a monotonic instant once, when the event
@@ -25,6 +27,7 @@ pub struct Invocation {
     pub cold_start: bool,
     arrived: Instant,
     due: Option<Instant>,
+    scope: Scope,
 }
 
 /// What `lambda_runtime` puts in the place of a missing ARN.
@@ -49,6 +52,7 @@ impl Invocation {
             cold_start,
             arrived,
             due,
+            scope: Scope::of(&context.request_id),
         }
     }
 
@@ -64,6 +68,11 @@ impl Invocation {
 
     pub(crate) fn arrived(&self) -> Instant {
         self.arrived
+    }
+
+    /// What everything of this invocation runs in.
+    pub(crate) fn scope(&self) -> &Scope {
+        &self.scope
     }
 
     pub(crate) fn due(&self) -> Option<Instant> {
@@ -95,7 +104,9 @@ pub(crate) fn within<F: Future>(
     invocation: Invocation,
     future: F,
 ) -> impl Future<Output = F::Output> {
-    CURRENT.scope(invocation, future)
+    let scope = invocation.scope.clone();
+    // Only for logs: the current span is the activity's own.
+    scope.logged(CURRENT.scope(invocation, future))
 }
 
 #[cfg(test)]

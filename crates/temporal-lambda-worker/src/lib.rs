@@ -3,17 +3,25 @@
 mod check;
 mod config;
 mod driver;
+#[cfg(feature = "emf")]
+pub mod emf;
 mod environment;
 mod error;
 mod handler;
 mod hooks;
 mod invocation;
 pub mod lifecycle;
+mod logs;
 mod observe;
+#[cfg(feature = "otel")]
+pub mod otel;
 pub mod report;
 mod rotating;
 mod run;
+mod telemetry;
 mod temporal;
+#[doc = include_str!("docs/testing.md")]
+pub mod testing_guide {}
 mod worker;
 
 pub use async_trait::async_trait;
@@ -37,6 +45,12 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
         .map(|text| (*text).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".to_owned())
+}
+
+/// An environment variable that says something.
+#[cfg(any(feature = "otel", feature = "emf"))]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// The README's examples compile.

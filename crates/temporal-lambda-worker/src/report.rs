@@ -70,6 +70,18 @@ pub enum Reason {
     Failed,
 }
 
+impl Reason {
+    /// The reason's name, as it stands in reports, traces and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DeadlineNear => "deadline_near",
+            Self::Idle => "idle",
+            Self::Cancelled => "cancelled",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 impl From<Ending> for Reason {
     fn from(ending: Ending) -> Self {
         match ending {

@@ -24,6 +24,7 @@ use crate::config::ConfigError;
 use crate::environment::Environment;
 use crate::error::{Fault, LambdaWorkerError};
 use crate::handler::LambdaWorkerHandler;
+use crate::logs;
 use crate::panic_message;
 use crate::worker::{BoxError, LambdaWorker};
 
@@ -36,8 +37,9 @@ pub const POISONED_EXIT_CODE: i32 = 70;
 ///
 /// Any event is accepted, an empty one or one that is not JSON included. The event
 /// `{"temporal_lambda_worker": {"check": true}}` asks for a [check](crate::CheckVerdict) instead.
-/// If the application has installed no `tracing` subscriber, `lambda_runtime`'s is installed,
-/// writing to stderr; it follows `AWS_LAMBDA_LOG_FORMAT`, `AWS_LAMBDA_LOG_LEVEL` and `RUST_LOG`.
+/// If the application has installed no `tracing` subscriber, one is installed that writes to
+/// stderr: JSON unless `AWS_LAMBDA_LOG_FORMAT` is `Text`, from the level in `AWS_LAMBDA_LOG_LEVEL`,
+/// else by `RUST_LOG`, else from `INFO`. Every line of an invocation carries its request ID.
 ///
 /// # Errors
 /// [`Fault::Configuration`] if a variable that Lambda sets is missing or wrong, [`Fault::Runtime`]
@@ -101,7 +103,7 @@ impl<W: LambdaWorker> WorkerFunction<W> {
     /// As [`run_worker`].
     pub async fn run(self) -> Result<(), LambdaWorkerError> {
         if !lambda_tracing::dispatcher::has_been_set() {
-            lambda_tracing::init_default_subscriber_with_writer(std::io::stderr);
+            logs::install();
         }
         check_environment()?;
         let handler = LambdaWorkerHandler::new(self.version, self.worker)?;

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::LambdaWorkerConfig;
 use crate::invocation::Invocation;
+use crate::lifecycle::State;
 use crate::report::{InvocationReport, Reason};
 
 /// Any error that user code returns.
@@ -153,4 +154,7 @@ pub struct Shutdown {
     pub report: InvocationReport,
     /// How long the hook or `on_shutdown` may take; then its future is dropped.
     pub time_allowed: std::time::Duration,
+    /// The states so far, each with the time from the arrival of the event to its beginning.
+    #[cfg_attr(not(feature = "otel"), expect(dead_code, reason = "only telemetry looks at it"))]
+    pub(crate) timeline: Vec<(State, std::time::Duration)>,
 }

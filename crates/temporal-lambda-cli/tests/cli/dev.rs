@@ -38,9 +38,9 @@ async fn a_workflow_is_done_within_seconds_and_ctrl_c_leaves_nothing() {
     assert!(took < Duration::from_secs(10), "{took:?}\n{}", dev.seen());
 
     // From zero, through the server's own controller.
-    dev.line("done (Idle)");
+    dev.times("1 activity", 1);
     done(&start(&client, "HelloWorkflow", "second", &"dev".to_owned()).await).await;
-    dev.line("the server calls Invoke");
+    dev.times("the server calls Invoke", 2);
 
     let children = dev.children();
     assert!(children.len() >= 2, "a server and a function: {children:?}");
@@ -56,7 +56,7 @@ async fn it_works_with_a_server_that_runs_already() {
     let server = DevServer::start().await.unwrap();
     let dev = Running::start(dev().args(["--address", &server.address(), "--"]).arg(hello()));
     dev.line("hello:dev is current");
-    dev.line("done (Idle)");
+    dev.times("done (Idle)", 1);
     let client = client(&server.address()).await;
     done(&start(&client, "HelloWorkflow", "joined", &"dev".to_owned()).await).await;
 }
@@ -104,7 +104,12 @@ async fn a_change_makes_a_version_and_pinned_workflows_stay_on_theirs() {
     dev.line("hello:dev-1 is current");
     let client = client(&address).await;
     let old = start(&client, "SleepWorkflow", "old", &6000_u64).await;
-    dev.line("cold start");
+    // It is pinned once its first task is done.
+    let until = Instant::now() + PATIENCE;
+    while build_id(&old).await != "dev-1" {
+        assert!(Instant::now() < until, "{}", dev.seen());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 
     std::fs::write(folder.path().join("main.rs"), "// two").unwrap();
     dev.line("hello:dev-2 is current");

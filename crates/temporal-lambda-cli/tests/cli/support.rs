@@ -43,7 +43,15 @@ pub(crate) fn hello() -> PathBuf {
 }
 
 fn build_hello() -> PathBuf {
-    let built = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // With them, build scripts would find their environment changed, and much be compiled again.
+    for (name, _) in std::env::vars_os() {
+        let bytes = name.as_encoded_bytes();
+        if bytes.starts_with(b"CARGO_MANIFEST_") || bytes.starts_with(b"CARGO_PKG_") {
+            cargo.env_remove(name);
+        }
+    }
+    let built = cargo
         .args(["build", "--package", "temporal-lambda-examples"])
         .args(["--package", env!("CARGO_PKG_NAME"), "--bin", "hello"])
         .args((!cfg!(debug_assertions)).then_some("--release"))
@@ -54,10 +62,10 @@ fn build_hello() -> PathBuf {
         .unwrap();
     assert!(built.status.success(), "hello could not be built");
     let messages = String::from_utf8(built.stdout).unwrap();
-    let messages = messages.lines().filter_map(|line| {
+    let mut messages = messages.lines().filter_map(|line| {
         serde_json::from_str::<serde_json::Value>(line).ok()?["executable"].as_str().map(Into::into)
     });
-    messages.last().unwrap()
+    messages.next_back().unwrap()
 }
 
 /// A running command. Dropping it ends it in good order, so that it ends what it started.
@@ -93,7 +101,19 @@ impl Running {
 
     /// Waits for a line with this in it.
     pub(crate) fn line(&self, part: &str) -> String {
-        let until = Instant::now() + PATIENCE;
+        self.line_after(part, PATIENCE)
+    }
+
+    /// Waits until there were so many lines with this in them, from the start.
+    pub(crate) fn times(&self, part: &str, times: usize) {
+        while self.seen().lines().filter(|line| line.contains(part)).count() < times {
+            self.line("");
+        }
+    }
+
+    /// Waits for so long for a line with this in it.
+    pub(crate) fn line_after(&self, part: &str, patience: Duration) -> String {
+        let until = Instant::now() + patience;
         loop {
             let left = until.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(left) {

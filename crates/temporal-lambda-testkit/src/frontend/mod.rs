@@ -64,7 +64,7 @@ mod rpc;
 mod script;
 mod state;
 mod tls;
-mod wire;
+pub(crate) mod wire;
 mod workflows;
 
 pub use activities::{ActivityStart, ActivityStatus};

@@ -22,6 +22,7 @@ use temporalio_sdk::runtime::worker_tuner::{FixedSizeSlotSupplier, TunerHolder, 
 use crate::hooks::ShutdownHooks;
 use crate::invocation::Invocation;
 use crate::lifecycle::{Allowance, BUFFER_OVER_GRACE};
+use crate::telemetry::Telemetry;
 
 pub use error::ConfigError;
 pub use version::LambdaVersion;
@@ -65,6 +66,11 @@ pub struct LambdaWorkerConfig {
     pub shutdown_hooks: ShutdownHooks,
     /// The facts of the invocation.
     pub invocation: Invocation,
+    /// Whether the invocation's figures are written to stdout, as the feature `emf` does. Default:
+    /// yes.
+    #[cfg(feature = "emf")]
+    pub emf: bool,
+    pub(crate) telemetry: Telemetry,
 }
 
 impl LambdaWorkerConfig {
@@ -98,6 +104,9 @@ impl LambdaWorkerConfig {
             worker_heartbeat_interval: duration(keys.worker_heartbeat_interval),
             shutdown_hooks,
             invocation,
+            #[cfg(feature = "emf")]
+            emf: true,
+            telemetry: Telemetry::default(),
         })
     }
 

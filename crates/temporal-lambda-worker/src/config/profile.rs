@@ -25,7 +25,8 @@ pub(crate) fn load(
         .build();
     let mut profile = load_client_config_profile(options, Some(environment.variables()))
         .map_err(|error| refused(error, file))?;
-    profile.api_key = api_key.or(profile.api_key);
+    // An empty variable is as good as none, here as elsewhere.
+    profile.api_key = api_key.or(profile.api_key).filter(|key| !key.is_empty());
     check_api_key(&profile)?;
     let namespace = profile.namespace.clone().unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
     let connection = ConnectionOptions::try_from(profile).map_err(|error| refused(error, file))?;

@@ -5,20 +5,25 @@ use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::Message;
 use crate::config::LambdaWorkerConfig;
 use crate::error::Fault;
-use crate::hooks::Hook;
+use crate::hooks::{Hook, Logged, ShutdownHooks};
 use crate::lifecycle::Input;
 use crate::panic_message;
-use crate::report::CallbackOutcome;
+use crate::report::{CallbackOutcome, HookReport};
 use crate::worker::{BoxError, LambdaWorker, RunningWorker, Shutdown};
+
+/// Longer than anybody waits, and short enough for every clock: 30 days.
+const FAR: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The invocation's own clone of the user's struct; one callback at a time has it.
 pub(super) struct Keeper<W>(Arc<Mutex<W>>);
@@ -26,6 +31,18 @@ pub(super) struct Keeper<W>(Arc<Mutex<W>>);
 impl<W> Keeper<W> {
     pub(super) fn new(worker: W) -> Self {
         Self(Arc::new(Mutex::new(worker)))
+    }
+
+    /// The struct, for one callback. Whoever calls this first has it first: tasks may begin in
+    /// another order than they were spawned in.
+    fn claim(&self) -> impl Future<Output = OwnedMutexGuard<W>> + use<W> {
+        let (mutex, free) = (self.0.clone(), self.0.clone().try_lock_owned());
+        async move {
+            match free {
+                Ok(worker) => worker,
+                Err(_) => mutex.lock_owned().await,
+            }
+        }
     }
 }
 
@@ -79,7 +96,9 @@ impl Ended {
         match self {
             Self::Returned(Ok(())) => CallbackOutcome::Ok,
             Self::Returned(Err(error)) => {
-                tracing::error!(callback = name, %error, "a shutdown callback failed");
+                if !error.is::<Logged>() {
+                    tracing::error!(callback = name, %error, "a shutdown callback failed");
+                }
                 CallbackOutcome::Failed(error.to_string())
             }
             Self::Panicked(message) => {
@@ -94,33 +113,39 @@ impl Ended {
     }
 }
 
-pub(super) async fn configure<W: LambdaWorker>(
-    keeper: Keeper<W>,
+pub(super) fn configure<W: LambdaWorker>(
+    keeper: &Keeper<W>,
     mut config: LambdaWorkerConfig,
     abort: CancellationToken,
     messages: UnboundedSender<Message>,
-) {
-    let mut worker = keeper.0.lock().await;
-    let ended = guarded(worker.configure(&mut config), &abort).await;
-    drop(worker);
-    let done = move || match config.settle() {
-        Ok(()) => Message::Configured(Box::new(config)),
-        Err(error) => Message::Input(Input::Failed(error.into())),
-    };
-    send(&messages, ended.step("configure", Fault::Configure, done));
+) -> impl Future<Output = ()> + Send + use<W> {
+    let worker = keeper.claim();
+    async move {
+        let mut worker = worker.await;
+        let ended = guarded(worker.configure(&mut config), &abort).await;
+        drop(worker);
+        let done = move || match config.settle() {
+            Ok(()) => Message::Configured(Box::new(config)),
+            Err(error) => Message::Input(Input::Failed(error.into())),
+        };
+        send(&messages, ended.step("configure", Fault::Configure, done));
+    }
 }
 
-pub(super) async fn on_start<W: LambdaWorker>(
-    keeper: Keeper<W>,
+pub(super) fn on_start<W: LambdaWorker>(
+    keeper: &Keeper<W>,
     running: RunningWorker,
     abort: CancellationToken,
     messages: UnboundedSender<Message>,
-) {
-    let mut worker = keeper.0.lock().await;
-    let ended = guarded(worker.on_start(&running), &abort).await;
-    drop(worker);
-    let done = || Message::Input(Input::WorkerStarted);
-    send(&messages, ended.step("on_start", Fault::OnStart, done));
+) -> impl Future<Output = ()> + Send + use<W> {
+    let worker = keeper.claim();
+    async move {
+        let mut worker = worker.await;
+        let ended = guarded(worker.on_start(&running), &abort).await;
+        drop(worker);
+        let done = || Message::Input(Input::WorkerStarted);
+        send(&messages, ended.step("on_start", Fault::OnStart, done));
+    }
 }
 
 pub(super) async fn hook(
@@ -138,18 +163,49 @@ pub(super) async fn hook(
 
 pub(super) async fn on_shutdown<W: LambdaWorker>(
     keeper: Keeper<W>,
-    ending: Shutdown,
+    hooks: ShutdownHooks,
+    mut ending: Shutdown,
     abort: CancellationToken,
     messages: UnboundedSender<Message>,
 ) {
+    let by = Instant::now() + ending.time_allowed.min(FAR);
     // If `configure` or `on_start` was cut short, its future is dropped at once; if it blocks its
     // thread for good, the struct never comes back, and `on_shutdown` cannot run.
     let ended = tokio::select! {
         biased;
-        mut worker = keeper.0.lock() => guarded(worker.on_shutdown(&ending), &abort).await,
+        mut worker = keeper.claim() => {
+            late_hooks(&hooks, &mut ending, by, &abort, &messages).await;
+            ending.time_allowed = by.saturating_duration_since(Instant::now());
+            guarded(worker.on_shutdown(&ending), &abort).await
+        }
         () = abort.cancelled() => Ended::Aborted,
     };
     send(&messages, Some(Message::ShutdownEnded(ended.outcome("on_shutdown"))));
+}
+
+/// Runs the hooks that `configure` added after the invocation had already turned to its end: it
+/// was cancelled, or out of time, while `configure` was between two await points. Only whoever has
+/// the struct knows that `configure` is over and no more will come.
+async fn late_hooks(
+    hooks: &ShutdownHooks,
+    ending: &mut Shutdown,
+    by: Instant,
+    abort: &CancellationToken,
+    messages: &UnboundedSender<Message>,
+) {
+    while let Some((Hook { name, run }, waiting)) = hooks.take_next() {
+        let now = Instant::now();
+        // As the others: an equal share for each callback still to come, `on_shutdown` included.
+        let callbacks = u32::try_from(waiting + 2).unwrap_or(u32::MAX);
+        ending.time_allowed = by.saturating_duration_since(now) / callbacks;
+        let told = ending.clone();
+        let running = guarded(async move { run(told).await }, abort);
+        let ended = timeout_at(now + ending.time_allowed, running).await;
+        let outcome = ended.unwrap_or(Ended::Aborted).outcome(&name);
+        let report = HookReport { name, outcome };
+        ending.report.hooks.push(report.clone());
+        send(messages, Some(Message::LateHookEnded(report)));
+    }
 }
 
 fn send(messages: &UnboundedSender<Message>, message: Option<Message>) {

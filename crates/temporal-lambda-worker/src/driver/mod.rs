@@ -24,6 +24,7 @@ use crate::invocation::Invocation;
 use crate::lifecycle::{Allowance, Effect, Input, Machine, Moment, Refusal, Window};
 use crate::observe::{Observed, trace_move};
 use crate::report::{CallbackOutcome, HookReport, InvocationReport};
+use crate::telemetry::Scope;
 use crate::temporal::{Launched, Link, Ports};
 use crate::worker::{LambdaWorker, RunningWorker};
 use callbacks::Keeper;
@@ -34,6 +35,7 @@ enum Message {
     Connected(Link),
     Input(Input<Fault>),
     HookEnded(usize, CallbackOutcome),
+    LateHookEnded(HookReport),
     ShutdownEnded(CallbackOutcome),
 }
 
@@ -107,7 +109,7 @@ impl<W: LambdaWorker> Driver<W> {
         let stop = self.stop.clone();
         let mut stopped = false;
         while !self.machine.step().is_torn_down() {
-            let timeout = self.machine.next_timeout().map(|at| self.instant(at));
+            let timeout = self.machine.next_timeout().and_then(|at| self.instant(at));
             let timer = async {
                 match timeout {
                     Some(at) => sleep_until(at).await,
@@ -154,6 +156,7 @@ impl<W: LambdaWorker> Driver<W> {
                 }
                 self.tell(Input::HookEnded(number));
             }
+            Message::LateHookEnded(hook) => self.report.hooks.push(hook),
             Message::ShutdownEnded(outcome) => {
                 self.report.on_shutdown = Some(outcome);
                 self.tell(Input::ShutdownEnded);
@@ -221,8 +224,8 @@ impl<W: LambdaWorker> Driver<W> {
     fn configure(&mut self) {
         let Some(config) = self.config.take() else { return };
         let abort = self.fresh_abort();
-        let task = callbacks::configure(self.keeper.clone(), config, abort, self.messages.clone());
-        self.running.spawn_on(task, &self.environment.threads.user);
+        let task = callbacks::configure(&self.keeper, config, abort, self.messages.clone());
+        self.running.spawn_on(self.scope().around(task), &self.environment.threads.user);
     }
 
     fn connect(&mut self) {
@@ -240,7 +243,7 @@ impl<W: LambdaWorker> Driver<W> {
             };
             let _ = messages.send(message);
         };
-        self.running.spawn_on(task, &self.environment.threads.sdk);
+        self.running.spawn_on(self.scope().around(task), &self.environment.threads.sdk);
     }
 
     fn create_worker(&mut self) {
@@ -277,8 +280,8 @@ impl<W: LambdaWorker> Driver<W> {
             stop: self.stop.clone(),
         };
         let abort = self.fresh_abort();
-        let task = callbacks::on_start(self.keeper.clone(), running, abort, self.messages.clone());
-        self.running.spawn_on(task, &self.environment.threads.user);
+        let task = callbacks::on_start(&self.keeper, running, abort, self.messages.clone());
+        self.running.spawn_on(self.scope().around(task), &self.environment.threads.user);
     }
 
     fn run_hook(&mut self, number: usize) {
@@ -291,16 +294,16 @@ impl<W: LambdaWorker> Driver<W> {
         self.report.hooks.push(HookReport { name: hook.name.clone(), outcome });
         let abort = self.fresh_abort();
         let task = callbacks::hook(number, hook, ending, abort, self.messages.clone());
-        self.running.spawn_on(task, &self.environment.threads.user);
+        self.running.spawn_on(self.scope().around(task), &self.environment.threads.user);
     }
 
     fn on_shutdown(&mut self) {
         let ending = self.ending();
         self.report.on_shutdown = Some(CallbackOutcome::TimedOut);
         let abort = self.fresh_abort();
-        let task =
-            callbacks::on_shutdown(self.keeper.clone(), ending, abort, self.messages.clone());
-        self.running.spawn_on(task, &self.environment.threads.user);
+        let (keeper, hooks) = (self.keeper.clone(), self.hooks.clone());
+        let task = callbacks::on_shutdown(keeper, hooks, ending, abort, self.messages.clone());
+        self.running.spawn_on(self.scope().around(task), &self.environment.threads.user);
     }
 
     fn settle(&self) {
@@ -314,8 +317,8 @@ impl<W: LambdaWorker> Driver<W> {
 
     fn ending(&mut self) -> crate::worker::Shutdown {
         let report = self.report_so_far();
-        let until = self.machine.next_timeout().map(|at| self.instant(at));
-        outcome::ending(report, &self.invocation, until)
+        let until = self.machine.next_timeout().and_then(|at| self.instant(at));
+        outcome::ending(report, &self.invocation, until, &self.machine)
     }
 
     /// The report as of now.
@@ -335,7 +338,12 @@ impl<W: LambdaWorker> Driver<W> {
         if report.poisoned {
             self.environment.poison();
         }
-        outcome::conclude(report, self.machine.into_causes())
+        outcome::conclude(
+            report,
+            self.machine.into_causes(),
+            #[cfg(feature = "emf")]
+            self.config.as_ref().is_none_or(|config| config.emf),
+        )
     }
 
     /// Tells observers about the moves since the last time.
@@ -352,6 +360,11 @@ impl<W: LambdaWorker> Driver<W> {
             });
         }
         self.published = self.machine.moves().len();
+    }
+
+    /// What everything of this invocation runs in.
+    pub(crate) fn scope(&self) -> Scope {
+        self.invocation.scope().clone()
     }
 
     fn fresh_abort(&mut self) -> CancellationToken {
@@ -378,8 +391,9 @@ impl<W: LambdaWorker> Driver<W> {
         Moment::new(at.saturating_duration_since(self.invocation.arrived()))
     }
 
-    fn instant(&self, at: Moment) -> Instant {
-        self.invocation.arrived() + at.since_origin()
+    /// `None`: so far off that no clock can hold it, so it never comes.
+    fn instant(&self, at: Moment) -> Option<Instant> {
+        self.invocation.arrived().checked_add(at.since_origin())
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::config::LambdaWorkerConfig;
 use crate::error::{Fault, LambdaWorkerError};
 use crate::invocation::Invocation;
-use crate::lifecycle::{Cause, Machine, Moment, Step};
+use crate::lifecycle::{Cause, Machine, Moment, State, Step};
 use crate::report::{InvocationReport, Reason, ReportedError, StateTimes};
 use crate::worker::Shutdown;
 
@@ -58,24 +58,45 @@ pub(super) fn ending(
     report: InvocationReport,
     invocation: &Invocation,
     until: Option<Instant>,
+    machine: &Machine<Fault>,
 ) -> Shutdown {
+    let mut report = report;
+    report.errors = machine.causes().iter().map(reported).collect();
     Shutdown {
+        timeline: timeline(machine),
         reason: report.reason.unwrap_or(Reason::Failed),
         invocation: invocation.clone(),
         report,
         time_allowed: until
-            .map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now())),
+            .map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now())),
     }
+}
+
+/// When each state began.
+fn timeline(machine: &Machine<Fault>) -> Vec<(State, Duration)> {
+    let mut timeline: Vec<(State, Duration)> = Vec::new();
+    for transition in machine.moves() {
+        let state = transition.to.state();
+        if timeline.last().is_none_or(|(last, _)| *last != state) {
+            timeline.push((state, transition.at.since_origin()));
+        }
+    }
+    timeline
 }
 
 /// The invocation's result.
 pub(super) fn conclude(
     mut report: InvocationReport,
     causes: Vec<Cause<Fault>>,
+    #[cfg(feature = "emf")] emf: bool,
 ) -> Result<InvocationReport, LambdaWorkerError> {
     let mut faults: Vec<Fault> = causes.into_iter().map(fault).collect();
     report.errors = faults.iter().map(ReportedError::of).collect();
     log(&report);
+    #[cfg(feature = "emf")]
+    if emf {
+        crate::emf::write(&report);
+    }
     if faults.is_empty() {
         return Ok(report);
     }
@@ -86,15 +107,40 @@ pub(super) fn conclude(
 fn log(report: &InvocationReport) {
     // The report is plain data; if it cannot be written as JSON, the log line goes without it.
     let json = serde_json::to_string(report).unwrap_or_default();
+    let reason = report.reason.map(Reason::name);
     match report.errors.first() {
-        None => tracing::info!(request_id = report.request_id, report = json, "invocation ended"),
+        None => tracing::info!(
+            request_id = report.request_id,
+            state = State::TornDown.name(),
+            reason,
+            report = json,
+            "invocation ended"
+        ),
         Some(error) => tracing::error!(
             request_id = report.request_id,
+            state = State::TornDown.name(),
+            reason,
+            error_type = error.error_type,
             error = error.message,
             report = json,
             "invocation failed"
         ),
     }
+}
+
+fn reported(cause: &Cause<Fault>) -> ReportedError {
+    let plain = match cause {
+        Cause::Reported(fault) => return ReportedError::of(fault),
+        Cause::Late { remaining } => Cause::Late { remaining: *remaining },
+        Cause::TooLittleTime { remaining, buffer } => {
+            Cause::TooLittleTime { remaining: *remaining, buffer: *buffer }
+        }
+        Cause::OutOfTime { during } => Cause::OutOfTime { during: *during },
+        Cause::WorkerStopped => Cause::WorkerStopped,
+        Cause::WorkerNotStopped => Cause::WorkerNotStopped,
+        Cause::NotSettled => Cause::NotSettled,
+    };
+    ReportedError::of(&fault(plain))
 }
 
 fn fault(cause: Cause<Fault>) -> Fault {

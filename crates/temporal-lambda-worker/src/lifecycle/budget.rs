@@ -87,7 +87,7 @@ impl Window {
     pub fn configure_until(&self, allowance: &Allowance) -> Option<Moment> {
         let deadline = self.deadline?;
         if self.work_time(allowance)? > MIN_WORK_TIME {
-            return self.stop_at(allowance);
+            return Some(deadline.earlier(allowance.room()));
         }
         Some(self.arrival.later(deadline.since(self.arrival) / 2))
     }
@@ -99,7 +99,7 @@ impl Window {
 
     /// When hooks and `on_shutdown` must have ended, if draining began at `since`.
     pub fn farewell_by(&self, allowance: &Allowance, since: Moment) -> Moment {
-        let by_buffer = since.later(allowance.buffer.saturating_sub(RESPONSE_RESERVE));
+        let by_buffer = since.later(allowance.room().saturating_sub(RESPONSE_RESERVE));
         match self.deadline {
             Some(deadline) => by_buffer.min(deadline.earlier(RESPONSE_RESERVE)),
             None => by_buffer,
@@ -110,16 +110,23 @@ impl Window {
 impl Allowance {
     /// The smallest buffer that holds the grace period, the worker's end and the response.
     pub fn least_buffer(grace: Duration) -> Duration {
-        grace + FINALIZE_CAP + RESPONSE_RESERVE
+        grace.saturating_add(FINALIZE_CAP + RESPONSE_RESERVE)
+    }
+
+    /// The time for shutting down. A buffer that `configure` must not leave may still be the one
+    /// it begins with, and what runs after a `configure` that hangs or errs needs room all the
+    /// same.
+    fn room(&self) -> Duration {
+        self.buffer.max(Self::least_buffer(Duration::ZERO))
     }
 
     /// When activities that ignored their cancellation are dropped, if draining began at `since`.
     pub fn grace_over(&self, since: Moment) -> Moment {
-        since.later(self.grace + FINALIZE_CAP / 2)
+        since.later(self.grace.saturating_add(FINALIZE_CAP / 2))
     }
 
     /// When the worker is given up, if draining began at `since`.
     pub fn worker_gone_by(&self, since: Moment) -> Moment {
-        since.later(self.grace + FINALIZE_CAP)
+        since.later(self.grace.saturating_add(FINALIZE_CAP))
     }
 }

@@ -274,6 +274,20 @@ impl<F> Machine<F> {
             Input::Invoked { window, .. } if window.is_spent() => Event::InvokedTooLate,
             Input::Invoked { .. } => Event::Invoked,
             Input::Configured(allowance) if self.is_too_little(allowance) => Event::Failed,
+            // What comes when the time for work is over leads no further, even if it is heard
+            // before the timer: a thawed environment must not begin to poll.
+            Input::Configured(it) if self.is_over(now, Step::Configuring, it) => {
+                Event::DeadlineNear
+            }
+            Input::Connected if self.is_over(now, Step::Connecting, &self.allowance) => {
+                Event::DeadlineNear
+            }
+            Input::WorkerCreated if self.is_over(now, Step::Creating, &self.allowance) => {
+                Event::DeadlineNear
+            }
+            Input::WorkerStarted if self.is_over(now, Step::Starting, &self.allowance) => {
+                Event::DeadlineNear
+            }
             Input::Configured(_) => Event::Configured,
             Input::Connected => Event::Connected,
             Input::WorkerCreated => Event::WorkerCreated,
@@ -340,6 +354,11 @@ impl<F> Machine<F> {
             && self.window.work_time(allowance).is_some_and(|time| time <= MIN_WORK_TIME)
     }
 
+    /// Whether `step` is the current one and the time for work is over.
+    fn is_over(&self, now: Moment, step: Step, allowance: &Allowance) -> bool {
+        self.step == step && self.window.stop_at(allowance).is_some_and(|stop| stop <= now)
+    }
+
     /// The timer of the current step: every step that waits has one, if there is a deadline or
     /// the step has a cap of its own.
     fn next_timer(&self) -> Option<(Moment, Event)> {
@@ -387,8 +406,9 @@ impl<F> Machine<F> {
         match input {
             Input::Invoked { window, allowance } => {
                 let late = window.is_spent();
-                self.window = window;
-                self.allowance = allowance;
+                // A machine that has served an invocation remembers nothing of it.
+                let (hooks, effects) = (self.hooks, std::mem::take(&mut self.effects));
+                *self = Self { window, allowance, hooks, effects, ..Self::at(self.step) };
                 if late {
                     let remaining = self.remaining();
                     self.causes.push(Cause::Late { remaining });

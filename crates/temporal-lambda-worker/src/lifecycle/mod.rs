@@ -14,6 +14,8 @@ pub mod diagram;
 mod machine;
 mod step;
 pub mod table;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub use budget::{
     Allowance, BUFFER_OVER_GRACE, FINALIZE_CAP, MIN_WORK_TIME, Moment, RESPONSE_RESERVE,

@@ -97,7 +97,7 @@ table! {
     DeadlineNear   [ !         hook hook   stop stop   stop     .    .    .    .    .      .    . ]
     Cancelled      [ .         hook hook   stop stop   stop     .    .    .    .    .      .    . ]
     WorkerStopped  [ !         !    !      !    fina   fina     fina .    .    .    .      .    . ]
-    WorkerFailed   [ !         !    !      !    fina   fina     fina .    .    .    .      .    . ]
+    WorkerFailed   [ !         !    !      fina fina   fina     fina .    .    .    .      .    . ]
     GraceOver      [ !         !    !      !    !      !        stop .    .    .    .      .    . ]
     Finalized      [ !         !    !      !    !      !        !    hook .    .    .      .    . ]
     HookEnded      [ !         !    !      !    !      !        !    !    hook .    .      .    . ]

@@ -20,10 +20,15 @@ use crate::report::ConnectionUse;
 /// within a round trip; beyond this, connecting anew is the better bet.
 pub(crate) const PROBE_CAP: Duration = Duration::from_millis(500);
 
+/// How long an invocation waits for the connection that another one is making: 1 s.
+const TURN_CAP: Duration = Duration::from_secs(1);
+
 /// The connection of the last invocation.
 #[derive(Clone, Default)]
 pub(crate) struct ConnectionCache {
     kept: Arc<Mutex<Option<Kept>>>,
+    /// Held while a connection is made: invocations that begin together wait for one, and share it.
+    making: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Clone)]
@@ -64,33 +69,36 @@ impl ConnectionCache {
     /// Dropping the future leaves the cache as it was.
     pub(crate) async fn connect(self, request: Request) -> Result<Link, Fault> {
         let fingerprint = fingerprint(&request.options);
-        let mut how = ConnectionUse::New;
-        if request.reuse
-            && let Some(kept) = self.kept()
-        {
-            let age = SystemTime::now().duration_since(kept.made);
-            // A clock that went backwards says nothing about the age, so it counts as too old.
-            let fits = kept.fingerprint == fingerprint && age.is_ok_and(|it| it <= request.max_age);
-            how = if fits { ConnectionUse::Revived } else { ConnectionUse::Replaced };
-            if fits {
-                kept.connection.set_api_key(request.options.api_key.clone());
-                if answers(&kept.connection).await {
-                    let connection = under_identity(kept.connection, request.identity);
-                    return Ok(Link { connection, how: ConnectionUse::Reused });
-                }
-                tracing::info!("the kept connection does not answer; connecting anew");
+        if !request.reuse {
+            let connection = connect(&request).await?;
+            self.keep(None);
+            return Ok(Link { connection, how: ConnectionUse::New });
+        }
+        let tried = self.kept();
+        let mut how = match &tried {
+            None => ConnectionUse::New,
+            Some(kept) => match kept.take_over(&request, &fingerprint).await {
+                Ok(link) => return Ok(link),
+                Err(how) => how,
+            },
+        };
+        // Beyond the cap the other one is in trouble, which may be its own.
+        let _making = tokio::time::timeout(TURN_CAP, self.making.lock()).await;
+        // While this one waited, another may have made the connection that it wants.
+        let made = tried.map(|kept| kept.made);
+        if let Some(kept) = self.kept().filter(|kept| Some(kept.made) != made) {
+            match kept.take_over(&request, &fingerprint).await {
+                Ok(link) => return Ok(link),
+                Err(why_not) => how = why_not,
             }
         }
-        let connection = Connection::connect(request.options.clone())
-            .await
-            .map_err(|error| fault(error, &request.options))?;
-        self.keep(request.reuse.then(|| Kept {
+        let connection = connect(&request).await?;
+        self.keep(Some(Kept {
             connection: connection.clone(),
             fingerprint,
             made: SystemTime::now(),
             _namespace: connection.workers().namespace_description_source(&request.namespace),
         }));
-        let connection = under_identity(connection, request.identity);
         Ok(Link { connection, how })
     }
 
@@ -106,6 +114,31 @@ impl ConnectionCache {
     fn keep(&self, kept: Option<Kept>) {
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
     }
+}
+
+impl Kept {
+    /// This connection under the identity of `request`; or why it is of no use.
+    async fn take_over(&self, request: &Request, fingerprint: &str) -> Result<Link, ConnectionUse> {
+        let age = SystemTime::now().duration_since(self.made);
+        // A clock that went backwards says nothing about the age, so it counts as too old.
+        if self.fingerprint != fingerprint || !age.is_ok_and(|it| it <= request.max_age) {
+            return Err(ConnectionUse::Replaced);
+        }
+        self.connection.set_api_key(request.options.api_key.clone());
+        if !answers(&self.connection).await {
+            tracing::info!("the kept connection does not answer; connecting anew");
+            return Err(ConnectionUse::Revived);
+        }
+        let connection = under_identity(self.connection.clone(), request.identity.clone());
+        Ok(Link { connection, how: ConnectionUse::Reused })
+    }
+}
+
+/// A new connection.
+async fn connect(request: &Request) -> Result<Connection, Fault> {
+    let connecting = Connection::connect(request.options.clone());
+    let connection = connecting.await.map_err(|error| fault(error, &request.options))?;
+    Ok(under_identity(connection, request.identity.clone()))
 }
 
 /// The connection as one invocation sees it: the socket is shared, the identity is its own.
@@ -164,6 +197,10 @@ fn fault(error: ClientConnectError, options: &ConnectionOptions) -> Fault {
 /// What a gRPC status of an early call means.
 pub(crate) fn status_fault(status: &Status, target: String, reason: String) -> Fault {
     let code = format!("{:?}", status.code());
+    // One that comes with a cause was made on this side: nobody has answered.
+    if let Some(cause) = std::error::Error::source(status) {
+        return Fault::Unreachable { target, reason: format!("{reason}: {}", chain(cause)) };
+    }
     match status.code() {
         Code::Unauthenticated | Code::PermissionDenied => Fault::Refused { target, code, reason },
         Code::Unavailable | Code::DeadlineExceeded => Fault::Unreachable { target, reason },

@@ -146,6 +146,8 @@ impl ActivityInboundInterceptor for Flight {
         next: Next<'a, ExecuteActivityInput, ExecuteActivityOutput<'a>>,
     ) -> ExecuteActivityOutput<'a> {
         async move {
+            #[cfg(feature = "otel")]
+            crate::otel::mark_activity(&self.shared.invocation);
             self.shared.fit.saw(input.activity_info());
             let mut aboard = Aboard::new(self, input.activity_info().is_local);
             let work = within(self.shared.invocation.clone(), async { next.run(input).await });

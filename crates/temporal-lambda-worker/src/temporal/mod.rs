@@ -3,6 +3,7 @@
 mod connect;
 mod fit;
 mod flight;
+mod polls;
 mod sdk;
 mod worker;
 
@@ -18,6 +19,8 @@ use crate::lifecycle::Input;
 use crate::report::{ConnectionUse, TaskCounts};
 
 pub(crate) use sdk::Sdk;
+#[cfg(feature = "otel")]
+pub(crate) use worker::is_workflow_thread;
 
 /// A connection for one invocation, under that invocation's identity.
 #[derive(Clone)]

@@ -1,12 +1,13 @@
 //! The real Temporal: the SDK.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use temporalio_common::telemetry::TelemetryOptions;
 use temporalio_sdk_core::{CoreRuntime, RuntimeOptions};
 use tokio::runtime::Handle;
+use tracing::Instrument as _;
 
 use super::connect::{ConnectionCache, Request};
 use super::fit::Fit;
@@ -35,13 +36,20 @@ impl Sdk {
 
     /// The SDK's runtime: telemetry and the heartbeat interval. Made once per environment; one
     /// per invocation would start exporters and threads each time.
-    fn runtime(&self, heartbeat: Option<Duration>) -> Result<std::sync::Arc<CoreRuntime>, Fault> {
+    fn runtime(&self, config: &LambdaWorkerConfig) -> Result<std::sync::Arc<CoreRuntime>, Fault> {
         let mut slot = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(runtime) = &*slot {
             return Ok(runtime.clone());
         }
+        // Without a logger of its own: what the SDK logs goes where everything goes.
+        let telemetry = TelemetryOptions::builder()
+            .maybe_metrics(config.telemetry.core_meter.clone())
+            // It is the resource that says whose metrics they are.
+            .attach_service_name(false)
+            .build();
         let options = RuntimeOptions::builder()
-            .heartbeat_interval(heartbeat)
+            .heartbeat_interval(config.worker_heartbeat_interval)
+            .telemetry_options(telemetry)
             .build()
             .map_err(|reason| ConfigError::Profile { reason })?;
         let _threads = self.threads.enter();
@@ -55,7 +63,7 @@ impl Temporal for Sdk {
     fn connect(&self, config: &LambdaWorkerConfig) -> BoxFuture<'static, Result<Link, Fault>> {
         let connect = self.connections.clone().connect(Request::of(config));
         // The connection's own tasks live where it is made.
-        let connecting = AbortOnDrop(self.threads.spawn(connect));
+        let connecting = AbortOnDrop(self.threads.spawn(connect.in_current_span()));
         async move {
             let mut connecting = connecting;
             (&mut connecting.0).await.unwrap_or_else(|error| {
@@ -70,11 +78,13 @@ impl Temporal for Sdk {
         self.fit.warn(config.invocation.remaining_time(), grace);
         let blueprint = Blueprint {
             fit: self.fit.clone(),
-            runtime: self.runtime(config.worker_heartbeat_interval),
+            runtime: self.runtime(config),
             connection: link.connection.clone(),
             worker_options: config.worker_options.clone(),
             client_options: config.client_options.clone(),
             connection_options: config.connection_options.clone(),
+            // Workers that send heartbeats share a task for it, which must outlive each of them.
+            shares_tasks: config.worker_heartbeat_interval.is_some(),
         };
         Box::new(SdkWorker::launch(&self.threads, blueprint, ports))
     }

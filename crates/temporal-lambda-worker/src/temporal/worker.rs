@@ -5,7 +5,7 @@
 //! tasks and the activities run on the SDK threads.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _, stream};
@@ -18,11 +18,13 @@ use temporalio_sdk_core::{CoreRuntime, Worker as CoreWorker, WorkerValidationErr
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::connect::{chain, conceal, status_fault};
 use super::fit::Fit;
 use super::flight::Flight;
+use super::polls::Polls;
 use super::{Launched, Ports};
 use crate::error::Fault;
 use crate::lifecycle::{FINALIZE_CAP, Input};
@@ -34,6 +36,15 @@ const GIVE_BACK_CAP: Duration = Duration::from_millis(FINALIZE_CAP.as_millis() a
 /// Calls at a time for that.
 const GIVE_BACK_WIDTH: usize = 8;
 
+/// The name of the threads that workflow code runs on.
+const WORKFLOW_THREAD: &str = "temporal-lambda-workflows";
+
+/// Whether the calling code runs where workflow code runs.
+#[cfg(feature = "otel")]
+pub(crate) fn is_workflow_thread() -> bool {
+    std::thread::current().name() == Some(WORKFLOW_THREAD)
+}
+
 /// What a worker is made of.
 pub(crate) struct Blueprint {
     pub(crate) fit: Fit,
@@ -42,6 +53,8 @@ pub(crate) struct Blueprint {
     pub(crate) worker_options: WorkerOptions,
     pub(crate) client_options: ClientOptions,
     pub(crate) connection_options: ConnectionOptions,
+    /// Whether tasks that the SDK starts for this worker serve others, too.
+    pub(crate) shares_tasks: bool,
 }
 
 /// A worker on its thread, from the driver's side.
@@ -51,6 +64,8 @@ pub(crate) struct SdkWorker {
     abandon: CancellationToken,
     flight: Flight,
     registration: Registration,
+    core: Arc<OnceLock<Weak<CoreWorker>>>,
+    threads: Handle,
 }
 
 impl SdkWorker {
@@ -65,6 +80,8 @@ impl SdkWorker {
             flight: flight.clone(),
             registration: registration.clone(),
             inputs: ports.inputs.clone(),
+            running: ports.running.clone(),
+            core: Arc::default(),
         };
         let this = Self {
             poll: life.poll.clone(),
@@ -72,13 +89,18 @@ impl SdkWorker {
             abandon: life.abandon.clone(),
             flight,
             registration,
+            core: life.core.clone(),
+            threads: threads.clone(),
         };
         let (inputs, running) = (ports.inputs.clone(), ports.running.token());
         let threads = threads.clone();
-        let spawned = std::thread::Builder::new()
-            .name("temporal-lambda-workflows".to_owned())
-            .spawn(move || {
-                let ended = threads.block_on(AssertUnwindSafe(life.live(blueprint)).catch_unwind());
+        let scope = ports.invocation.scope().clone();
+        let spawned =
+            std::thread::Builder::new().name(WORKFLOW_THREAD.to_owned()).spawn(move || {
+                let living = AssertUnwindSafe(life.live(blueprint)).catch_unwind();
+                let ended = threads.block_on(scope.logged(living));
+                #[cfg(feature = "otel")]
+                crate::otel::end_open_spans();
                 let input = ended.unwrap_or_else(|panic| {
                     let message = panic_message(&*panic);
                     Input::WorkerFailed(Fault::Panicked { place: "the worker", message })
@@ -106,6 +128,13 @@ impl Launched for SdkWorker {
 
     fn stop(&self) {
         self.stop.cancel();
+        // From here, too: a workflow may block the worker's thread, and polling has to stop all
+        // the same.
+        if let Some(core) = self.core.get().and_then(Weak::upgrade) {
+            self.flight.begin_draining();
+            let _threads = self.threads.enter();
+            core.initiate_shutdown();
+        }
     }
 
     fn abandon_activities(&self) {
@@ -167,6 +196,8 @@ struct Life {
     flight: Flight,
     registration: Registration,
     inputs: UnboundedSender<Input<Fault>>,
+    running: TaskTracker,
+    core: Arc<OnceLock<Weak<CoreWorker>>>,
 }
 
 impl Life {
@@ -174,7 +205,20 @@ impl Life {
     async fn live(self, blueprint: Blueprint) -> Input<Fault> {
         let connection = blueprint.connection.clone();
         let namespace = blueprint.client_options.namespace.clone();
-        let (core, mut worker) = match self.create(blueprint).await {
+        let polls = if blueprint.shares_tasks {
+            Ok(Polls::among_others())
+        } else {
+            Polls::apart(self.running.token())
+        };
+        let polls = match polls {
+            Ok(polls) => polls,
+            Err(error) => {
+                let reason = format!("no thread could be started for its polls: {error}");
+                let _ = self.inputs.send(Input::Failed(Fault::WorkerCreation { reason }));
+                return Input::WorkerStopped;
+            }
+        };
+        let (core, mut worker) = match self.create(blueprint, &polls).await {
             Ok(Some(made)) => made,
             Ok(None) => return Input::WorkerStopped,
             Err(fault) => {
@@ -205,6 +249,7 @@ impl Life {
     async fn create(
         &self,
         blueprint: Blueprint,
+        polls: &Polls,
     ) -> Result<Option<(Arc<CoreWorker>, Worker)>, Fault> {
         let Blueprint {
             runtime,
@@ -233,8 +278,13 @@ impl Life {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Ok(None),
-            validated = core.validate() => match validated {
-                Ok(_) => Ok(Some((core, worker))),
+            // The SDK starts its pollers here, and not before.
+            validated = polls.spawned_by(core.validate()) => match validated {
+                Ok(_) => {
+                    // Not before: the SDK would start its pollers wherever it is shut down.
+                    let _ = self.core.set(Arc::downgrade(&core));
+                    Ok(Some((core, worker)))
+                }
                 Err(error) => Err(validation_fault(error, &connection_options)),
             },
         }

@@ -1,0 +1,182 @@
+//! Lambda contexts and events for tests that call a handler themselves.
+//!
+//! A [`TestContext`] is what the Runtime API would have said: a request ID, a function's ARN and a
+//! deadline. Everything has a default, so most tests only say how long the invocation has:
+//!
+//! ```
+//! use std::time::Duration;
+//! use temporal_lambda_testkit::context::TestContext;
+//!
+//! let event = TestContext::new().lasting(Duration::from_secs(5)).event("a payload");
+//! assert!(!event.context.request_id.is_empty());
+//! ```
+//!
+//! Make it right before the handler has it: the deadline counts from when the context is made.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use lambda_runtime::{Config, Context, LambdaEvent};
+use uuid::Uuid;
+
+/// How long an invocation has unless told otherwise: 30 s.
+///
+/// More than a worker's default shutdown buffer (7 s) and its least time for work (1 s).
+pub const DEFAULT_TIME: Duration = Duration::from_secs(30);
+
+/// The ARN unless told otherwise.
+pub const DEFAULT_ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:under-test";
+
+/// What Lambda says about an invocation, in the making.
+#[derive(Clone, Debug)]
+#[must_use = "it is no context before `build` or `event` makes one of it"]
+pub struct TestContext {
+    request_id: String,
+    arn: String,
+    time: Time,
+    memory_mb: i32,
+    trace_id: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Time {
+    Lasting(Duration),
+    Until(SystemTime),
+    Unlimited,
+}
+
+impl TestContext {
+    /// An invocation of [`DEFAULT_ARN`] that has [`DEFAULT_TIME`], with a request ID that no other
+    /// has, a UUID like Lambda's.
+    pub fn new() -> Self {
+        Self {
+            request_id: Uuid::new_v4().to_string(),
+            arn: DEFAULT_ARN.to_owned(),
+            time: Time::Lasting(DEFAULT_TIME),
+            memory_mb: 128,
+            trace_id: None,
+        }
+    }
+
+    /// The request ID. The same one twice is what a retry of an `Event` invocation looks like.
+    pub fn request_id(mut self, request_id: impl Into<String>) -> Self {
+        self.request_id = request_id.into();
+        self
+    }
+
+    /// The ARN that was invoked, with its qualifier if there was one.
+    pub fn arn(mut self, arn: impl Into<String>) -> Self {
+        self.arn = arn.into();
+        self
+    }
+
+    /// The time until the deadline, counted from [`build`](Self::build) or
+    /// [`event`](Self::event). Zero is a deadline that is past when the event arrives.
+    pub fn lasting(mut self, time: Duration) -> Self {
+        self.time = Time::Lasting(time);
+        self
+    }
+
+    /// The deadline by wall clock: one in the past, or one as a clock that is wrong would put it.
+    /// One before 1970 counts as 1 ms after it began.
+    pub fn until(mut self, deadline: SystemTime) -> Self {
+        self.time = Time::Until(deadline);
+        self
+    }
+
+    /// No deadline: what emulators and other hosts of a handler may leave out.
+    pub fn unlimited(mut self) -> Self {
+        self.time = Time::Unlimited;
+        self
+    }
+
+    /// The function's memory, in MiB. Default: 128.
+    pub fn memory_mb(mut self, memory_mb: i32) -> Self {
+        self.memory_mb = memory_mb;
+        self
+    }
+
+    /// The X-Ray trace header. Default: none.
+    pub fn trace_id(mut self, trace_id: impl Into<String>) -> Self {
+        self.trace_id = Some(trace_id.into());
+        self
+    }
+
+    /// The context.
+    pub fn build(&self) -> Context {
+        let mut context = Context::default();
+        context.request_id.clone_from(&self.request_id);
+        context.invoked_function_arn.clone_from(&self.arn);
+        context.xray_trace_id.clone_from(&self.trace_id);
+        context.deadline = match self.time {
+            Time::Lasting(time) => {
+                SystemTime::now().checked_add(time).map_or(u64::MAX, since_the_epoch)
+            }
+            Time::Until(deadline) => since_the_epoch(deadline),
+            Time::Unlimited => 0,
+        };
+        // `arn:aws:lambda:<region>:<account>:function:<name>[:<qualifier>]`
+        let mut name = self.arn.split(':').skip(6);
+        context.env_config = Arc::new(Config {
+            function_name: name.next().unwrap_or_default().to_owned(),
+            version: name.next().unwrap_or("$LATEST").to_owned(),
+            memory: self.memory_mb,
+            ..Config::default()
+        });
+        context
+    }
+
+    /// An event with this context.
+    pub fn event<T>(&self, payload: T) -> LambdaEvent<T> {
+        LambdaEvent::new(payload, self.build())
+    }
+}
+
+impl Default for TestContext {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Milliseconds, as the Runtime API writes a deadline. Zero would mean that there is none.
+fn since_the_epoch(at: SystemTime) -> u64 {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_deadline_counts_from_when_the_context_is_made() {
+        let lasting = TestContext::new().lasting(Duration::from_secs(60));
+        let before = since_the_epoch(SystemTime::now());
+        let deadline = lasting.build().deadline;
+        let after = since_the_epoch(SystemTime::now());
+        assert!((before + 60_000..=after + 60_000).contains(&deadline), "{deadline}");
+    }
+
+    #[test]
+    fn unlimited_past_and_far_deadlines_are_what_the_runtime_would_say() {
+        assert_eq!(TestContext::new().unlimited().build().deadline, 0);
+        let past = TestContext::new().until(SystemTime::UNIX_EPOCH);
+        assert_eq!(past.build().deadline, 1);
+        let far = TestContext::new().lasting(Duration::MAX);
+        assert_eq!(far.build().deadline, u64::MAX);
+    }
+
+    #[test]
+    fn the_function_is_the_one_in_the_arn() {
+        let arn = format!("{DEFAULT_ARN}:7");
+        let context = TestContext::new().arn(&arn).request_id("r-1").trace_id("Root=1").build();
+        assert_eq!(context.invoked_function_arn, arn);
+        assert_eq!(context.env_config.function_name, "under-test");
+        assert_eq!(context.env_config.version, "7");
+        assert_eq!(context.request_id, "r-1");
+        assert_eq!(context.xray_trace_id.as_deref(), Some("Root=1"));
+        let (one, other) = (TestContext::new().build(), TestContext::default().build());
+        assert_ne!(one.request_id, other.request_id);
+        assert_eq!(one.env_config.version, "$LATEST");
+    }
+}

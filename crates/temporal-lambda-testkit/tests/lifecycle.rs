@@ -1,0 +1,87 @@
+//! The strategies: what they promise, and that they reach every corner.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
+use temporal_lambda_testkit::lifecycle::{
+    Happening, Scenario, allowances, input_sequences, scenarios,
+};
+use temporal_lambda_worker::lifecycle::{
+    Allowance, Effect, Machine, Moment, Refusal, Step, Window,
+};
+
+proptest! {
+    // A failure prints what happened; no file is needed to have it again.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn allowances_are_such_as_configure_may_leave(allowance in allowances()) {
+        prop_assert!(allowance.buffer >= Allowance::least_buffer(allowance.grace));
+    }
+
+    #[test]
+    fn scenarios_say_nothing_illegal_and_end(scenario in scenarios()) {
+        let performance = scenario.play();
+        prop_assert!(performance.machine.step().is_torn_down());
+        for refusal in &performance.refusals {
+            prop_assert!(matches!(refusal, Refusal::NoOp { .. }), "{refusal:?}\n{performance}");
+        }
+    }
+
+    #[test]
+    fn sequences_of_any_inputs_never_panic(inputs in input_sequences(0..40)) {
+        let (mut machine, mut now) = (Machine::cold(), Moment::default());
+        for (after, input) in inputs {
+            now = now.later(after);
+            machine.handle_timeout(now);
+            let _ = machine.handle(now, input);
+        }
+    }
+}
+
+#[test]
+fn scenarios_reach_every_step() {
+    let mut runner = TestRunner::deterministic();
+    let mut reached = HashSet::from([Step::ColdStart]);
+    for _ in 0..5_000 {
+        let scenario = scenarios().new_tree(&mut runner).expect("a scenario").current();
+        reached.extend(scenario.play().moves().iter().map(|it| it.to));
+    }
+    let missing: Vec<_> = Step::ALL.iter().filter(|step| !reached.contains(step)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn a_performance_reads_like_a_story() {
+    let second = Duration::from_secs(1);
+    let arrival = Moment::new(5 * second);
+    let allowance = Allowance {
+        grace: second,
+        buffer: 3 * second,
+        idle_timeout: None,
+        minimum_stay: Duration::ZERO,
+    };
+    let done = (Duration::from_millis(10), Happening::Done);
+    let scenario = Scenario {
+        window: Window { arrival, deadline: Some(arrival.later(10 * second)) },
+        before: allowance,
+        after: allowance,
+        hooks: 1,
+        cold: true,
+        happenings: vec![done; 4],
+    };
+    let performance = scenario.play();
+    assert_eq!(performance.count(Effect::RunHook(0)), 1);
+    assert_eq!(performance.first(Effect::StopWorker), Some(arrival.later(7 * second)));
+    let text = performance.to_string();
+    for line in [
+        "       0 ms  ColdStart -> Configuring (Invoked)\n       0 ms  Configure\n      10 ms",
+        "      40 ms  Starting -> Polling (WorkerStarted)",
+        "    7000 ms  Polling -> Stopping (DeadlineNear)",
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+}

@@ -1,0 +1,160 @@
+//! Ends that come from outside, at any moment: the future is dropped, the environment freezes, the
+//! settings are absurd.
+
+use std::time::Duration;
+
+use tokio::time::advance;
+use tokio_util::sync::CancellationToken;
+
+use super::performance::{Performance, Stage, performance};
+use super::script::{FOR_EVER, Part, Script};
+use crate::Reason;
+use crate::lifecycle::tests::rules::judge;
+use crate::lifecycle::tests::story::Seen;
+use crate::lifecycle::tests::{at, ms};
+use crate::lifecycle::{Effect, Moment};
+
+/// What the handler does: a task drives, and dropping the handler's future cancels the token.
+async fn dropped_after(script: &Script, millis: u64) -> Performance {
+    let stage = Stage::new().await;
+    let prepared = match stage.prepare(script) {
+        Ok(prepared) => prepared,
+        Err(fault) => panic!("not let in: {fault}"),
+    };
+    let (window, log, stop) = (prepared.window, prepared.log.clone(), prepared.stop.clone());
+    let arrived = prepared.invocation.arrived();
+    let driving = tokio::spawn(async move {
+        let result = prepared.driver.drive().await;
+        (result, Moment::new(tokio::time::Instant::now() - arrived))
+    });
+    let guard = stop.drop_guard();
+    tokio::time::sleep(ms(millis)).await;
+    log.see(Seen::Heard(crate::lifecycle::Input::Cancelled));
+    drop(guard);
+    let Ok((result, ended)) = driving.await else { panic!("the driver panicked") };
+    assert_eq!(stage.environment.active(), 0);
+    performance(result, window, ended, &log)
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_future_anywhere_leaves_no_worker_polling() {
+    // Everything up to polling takes 290 ms; odd moments, so that nothing else happens then.
+    let script = Script { cancelled_at: None, ..Script::good() };
+    for millis in (1..400).step_by(12) {
+        let performance = dropped_after(&script, millis).await;
+        judge(&performance.story);
+        assert_eq!(performance.report.reason, Some(Reason::Cancelled), "after {millis} ms");
+        assert!(performance.error.is_none(), "{:?}", performance.error);
+        let created = performance.story.first(Effect::CreateWorker).is_some();
+        assert_eq!(performance.story.first(Effect::StopWorker).is_some(), created);
+        assert_eq!(performance.story.first(Effect::Finalize).is_some(), created);
+        assert!(performance.report.total_ms < millis + 500, "it ends at once");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_cancelled_beforehand_still_runs_hooks_and_on_shutdown_once() {
+    let stage = Stage::new().await;
+    stage.environment.stop.cancel();
+    let performance = stage.perform(&Script::good()).await;
+    assert_eq!(performance.report.reason, Some(Reason::Cancelled));
+    assert_eq!(performance.story.count(|it| it == Effect::OnShutdown), 1);
+    assert_eq!(performance.story.first(Effect::Connect), None);
+}
+
+/// An environment that thaws after the stop time does not begin to poll, whatever has happened
+/// meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_frozen_environment_does_not_poll_when_it_thaws_too_late() {
+    // Frozen while connecting, creating, and in on_start.
+    for frozen_at in [100, 240, 275] {
+        let stage = Stage::new().await;
+        let script = Script { lasts: Some(30_000), ..Script::good() };
+        let prepared = match stage.prepare(&script) {
+            Ok(prepared) => prepared,
+            Err(fault) => panic!("not let in: {fault}"),
+        };
+        let log = prepared.log.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(ms(frozen_at)).await;
+            advance(ms(25_000)).await;
+            log.see(Seen::Thawed);
+        });
+        let performance = prepared.play(&script).await;
+        assert_eq!(performance.story.first(Effect::Poll), None, "{}", performance.story);
+        assert_eq!(performance.error.map(|it| it.fault().error_type()), Some("OutOfTime"));
+        assert!(performance.report.on_shutdown.is_some());
+    }
+}
+
+/// What has ended while the environment was frozen counts, though its time is over too.
+#[tokio::test(start_paused = true)]
+async fn what_ended_while_frozen_is_not_given_up() {
+    let stage = Stage::new().await;
+    let script = Script { hooks: vec![Part::ok(200)], cancelled_at: Some(1_000), ..Script::good() };
+    let prepared = match stage.prepare(&script) {
+        Ok(prepared) => prepared,
+        Err(fault) => panic!("not let in: {fault}"),
+    };
+    // The hook runs from 1,300 ms on.
+    tokio::spawn(async {
+        tokio::time::sleep(ms(1_400)).await;
+        advance(ms(3_000)).await;
+    });
+    let performance = prepared.play(&script).await;
+    let outcome = performance.report.hooks.first().map(|hook| hook.outcome.clone());
+    assert_eq!(outcome, Some(crate::report::CallbackOutcome::Ok));
+    assert!(performance.error.is_none());
+}
+
+/// No number that a user can set makes the clock overflow.
+#[tokio::test(start_paused = true)]
+async fn the_longest_times_are_just_long() {
+    let script = Script {
+        lasts: None,
+        idle: Some(FOR_EVER),
+        stay: FOR_EVER,
+        grace: FOR_EVER,
+        cancelled_at: Some(5_000),
+        ..Script::good()
+    };
+    let performance = Stage::new().await.perform(&script).await;
+    assert_eq!(performance.report.reason, Some(Reason::Cancelled));
+    assert!(performance.error.is_none(), "{:?}", performance.error);
+    assert!(Duration::from_millis(performance.report.total_ms) < ms(6_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_invocations_at_once_do_not_touch_each_other() {
+    // One environment and one theatre, so both play at the same time.
+    let stage = Stage::new().await;
+    let script = Script { lasts: Some(20_000), ..Script::good() };
+    let cancelled = Script { cancelled_at: Some(2_000), ..script.clone() };
+    let (Ok(first), Ok(second)) = (stage.prepare(&script), stage.prepare(&cancelled)) else {
+        panic!("not let in")
+    };
+    assert_eq!(stage.environment.active(), 2);
+    let (first, second) = tokio::join!(first.play(&script), second.play(&cancelled));
+    assert_eq!(first.report.reason, Some(Reason::DeadlineNear));
+    assert_eq!(second.report.reason, Some(Reason::Cancelled));
+    assert!(first.error.is_none() && second.error.is_none());
+    assert_eq!(stage.environment.active(), 0);
+}
+
+/// A token of an embedding program ends what is under way and what is to come.
+#[tokio::test(start_paused = true)]
+async fn the_environments_token_ends_every_invocation() {
+    let stage = Stage::new().await;
+    let stop: CancellationToken = stage.environment.stop.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(ms(3_000)).await;
+        stop.cancel();
+    });
+    let first = stage.perform(&Script::good()).await;
+    assert_eq!(first.report.reason, Some(Reason::Cancelled));
+    let since = first.story.draining_since();
+    assert_eq!(since, Some(at(3_000)));
+    let second = stage.perform(&Script::good()).await;
+    assert_eq!(second.report.reason, Some(Reason::Cancelled));
+    assert_eq!(second.report.first_poll_ms, None);
+}

@@ -1,0 +1,189 @@
+//! One script after the other, played with the real driver in one environment.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use temporalio_common::worker::WorkerDeploymentVersion;
+use tokio_util::sync::CancellationToken;
+
+use super::super::Driver;
+use super::script::Script;
+use super::stage::{Log, Player};
+use super::theatre::Theatre;
+use crate::config::{Environment as Variables, LambdaWorkerConfig};
+use crate::environment::{Environment, Threads};
+use crate::error::{Fault, LambdaWorkerError};
+use crate::hooks::ShutdownHooks;
+use crate::invocation::Invocation;
+use crate::lifecycle::tests::at;
+use crate::lifecycle::tests::ms;
+use crate::lifecycle::tests::story::{Blame, End, Line, Seen, Story};
+use crate::lifecycle::{Cause, Effect, Ending, Input, Moment, State, Step, Window};
+use crate::report::{InvocationReport, Reason};
+use crate::worker::Shutdown;
+
+/// An execution environment with a scripted Temporal.
+pub(super) struct Stage {
+    pub(super) environment: Arc<Environment>,
+    theatre: Arc<Theatre>,
+}
+
+/// An invocation that is about to be driven.
+pub(super) struct Prepared {
+    pub(super) driver: Driver<Player>,
+    pub(super) window: Window,
+    pub(super) stop: CancellationToken,
+    pub(super) log: Log,
+    pub(super) invocation: Invocation,
+}
+
+/// How it went.
+pub(super) struct Performance {
+    pub(super) story: Story,
+    pub(super) report: InvocationReport,
+    /// `None`: it succeeded.
+    pub(super) error: Option<LambdaWorkerError>,
+    pub(super) states: Vec<(Effect, State)>,
+    /// What hooks and `on_shutdown` were told.
+    pub(super) told: Vec<(Effect, Shutdown)>,
+}
+
+impl Stage {
+    pub(super) async fn new() -> Self {
+        let theatre = Arc::new(Theatre::new().await);
+        let environment = Arc::new(Environment::new(Threads::of_caller(), theatre.clone()));
+        Self { environment, theatre }
+    }
+
+    /// Lets an event arrive.
+    pub(super) fn prepare(&self, script: &Script) -> Result<Prepared, Fault> {
+        let admission = self.environment.admit()?;
+        let mut context = lambda_runtime::Context::default();
+        context.request_id = "r-1".to_owned();
+        context.invoked_function_arn = "arn:f".to_owned();
+        context.deadline = script.lasts.map_or(0, deadline);
+        let invocation = Invocation::arriving(&context, admission.cold);
+        let due = invocation.due();
+        let deadline = due.map(|due| Moment::new(due - invocation.arrived()));
+        let window = Window { arrival: at(0), deadline };
+        let hooks = ShutdownHooks::default();
+        let log =
+            Log::new(invocation.arrived(), hooks.clone(), self.environment.observed.subscribe());
+        let variables = Variables::from_iter([("TEMPORAL_TASK_QUEUE".to_owned(), "q".to_owned())]);
+        let version = WorkerDeploymentVersion::builder().deployment_name("d").build_id("b").build();
+        let config = LambdaWorkerConfig::load(&version, &variables, invocation.clone(), hooks)?;
+        let script = Arc::new(script.clone());
+        self.theatre.put_on(script.clone(), log.clone());
+        let player = Player { script, log: log.clone() };
+        let stop = self.environment.stop.child_token();
+        let environment = self.environment.clone();
+        let driver = Driver::new(environment, admission, player, config, stop.clone());
+        Ok(Prepared { driver, window, stop, log, invocation })
+    }
+
+    /// Plays a script to its end.
+    pub(super) async fn perform(&self, script: &Script) -> Performance {
+        match self.prepare(script) {
+            Ok(prepared) => prepared.play(script).await,
+            Err(fault) => panic!("not let in: {fault}"),
+        }
+    }
+}
+
+/// Milliseconds since the epoch, so long from now.
+fn deadline(after: u64) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    u64::try_from(now).unwrap_or_default() + after
+}
+
+impl Prepared {
+    pub(super) async fn play(self, script: &Script) -> Performance {
+        let Self { driver, window, stop, log, invocation } = self;
+        if let Some(after) = script.cancelled_at {
+            let log = log.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(ms(after)).await;
+                log.see(Seen::Heard(Input::Cancelled));
+                stop.cancel();
+            });
+        }
+        let result = driver.drive().await;
+        let ended = Moment::new(tokio::time::Instant::now() - invocation.arrived());
+        // Whatever was left lying about runs now, if it can.
+        tokio::time::sleep(ms(1)).await;
+        performance(result, window, ended, &log)
+    }
+}
+
+/// Puts together what was seen and what was returned.
+pub(super) fn performance(
+    result: Result<InvocationReport, LambdaWorkerError>,
+    window: Window,
+    ended: Moment,
+    log: &Log,
+) -> Performance {
+    let (report, error) = match result {
+        Ok(report) => (report, None),
+        Err(error) => (error.report().clone(), Some(error)),
+    };
+    let mut lines = log.lines();
+    let healthy = !report.poisoned;
+    if healthy {
+        // Nobody but the driver sees this.
+        lines.push(Line { at: ended, hooks: 0, seen: Seen::Heard(Input::Settled) });
+    }
+    let faults = error.iter().flat_map(|it| std::iter::once(it.fault()).chain(it.later()));
+    let causes = faults.map(|fault| cause(fault, &lines)).collect();
+    let end = End { at: ended, healthy, ending: report.reason.map(ending), causes };
+    let before = Script::before();
+    let story = Story { window, before, lines, end: Some(end), blur: ms(2) };
+    Performance { story, report, error, states: log.states(), told: log.told() }
+}
+
+fn ending(reason: Reason) -> Ending {
+    match reason {
+        Reason::DeadlineNear => Ending::DeadlineNear,
+        Reason::Idle => Ending::Idle,
+        Reason::Cancelled => Ending::Cancelled,
+        Reason::Failed => Ending::Failed,
+    }
+}
+
+/// What was begun last before draining: what an invocation ran out of time in.
+fn begun(lines: &[Line], state: State) -> Step {
+    let begun = lines.iter().rev().find_map(|line| match line.seen {
+        Seen::Did(Effect::Configure) => Some(Step::Configuring),
+        Seen::Did(Effect::Connect) => Some(Step::Connecting),
+        Seen::Did(Effect::CreateWorker) => Some(Step::Creating),
+        Seen::Did(Effect::OnStart) => Some(Step::Starting),
+        _ => None,
+    });
+    let Some(step) = begun else { panic!("nothing was begun") };
+    assert_eq!(step.state(), state, "out of time");
+    step
+}
+
+fn cause(fault: &Fault, lines: &[Line]) -> Cause<Blame> {
+    match fault {
+        Fault::Late { remaining } => Cause::Late { remaining: *remaining },
+        Fault::TooLittleTime { remaining, buffer } => {
+            Cause::TooLittleTime { remaining: *remaining, buffer: *buffer }
+        }
+        Fault::OutOfTime { during, .. } => Cause::OutOfTime { during: begun(lines, *during) },
+        Fault::WorkerStopped => Cause::WorkerStopped,
+        Fault::WorkerNotStopped => Cause::WorkerNotStopped,
+        Fault::NotSettled => Cause::NotSettled,
+        other => Cause::Reported(blame(other)),
+    }
+}
+
+/// Whose failure it is: each says so.
+fn blame(fault: &Fault) -> Blame {
+    let text = fault.to_string();
+    let words = text.split("blame ").nth(1);
+    let digits = words.map(|words| words.split(|it: char| !it.is_ascii_digit()).next());
+    match digits.flatten().and_then(|digits| digits.parse().ok()) {
+        Some(blame) => blame,
+        None => panic!("whose failure is {text:?}?"),
+    }
+}

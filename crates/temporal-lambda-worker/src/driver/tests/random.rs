@@ -1,0 +1,219 @@
+//! Random scripts: the driver keeps every rule of the lifecycle, and does what the bare machine
+//! does, at the same times.
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
+use tokio::runtime::Builder;
+
+use super::performance::{Performance, Stage};
+use super::rehearsal::{Rehearsal, rehearse};
+use super::script::{Drain, How, Part, Script};
+use crate::lifecycle::tests::at;
+use crate::lifecycle::tests::rules::{RULES, judge};
+use crate::lifecycle::tests::story::Story;
+use crate::lifecycle::{Effect, Ending, Moment, Window};
+use crate::report::CallbackOutcome;
+use crate::worker::Shutdown;
+
+/// Scripts in each of the tests below.
+const CASES: u32 = 400;
+
+fn settings() -> ProptestConfig {
+    ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+fn part(longest: u64) -> impl Strategy<Value = Part> {
+    let how = prop_oneof![
+        8 => Just(How::Succeeds),
+        1 => Just(How::Errs),
+        1 => Just(How::Panics),
+        1 => Just(How::Hangs),
+    ];
+    (how, 0..longest).prop_map(|(how, after)| Part::new(how, after))
+}
+
+fn drain() -> impl Strategy<Value = Drain> {
+    prop_oneof![
+        6 => (1_u64..6_000).prop_map(Drain::Stops),
+        1 => (1_u64..3_000).prop_map(Drain::Fails),
+        1 => Just(Drain::Stubborn),
+        1 => Just(Drain::Deaf),
+        1 => Just(Drain::Never),
+    ]
+}
+
+fn scripts() -> impl Strategy<Value = Script> {
+    let time = (
+        prop_oneof![9 => (1_u64..40_000).prop_map(Some), 1 => (0_u64..300).prop_map(Some), 1 => Just(None)],
+        0_u64..6_000,
+        0_u64..3_000,
+        prop::option::of(0_u64..4_000),
+        0_u64..2_000,
+    );
+    let parts = (part(3_000), part(2_000), part(1_000), part(1_000), part(1_000));
+    let work = (
+        prop::collection::vec(1_u64..3_000, 0..5),
+        prop::option::weighted(0.2, part(8_000)),
+        drain(),
+        prop::collection::vec(part(1_500), 0..4),
+        prop::option::weighted(0.3, 0_u64..20_000),
+    );
+    (time, parts, work).prop_map(|(time, parts, work)| {
+        let (lasts, grace, spare, idle, stay) = time;
+        let (configure, connect, create, on_start, on_shutdown) = parts;
+        let (tasks, gives_up, drain, hooks, cancelled_at) = work;
+        Script {
+            lasts,
+            grace,
+            spare,
+            idle,
+            stay,
+            configure,
+            connect,
+            create,
+            on_start,
+            tasks,
+            gives_up,
+            drain,
+            hooks,
+            on_shutdown,
+            // Without a deadline and without this it would never end.
+            cancelled_at: cancelled_at.or_else(|| lasts.is_none().then_some(30_000)),
+        }
+    })
+}
+
+/// Plays a script in a world of its own.
+fn perform(script: &Script) -> Performance {
+    match Builder::new_current_thread().enable_all().start_paused(true).build() {
+        Ok(runtime) => runtime.block_on(async { Stage::new().await.perform(script).await }),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// What both the driver and the machine show of what was done.
+fn shown(story: &Story) -> Vec<(Moment, Effect)> {
+    let hidden = |it| matches!(it, Effect::AbortStep | Effect::Settle | Effect::WarnShortWork(_));
+    story.done().filter(|(_, effect)| !hidden(*effect)).collect()
+}
+
+/// Rules that ask which of two things came first: in a tie nobody can say.
+const ORDER: [&str; 3] = [
+    "what_failed_is_reported_in_its_order",
+    "the_reason_is_what_ended_it",
+    "an_idle_worker_polls_for_the_idle_timeout_and_the_minimum_stay",
+];
+
+fn judge_but_for_ties(story: &Story) {
+    for (name, rule) in RULES.iter().filter(|(name, _)| !ORDER.contains(name)) {
+        if let Err(why) = rule(story) {
+            panic!("{name}: {why}\n{story}");
+        }
+    }
+}
+
+/// Whether a callback that was cut short had as long as it was told, to the millisecond.
+fn lasts_as_told(story: &Story, effect: Effect, ending: &Shutdown) -> bool {
+    let mut lines = story.done().skip_while(|(_, it)| *it != effect);
+    match (lines.next(), lines.next()) {
+        (Some((begun, _)), Some((cut, Effect::AbortStep))) => {
+            let (had, told) = (cut.since(begun), ending.time_allowed);
+            had >= told && had <= told + story.blur
+        }
+        _ => true,
+    }
+}
+
+/// The report says what happened, and nothing else.
+fn report_agrees(performance: &Performance) -> Result<(), TestCaseError> {
+    let Performance { story, report, error, .. } = performance;
+    let errors: Vec<_> = report.errors.iter().map(|it| it.error_type.as_str()).collect();
+    let faults = error.iter().flat_map(|it| std::iter::once(it.fault()).chain(it.later()));
+    prop_assert_eq!(errors, faults.map(|it| it.error_type()).collect::<Vec<_>>());
+    let hooks = story.count(|it| matches!(it, Effect::RunHook(_)));
+    prop_assert_eq!(report.hooks.len(), hooks);
+    for (number, hook) in report.hooks.iter().enumerate() {
+        prop_assert_eq!(&hook.name, &format!("hook {number}"));
+    }
+    let millis = |at: Moment| u64::try_from(at.since_origin().as_millis()).ok();
+    prop_assert_eq!(report.first_poll_ms, story.first(Effect::Poll).and_then(millis));
+    let end = story.end.as_ref().and_then(|end| millis(end.at));
+    prop_assert_eq!(Some(report.total_ms), end);
+    let times = report.state_ms;
+    let sum = times.configuring + times.connected + times.polling + times.draining;
+    prop_assert!(sum <= report.total_ms && sum + 4 >= report.total_ms, "{times:?}");
+    prop_assert!(times.polling == 0 || report.first_poll_ms.is_some());
+    for (number, (effect, ending)) in performance.told.iter().enumerate() {
+        prop_assert_eq!(Some(ending.reason), report.reason);
+        // The ones before it stand in what it is told.
+        prop_assert_eq!(ending.report.hooks.len(), number);
+        prop_assert!(lasts_as_told(story, *effect, ending), "{effect:?} {ending:?}");
+    }
+    prop_assert_eq!(report.poisoned, story.end.as_ref().is_some_and(|end| !end.healthy));
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(settings())]
+
+    #[test]
+    fn the_driver_keeps_every_rule_and_its_report_is_true(script in scripts()) {
+        let performance = perform(&script);
+        let tied = rehearse(&script, performance.story.window).tied;
+        if tied { judge_but_for_ties(&performance.story) } else { judge(&performance.story) }
+        report_agrees(&performance)?;
+    }
+
+    #[test]
+    fn the_driver_does_what_the_machine_does_at_the_same_times(script in scripts()) {
+        let performance = perform(&script);
+        let story = performance.story;
+        let rehearsal = rehearse(&script, story.window);
+        judge(&rehearsal.story);
+        // In the same millisecond either may come first; a rule for both is above.
+        prop_assume!(!rehearsal.tied);
+        prop_assert_eq!(shown(&story), shown(&rehearsal.story), "\n{}\n{}", story, rehearsal.story);
+        prop_assert_eq!(&story.end, &rehearsal.story.end, "\n{}\n{}", story, rehearsal.story);
+        let hooks: Vec<CallbackOutcome> =
+            performance.report.hooks.into_iter().map(|hook| hook.outcome).collect();
+        prop_assert_eq!(hooks, rehearsal.hooks);
+        prop_assert_eq!(performance.report.on_shutdown, rehearsal.on_shutdown);
+    }
+}
+
+/// The scripts would prove little if all of them went the same way.
+#[test]
+fn the_scripts_go_every_way_and_ties_are_few() {
+    let mut runner = TestRunner::deterministic();
+    let plays: Vec<Rehearsal> = (0..1_000)
+        .map(|_| {
+            let Ok(tree) = scripts().new_tree(&mut runner) else { panic!("no script") };
+            let script = tree.current();
+            let deadline = script.lasts.map(at);
+            rehearse(&script, Window { arrival: at(0), deadline })
+        })
+        .collect();
+    let ends = || plays.iter().filter_map(|play| play.story.end.as_ref());
+    for ending in [Ending::DeadlineNear, Ending::Idle, Ending::Cancelled, Ending::Failed] {
+        let times = ends().filter(|end| end.ending == Some(ending)).count();
+        assert!(times >= 10, "{ending:?} only {times} times");
+    }
+    for effect in [
+        Effect::Connect,
+        Effect::CreateWorker,
+        Effect::OnStart,
+        Effect::Poll,
+        Effect::StopWorker,
+        Effect::AbandonActivities,
+        Effect::AbandonWorker,
+        Effect::RunHook(2),
+        Effect::OnShutdown,
+    ] {
+        let times = plays.iter().filter(|play| play.story.first(effect).is_some()).count();
+        assert!(times >= 10, "{effect:?} only {times} times");
+    }
+    assert!(ends().filter(|end| !end.healthy).count() >= 10, "hardly any is poisoned");
+    let tied = plays.iter().filter(|play| play.tied).count();
+    assert!(tied < 100, "{tied} in a thousand are ties");
+}

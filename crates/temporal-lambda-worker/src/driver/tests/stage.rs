@@ -1,0 +1,179 @@
+//! The user's side of the stage: a worker that does as the script says, and the log in which
+//! everybody writes down what is asked of them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use super::script::{CONFIGURE, HOOK, How, ON_SHUTDOWN, ON_START, Part, Script, words};
+use crate::config::LambdaWorkerConfig;
+use crate::hooks::ShutdownHooks;
+use crate::lifecycle::tests::ms;
+use crate::lifecycle::tests::story::{Blame, Line, Seen};
+use crate::lifecycle::{Effect, Input, Moment, State};
+use crate::observe::Observed;
+use crate::worker::{BoxError, LambdaWorker, RunningWorker, Shutdown};
+
+/// What was seen so far. Clones share it.
+#[derive(Clone)]
+pub(super) struct Log {
+    lines: Arc<Mutex<Vec<Line>>>,
+    hooks: ShutdownHooks,
+    arrived: Instant,
+    observed: watch::Receiver<Observed>,
+    states: Arc<Mutex<Vec<(Effect, State)>>>,
+    told: Arc<Mutex<Vec<(Effect, Shutdown)>>>,
+}
+
+impl Log {
+    pub(super) fn new(
+        arrived: Instant,
+        hooks: ShutdownHooks,
+        observed: watch::Receiver<Observed>,
+    ) -> Self {
+        Self {
+            lines: Arc::default(),
+            hooks,
+            arrived,
+            observed,
+            states: Arc::default(),
+            told: Arc::default(),
+        }
+    }
+
+    pub(super) fn see(&self, seen: Seen) {
+        let now = Moment::new(Instant::now().saturating_duration_since(self.arrived));
+        let line = Line { at: now, hooks: self.hooks.len(), seen };
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
+
+    pub(super) fn did(&self, effect: Effect) {
+        let state = self.observed.borrow().state;
+        self.states.lock().unwrap_or_else(PoisonError::into_inner).push((effect, state));
+        self.see(Seen::Did(effect));
+    }
+
+    /// The state that observers saw when something was done.
+    pub(super) fn states(&self) -> Vec<(Effect, State)> {
+        self.states.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What a callback at the end was told when it began.
+    fn was_told(&self, effect: Effect, ending: &Shutdown) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.push((effect, ending.clone()));
+    }
+
+    pub(super) fn told(&self) -> Vec<(Effect, Shutdown)> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn heard(&self, input: Input<Blame>) {
+        self.see(Seen::Heard(input));
+    }
+
+    pub(super) fn lines(&self) -> Vec<Line> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Writes down that a piece of code was dropped before it ended.
+struct Running<'a>(Option<&'a Log>);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if let Some(log) = self.0 {
+            log.did(Effect::AbortStep);
+        }
+    }
+}
+
+/// Plays a part; says how it ended before it ends.
+pub(super) async fn play(
+    log: &Log,
+    part: Part,
+    blame: Blame,
+    ended: impl FnOnce(How) -> Input<Blame>,
+) -> Result<(), BoxError> {
+    let mut running = Running(Some(log));
+    if part.after > 0 {
+        sleep(ms(part.after)).await;
+    }
+    if part.how == How::Hangs {
+        std::future::pending::<()>().await;
+    }
+    running.0 = None;
+    log.heard(ended(part.how));
+    match part.how {
+        How::Errs => Err(words(blame).into()),
+        // A panic without the panic hook, which would print it.
+        How::Panics => std::panic::resume_unwind(Box::new(words(blame))),
+        How::Succeeds | How::Hangs => Ok(()),
+    }
+}
+
+/// Done, or failed.
+pub(super) fn or_failed(done: Input<Blame>, blame: Blame) -> impl FnOnce(How) -> Input<Blame> {
+    move |how| if how == How::Succeeds { done } else { Input::Failed(blame) }
+}
+
+/// The user's worker.
+#[derive(Clone)]
+pub(super) struct Player {
+    pub(super) script: Arc<Script>,
+    pub(super) log: Log,
+}
+
+/// A worker must have something to do.
+#[allow(dead_code, reason = "it is registered, and never called")]
+mod nothing {
+    use temporalio_sdk::activities::{ActivityContext, ActivityError};
+
+    pub(crate) struct Nothing;
+
+    #[temporalio_macros::activities]
+    impl Nothing {
+        #[activity]
+        pub(crate) async fn nothing(_context: ActivityContext) -> Result<(), ActivityError> {
+            Ok(())
+        }
+    }
+}
+
+#[async_trait]
+impl LambdaWorker for Player {
+    async fn configure(&mut self, config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
+        let allowance = self.script.allowance();
+        config.worker_options.register_activities(nothing::Nothing);
+        config.worker_options.graceful_shutdown_period = Some(allowance.grace);
+        config.shutdown_deadline_buffer = Some(allowance.buffer);
+        config.idle_timeout = allowance.idle_timeout;
+        config.minimum_stay = allowance.minimum_stay;
+        self.log.did(Effect::Configure);
+        for (number, part) in self.script.hooks.iter().copied().enumerate() {
+            let log = self.log.clone();
+            let blame = HOOK + u32::try_from(number).unwrap_or_default();
+            config.shutdown_hooks.add(format!("hook {number}"), move |ending| async move {
+                log.did(Effect::RunHook(number));
+                log.was_told(Effect::RunHook(number), &ending);
+                play(&log, part, blame, |_| Input::HookEnded(number)).await
+            });
+        }
+        let done = or_failed(Input::Configured(allowance), CONFIGURE);
+        play(&self.log, self.script.configure, CONFIGURE, done).await
+    }
+
+    async fn on_start(&mut self, _: &RunningWorker) -> Result<(), BoxError> {
+        self.log.did(Effect::OnStart);
+        let done = or_failed(Input::WorkerStarted, ON_START);
+        play(&self.log, self.script.on_start, ON_START, done).await
+    }
+
+    async fn on_shutdown(&mut self, ending: &Shutdown) -> Result<(), BoxError> {
+        self.log.did(Effect::OnShutdown);
+        self.log.was_told(Effect::OnShutdown, ending);
+        play(&self.log, self.script.on_shutdown, ON_SHUTDOWN, |_| Input::ShutdownEnded).await
+    }
+}

@@ -1,0 +1,257 @@
+//! Temporal's side of the stage: something to connect to and a worker, both by the script; and the
+//! environment in which the real driver plays.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use temporalio_client::callback_based::{CallbackBasedGrpcService, GrpcSuccessResponse};
+use temporalio_client::{Connection, ConnectionOptions};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::script::{CONNECT, CREATE, Drain, How, Part, Script, WORKER, words};
+use super::stage::{Log, or_failed, play};
+use crate::config::LambdaWorkerConfig;
+use crate::error::Fault;
+use crate::lifecycle::tests::ms;
+use crate::lifecycle::tests::story::Blame;
+use crate::lifecycle::{Effect, Input};
+use crate::report::{ConnectionUse, TaskCounts};
+use crate::temporal::{Launched, Link, Ports, Temporal};
+
+/// A connection without a socket: every call is answered at once, with an empty message.
+pub(super) async fn connection() -> Connection {
+    let answer = |_| {
+        async { Ok(GrpcSuccessResponse { headers: Default::default(), proto: Vec::new() }) }.boxed()
+    };
+    let Ok(nowhere) = "http://nowhere.invalid:7233".parse::<temporalio_client::Url>() else {
+        panic!("not a URL")
+    };
+    let options = ConnectionOptions::new(nowhere)
+        .dns_load_balancing(None)
+        .service_override(CallbackBasedGrpcService { callback: Arc::new(answer) })
+        .build();
+    match Connection::connect(options).await {
+        Ok(connection) => connection,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Temporal, by the script of the invocation that plays.
+pub(super) struct Theatre {
+    playing: Mutex<Option<(Arc<Script>, Log)>>,
+    connection: Connection,
+}
+
+impl Theatre {
+    pub(super) async fn new() -> Self {
+        Self { playing: Mutex::default(), connection: connection().await }
+    }
+
+    /// What plays from now on.
+    pub(super) fn put_on(&self, script: Arc<Script>, log: Log) {
+        *self.playing.lock().unwrap_or_else(PoisonError::into_inner) = Some((script, log));
+    }
+
+    fn playing(&self) -> (Arc<Script>, Log) {
+        let playing = self.playing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(playing) = &*playing else { panic!("nothing plays") };
+        playing.clone()
+    }
+}
+
+impl Temporal for Theatre {
+    fn connect(&self, _: &LambdaWorkerConfig) -> BoxFuture<'static, Result<Link, Fault>> {
+        let (script, log) = self.playing();
+        log.did(Effect::Connect);
+        let connection = self.connection.clone();
+        async move {
+            // The SDK does not panic here: it is asked in a task of its own.
+            let how =
+                if script.connect.how == How::Panics { How::Errs } else { script.connect.how };
+            let part = Part { how, ..script.connect };
+            match play(&log, part, CONNECT, or_failed(Input::Connected, CONNECT)).await {
+                Ok(()) => Ok(Link { connection, how: ConnectionUse::New }),
+                Err(error) => {
+                    let reason = error.to_string();
+                    Err(Fault::Unreachable { target: "nowhere".to_owned(), reason })
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn launch(&self, _: &Link, _: &LambdaWorkerConfig, ports: Ports) -> Box<dyn Launched> {
+        let (script, log) = self.playing();
+        log.did(Effect::CreateWorker);
+        let worker = Actor {
+            log,
+            poll: CancellationToken::new(),
+            stop: CancellationToken::new(),
+            drop_activities: CancellationToken::new(),
+            drop_worker: CancellationToken::new(),
+        };
+        tokio::spawn(worker.clone().live(script, ports));
+        Box::new(worker)
+    }
+
+    fn forget(&self) {}
+}
+
+/// A worker.
+#[derive(Clone)]
+struct Actor {
+    log: Log,
+    poll: CancellationToken,
+    stop: CancellationToken,
+    drop_activities: CancellationToken,
+    drop_worker: CancellationToken,
+}
+
+impl Launched for Actor {
+    fn poll(&self) {
+        self.log.did(Effect::Poll);
+        self.poll.cancel();
+    }
+
+    fn stop(&self) {
+        self.log.did(Effect::StopWorker);
+        self.stop.cancel();
+    }
+
+    fn abandon_activities(&self) {
+        self.log.did(Effect::AbandonActivities);
+        self.drop_activities.cancel();
+    }
+
+    fn abandon(&self) {
+        self.log.did(Effect::AbandonWorker);
+        self.drop_worker.cancel();
+    }
+
+    fn finalize(&self) {
+        self.log.did(Effect::Finalize);
+    }
+
+    fn tasks(&self) -> TaskCounts {
+        TaskCounts::default()
+    }
+}
+
+impl Actor {
+    async fn live(self, script: Arc<Script>, ports: Ports) {
+        let token = ports.running.token();
+        let say = |input: Input<Blame>| {
+            self.log.heard(input.clone());
+            let _ = ports.inputs.send(translate(input));
+        };
+        let ended = self.perform(&script, &say).await;
+        // Like the SDK's worker, which lets go before it says so.
+        drop(token);
+        match ended {
+            Some(ended) => say(ended),
+            // Its creation failed, and that has been told: this is nothing new.
+            None => drop(ports.inputs.send(Input::WorkerStopped)),
+        }
+    }
+
+    /// From creation to the end, and how it ended; `None` if its creation failed.
+    async fn perform(&self, script: &Script, say: &impl Fn(Input<Blame>)) -> Option<Input<Blame>> {
+        let created = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Some(Input::WorkerStopped),
+            created = create(script.create) => created,
+        };
+        if matches!(created, Input::WorkerFailed(_)) {
+            return Some(created);
+        }
+        let failed = created != Input::WorkerCreated;
+        say(created);
+        if failed {
+            return None;
+        }
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Some(Input::WorkerStopped),
+            () = self.poll.cancelled() => {}
+        }
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Some(self.drain(script.drain).await),
+            ended = work(script, say) => Some(ended),
+        }
+    }
+
+    async fn drain(&self, how: Drain) -> Input<Blame> {
+        match how {
+            Drain::Stops(after) | Drain::Fails(after) => {
+                let ended = async {
+                    if after > 0 {
+                        sleep(ms(after)).await;
+                    }
+                };
+                tokio::select! {
+                    biased;
+                    () = self.drop_activities.cancelled() => {}
+                    () = ended => {}
+                }
+            }
+            Drain::Stubborn => self.drop_activities.cancelled().await,
+            Drain::Deaf => self.drop_worker.cancelled().await,
+            Drain::Never => std::future::pending().await,
+        }
+        if matches!(how, Drain::Fails(_)) {
+            Input::WorkerFailed(WORKER)
+        } else {
+            Input::WorkerStopped
+        }
+    }
+}
+
+/// Creates the worker: what there is to say about it.
+async fn create(part: Part) -> Input<Blame> {
+    if part.after > 0 {
+        sleep(ms(part.after)).await;
+    }
+    match part.how {
+        How::Succeeds => Input::WorkerCreated,
+        How::Errs => Input::Failed(CREATE),
+        How::Panics => Input::WorkerFailed(CREATE),
+        How::Hangs => std::future::pending().await,
+    }
+}
+
+/// Works until it gives up.
+async fn work(script: &Script, say: &impl Fn(Input<Blame>)) -> Input<Blame> {
+    for (index, gap) in script.tasks.iter().enumerate() {
+        if *gap > 0 {
+            sleep(ms(*gap)).await;
+        }
+        say(if index % 2 == 0 { Input::Busy } else { Input::Quiet });
+    }
+    let Some(part) = script.gives_up else { return std::future::pending().await };
+    if part.after > 0 {
+        sleep(ms(part.after)).await;
+    }
+    match part.how {
+        How::Succeeds => Input::WorkerStopped,
+        How::Errs | How::Panics => Input::WorkerFailed(WORKER),
+        How::Hangs => std::future::pending().await,
+    }
+}
+
+/// What a worker says, as the driver hears it.
+fn translate(input: Input<Blame>) -> Input<Fault> {
+    match input {
+        Input::WorkerCreated => Input::WorkerCreated,
+        Input::Busy => Input::Busy,
+        Input::Quiet => Input::Quiet,
+        Input::WorkerStopped => Input::WorkerStopped,
+        Input::Failed(blame) => Input::Failed(Fault::WorkerCreation { reason: words(blame) }),
+        Input::WorkerFailed(blame) => {
+            Input::WorkerFailed(Fault::WorkerFailed { reason: words(blame) })
+        }
+        other => panic!("a worker does not say {other:?}"),
+    }
+}

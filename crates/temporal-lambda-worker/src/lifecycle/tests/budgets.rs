@@ -1,0 +1,305 @@
+//! Time, in numbers: when polling stops, who may take how long, and that nothing but the deadline
+//! and the settings decides it.
+
+use super::super::{
+    Allowance, BUFFER_OVER_GRACE, Cause, Effect, Ending, Event, FINALIZE_CAP, Input, MIN_WORK_TIME,
+    Machine, Moment, RESPONSE_RESERVE, SHORT_WORK_TIME, State, Step, Window,
+};
+use super::story::Blame;
+use super::{at, defaults, endless, ms, window};
+use std::time::Duration;
+
+/// A machine of an invocation that has this window and these settings, before and after
+/// `configure`, in the step that the `inputs` lead to.
+fn machine(window: Window, allowance: Allowance, inputs: &[Input<Blame>]) -> Machine<Blame> {
+    let mut machine = Machine::cold();
+    assert!(machine.handle(window.arrival, Input::Invoked { window, allowance }).is_ok());
+    for input in inputs {
+        assert!(machine.handle(window.arrival, input.clone()).is_ok(), "{input:?}");
+    }
+    effects(&mut machine);
+    machine
+}
+
+/// What leads to polling.
+fn to_polling(allowance: Allowance) -> [Input<Blame>; 4] {
+    let configured = Input::Configured(allowance);
+    [configured, Input::Connected, Input::WorkerCreated, Input::WorkerStarted]
+}
+
+fn polling(window: Window, allowance: Allowance) -> Machine<Blame> {
+    machine(window, allowance, &to_polling(allowance))
+}
+
+fn effects(machine: &mut Machine<Blame>) -> Vec<Effect> {
+    std::iter::from_fn(|| machine.poll_effect()).collect()
+}
+
+/// Lets every timer fire at its time; what fired, and when, to the end.
+fn silence(machine: &mut Machine<Blame>) -> Vec<(Moment, Event)> {
+    let mut fired = Vec::new();
+    while let Some(due) = machine.next_timeout() {
+        match machine.handle_timeout(due) {
+            Some(transition) => fired.push((due, transition.event)),
+            None => panic!("{due:?} is due and does nothing"),
+        }
+    }
+    fired
+}
+
+#[test]
+fn the_numbers_are_the_ones_that_users_are_told() {
+    assert_eq!(RESPONSE_RESERVE, ms(100));
+    assert_eq!(FINALIZE_CAP, ms(500));
+    assert_eq!(BUFFER_OVER_GRACE, ms(2_000));
+    assert_eq!(MIN_WORK_TIME, ms(1_000));
+    assert_eq!(SHORT_WORK_TIME, ms(5_000));
+    assert_eq!(Allowance::least_buffer(ms(5_000)), ms(5_600));
+}
+
+/// A minute, the defaults, two hooks, and nothing that ever answers.
+#[test]
+fn a_minute_in_which_nothing_answers_is_divided_like_this() {
+    let mut machine = polling(window(60_000), defaults());
+    machine.note_hooks(2);
+    let fired = silence(&mut machine);
+    let expected = [
+        (at(53_000), Event::DeadlineNear),
+        (at(58_250), Event::GraceOver),
+        (at(58_500), Event::CapPassed),
+        // The worker's end touches memory only, and the worker is late: no more time for it.
+        (at(58_500), Event::CapPassed),
+        // 1.4 s are left for two hooks and on_shutdown.
+        (at(58_500).later(ms(1_400) / 3), Event::HookEnded),
+        (at(58_500).later(ms(1_400) / 3).later((ms(1_400) - ms(1_400) / 3) / 2), Event::HooksEnded),
+        (at(59_900), Event::CapPassed),
+        (at(59_950), Event::CapPassed),
+    ];
+    assert_eq!(fired, expected);
+    assert_eq!(machine.step(), Step::Poisoned);
+    assert_eq!(machine.causes(), [Cause::WorkerNotStopped, Cause::NotSettled]);
+    assert_eq!(machine.ending(), Some(Ending::DeadlineNear));
+}
+
+#[test]
+fn a_worker_that_stops_early_leaves_its_time_to_hooks() {
+    let mut machine = polling(window(60_000), defaults());
+    machine.note_hooks(1);
+    assert!(machine.handle_timeout(at(53_000)).is_some());
+    assert!(machine.handle(at(53_100), Input::WorkerStopped).is_ok());
+    assert_eq!(machine.next_timeout(), Some(at(53_150)), "finalizing has 50 ms");
+    assert!(machine.handle(at(53_100), Input::Finalized).is_ok());
+    // 6.8 s are left for the hook and on_shutdown.
+    assert_eq!(machine.next_timeout(), Some(at(53_100 + 3_400)));
+    assert!(machine.handle(at(53_200), Input::HookEnded(0)).is_ok());
+    assert_eq!(machine.next_timeout(), Some(at(59_900)));
+    assert!(machine.handle(at(53_300), Input::ShutdownEnded).is_ok());
+    assert_eq!(machine.next_timeout(), Some(at(53_350)), "settling has 50 ms");
+    assert!(machine.handle(at(53_310), Input::Settled).is_ok());
+    assert_eq!((machine.step(), machine.next_timeout()), (Step::Healthy, None));
+    assert!(machine.causes().is_empty());
+}
+
+/// A cancelled invocation does not take longer to end because its deadline is far.
+#[test]
+fn draining_before_the_deadline_takes_no_longer_than_the_buffer() {
+    for window in [window(600_000), endless()] {
+        let mut machine = polling(window, defaults());
+        assert!(machine.handle(at(1_000), Input::Cancelled).is_ok());
+        let fired = silence(&mut machine);
+        let last = fired.iter().map(|(at, _)| *at).collect::<Vec<_>>();
+        let farewell = at(1_000 + 7_000 - 100);
+        assert_eq!(last, [at(6_250), at(6_500), at(6_500), farewell, farewell.later(ms(50))]);
+    }
+}
+
+#[test]
+fn work_time_of_a_second_is_refused_and_a_little_more_is_warned_about() {
+    for (lasts, taken, warned) in [
+        (7_999, false, None),
+        (8_000, false, None),
+        (8_001, true, Some(1_001)),
+        (11_999, true, Some(4_999)),
+        (12_000, true, None),
+        (12_001, true, None),
+    ] {
+        let mut machine = machine(window(lasts), defaults(), &[Input::Configured(defaults())]);
+        assert_eq!(machine.step() == Step::Connecting, taken, "{lasts} ms");
+        if !taken {
+            assert_eq!(machine.state(), State::Draining);
+            assert_eq!(machine.ending(), Some(Ending::Failed));
+            let (remaining, buffer) = (ms(lasts), ms(7_000));
+            assert_eq!(machine.causes(), [Cause::TooLittleTime { remaining, buffer }]);
+        }
+        let mut again = Machine::cold();
+        let window = window(lasts);
+        let _ = again.handle(at(0), Input::<Blame>::Invoked { window, allowance: defaults() });
+        let _ = again.handle(at(0), Input::Configured(defaults()));
+        let warning = effects(&mut again).into_iter().find_map(|effect| match effect {
+            Effect::WarnShortWork(work) => Some(work),
+            _ => None,
+        });
+        assert_eq!(warning, warned.map(ms), "{lasts} ms");
+        machine.note_hooks(0);
+    }
+}
+
+#[test]
+fn an_event_with_a_tenth_of_a_second_left_is_too_late() {
+    for (lasts, late) in [(0, true), (100, true), (101, false)] {
+        assert_eq!(window(lasts).is_spent(), late, "{lasts} ms");
+        let machine = machine(window(lasts), defaults(), &[]);
+        assert_eq!(machine.state() == State::TornDown, late);
+        if late {
+            assert_eq!(machine.causes(), [Cause::Late { remaining: ms(lasts) }]);
+        }
+    }
+    assert!(!endless().is_spent());
+}
+
+#[test]
+fn configure_has_until_polling_would_stop_or_half_of_what_there_is() {
+    let until = |lasts, allowance| window(lasts).configure_until(&allowance);
+    assert_eq!(until(60_000, defaults()), Some(at(53_000)));
+    assert_eq!(until(8_001, defaults()), Some(at(1_001)));
+    assert_eq!(until(8_000, defaults()), Some(at(4_000)));
+    assert_eq!(until(3_000, defaults()), Some(at(1_500)));
+    assert_eq!(endless().configure_until(&defaults()), None);
+}
+
+/// Settings that would be refused after `configure` must not cost the response before it.
+#[test]
+fn a_configure_that_hangs_is_cut_in_time_whatever_the_settings() {
+    let none = Allowance { grace: ms(0), buffer: ms(0), idle_timeout: None, minimum_stay: ms(0) };
+    assert_eq!(window(10_000).configure_until(&none), Some(at(9_400)));
+    let mut machine = machine(window(10_000), none, &[]);
+    let fired = silence(&mut machine);
+    let expected = [
+        (at(9_400), Event::DeadlineNear),
+        (at(9_900), Event::CapPassed),
+        (at(9_950), Event::CapPassed),
+    ];
+    assert_eq!(fired, expected);
+}
+
+/// No step's length moves the stop time, and no timer is counted from the end of a step.
+#[test]
+fn the_stop_time_is_absolute() {
+    let mut slow = Machine::cold();
+    let window = Window { arrival: at(5_000), deadline: Some(at(65_000)) };
+    assert!(slow.handle(at(5_000), Input::Invoked { window, allowance: defaults() }).is_ok());
+    for (index, input) in to_polling(defaults()).into_iter().enumerate() {
+        assert_eq!(slow.next_timeout(), Some(at(58_000)), "before {input:?}");
+        let now = at(5_000 + 11_000 * (1 + index as u64));
+        assert!(slow.handle(now, input).is_ok());
+        assert_eq!(slow.stop_at(), Some(at(58_000)));
+    }
+    assert_eq!(slow.next_timeout(), Some(at(58_000)));
+}
+
+/// What comes at the stop time or later, heard before the timer, leads no further.
+#[test]
+fn what_comes_after_the_stop_time_leads_no_further() {
+    let steps = [Step::Configuring, Step::Connecting, Step::Creating, Step::Starting];
+    for (done, during) in steps.into_iter().enumerate() {
+        for late in [at(53_000), at(53_001), at(90_000)] {
+            let inputs = to_polling(defaults());
+            let mut machine = machine(window(60_000), defaults(), &inputs[..done]);
+            assert_eq!(machine.step(), during);
+            let transition = machine.handle(late, inputs[done].clone());
+            assert_eq!(transition.map(|it| it.event), Ok(Event::DeadlineNear));
+            assert_eq!(machine.state(), State::Draining);
+            assert_eq!(machine.causes(), [Cause::OutOfTime { during }]);
+            assert!(!effects(&mut machine).contains(&Effect::Poll));
+        }
+        let inputs = to_polling(defaults());
+        let mut machine = machine(window(60_000), defaults(), &inputs[..done]);
+        assert!(machine.handle(at(52_999), inputs[done].clone()).is_ok());
+        assert_ne!(machine.state(), State::Draining, "just in time");
+    }
+}
+
+#[test]
+fn idleness_is_counted_from_the_last_task_and_not_before_the_minimum_stay() {
+    let idle = Allowance { idle_timeout: Some(ms(400)), ..defaults() };
+    let mut machine = polling(window(60_000), idle);
+    assert_eq!(machine.next_timeout(), Some(at(1_000)), "the minimum stay");
+    assert!(machine.handle(at(100), Input::Busy).is_ok());
+    assert_eq!(machine.next_timeout(), Some(at(53_000)), "a busy worker is not idle");
+    assert!(machine.handle(at(300), Input::Quiet).is_ok());
+    assert_eq!(machine.next_timeout(), Some(at(1_000)), "still the minimum stay");
+    assert!(machine.handle(at(400), Input::Busy).is_ok());
+    assert!(machine.handle(at(2_000), Input::Quiet).is_ok());
+    assert_eq!(machine.next_timeout(), Some(at(2_400)));
+    assert_eq!(machine.handle_timeout(at(2_399)), None);
+    assert_eq!(machine.handle_timeout(at(2_400)).map(|it| it.event), Some(Event::Idle));
+    assert_eq!(machine.ending(), Some(Ending::Idle));
+}
+
+#[test]
+fn at_the_same_moment_the_deadline_counts_and_not_idleness() {
+    let idle = Allowance { idle_timeout: Some(ms(53_000)), ..defaults() };
+    let mut machine = polling(window(60_000), idle);
+    let fired = machine.handle_timeout(at(53_000));
+    assert_eq!(fired.map(|it| it.event), Some(Event::DeadlineNear));
+}
+
+#[test]
+fn without_a_deadline_nothing_is_cut_short_until_it_is_cancelled() {
+    let mut machine = machine(endless(), defaults(), &[]);
+    for input in to_polling(defaults()) {
+        assert_eq!(machine.next_timeout(), None, "before {input:?}");
+        assert!(machine.handle(at(1_000_000_000), input).is_ok());
+    }
+    assert_eq!((machine.next_timeout(), machine.stop_at()), (None, None));
+    assert!(machine.causes().is_empty());
+}
+
+/// The same machine may serve the next invocation; nothing of the last one is left in it.
+#[test]
+fn a_machine_that_has_served_an_invocation_remembers_nothing_of_it() {
+    let mut machine = polling(window(60_000), defaults());
+    machine.note_hooks(2);
+    assert!(machine.handle(at(1_000), Input::WorkerFailed(1)).is_ok());
+    let inputs = [
+        Input::Finalized,
+        Input::HookEnded(0),
+        Input::HookEnded(1),
+        Input::ShutdownEnded,
+        Input::Settled,
+    ];
+    for input in inputs {
+        assert!(machine.handle(at(1_000), input).is_ok());
+    }
+    effects(&mut machine);
+    let window = Window { arrival: at(2_000), deadline: Some(at(62_000)) };
+    assert!(machine.handle(at(2_000), Input::Invoked { window, allowance: defaults() }).is_ok());
+    assert!(machine.causes().is_empty());
+    assert_eq!((machine.ending(), machine.moves().len()), (None, 1));
+    effects(&mut machine);
+    assert!(machine.handle(at(2_000), Input::Cancelled).is_ok());
+    assert_eq!(effects(&mut machine), [Effect::AbortStep, Effect::RunHook(0)]);
+}
+
+#[test]
+fn no_setting_overflows() {
+    let longest = Duration::MAX;
+    let huge = Allowance {
+        grace: longest,
+        buffer: longest,
+        idle_timeout: Some(longest),
+        minimum_stay: longest,
+    };
+    for window in [window(60_000), endless()] {
+        for allowance in [huge, Allowance { buffer: ms(7_000), ..huge }] {
+            let mut one = machine(window, allowance, &[Input::Configured(allowance)]);
+            for input in [Input::Connected, Input::WorkerCreated, Input::WorkerStarted] {
+                let _ = one.handle(at(1), input);
+            }
+            let _ = one.handle(at(1_000), Input::Cancelled);
+            silence(&mut one);
+            assert!(one.step().is_torn_down());
+        }
+    }
+    assert_eq!(Allowance::least_buffer(longest), longest);
+}

@@ -1,0 +1,344 @@
+//! The invariants of the lifecycle, by name. They are written from the design, know nothing of
+//! the table, and look at a [`Story`] only, so that they judge the machine and the driver alike.
+//!
+//! Numbers stand here as literals on purpose: a changed constant must not change its own judge.
+
+use std::time::Duration;
+
+use super::super::{Effect, Ending, Input, Moment};
+use super::account::{account, idle_due, stop_time};
+use super::ms;
+use super::story::{Blame, Seen, Story};
+
+/// A rule: what it found wrong.
+pub(crate) type Rule = fn(&Story) -> Result<(), String>;
+
+macro_rules! rules {
+    ($($name:ident),* $(,)?) => {
+        /// Every rule, with its name.
+        pub(crate) const RULES: &[(&str, Rule)] = &[$((stringify!($name), $name)),*];
+    };
+}
+
+rules! {
+    it_ends,
+    it_ends_before_the_response_is_due,
+    draining_takes_no_longer_than_the_buffer,
+    work_comes_in_the_order_of_an_invocation,
+    nothing_begins_before_what_it_needs,
+    configure_runs_once_unless_the_event_came_too_late,
+    on_start_runs_at_most_once_and_only_after_connected,
+    nothing_begins_after_the_stop_time,
+    nothing_polls_after_the_stop_time,
+    an_idle_worker_polls_for_the_idle_timeout_and_the_minimum_stay,
+    activities_have_their_grace_and_no_more,
+    every_created_worker_is_finalized,
+    a_worker_is_finalized_when_it_has_ended_or_is_given_up,
+    hooks_run_once_each_in_order_before_on_shutdown,
+    on_shutdown_runs_exactly_once_if_configure_was_entered,
+    one_callback_runs_at_a_time,
+    callbacks_at_the_end_share_what_is_left,
+    what_failed_is_reported_in_its_order,
+    the_reason_is_what_ended_it,
+    it_is_healthy_exactly_if_everything_settled,
+}
+
+/// Holds a story against every rule.
+pub(crate) fn judge(story: &Story) {
+    for (name, rule) in RULES {
+        if let Err(why) = rule(story) {
+            panic!("{name}: {why}\n{story}");
+        }
+    }
+}
+
+fn check(holds: bool, why: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(why()) }
+}
+
+fn it_ends(story: &Story) -> Result<(), String> {
+    check(story.end.is_some(), || "it does not".to_owned())
+}
+
+/// 50 ms are left for posting the response. An environment that was frozen past its time ends as
+/// soon as it thaws: unregistering the worker may take 50 ms.
+fn it_ends_before_the_response_is_due(story: &Story) -> Result<(), String> {
+    let (Some(end), Some(deadline)) = (&story.end, story.window.deadline) else { return Ok(()) };
+    if story.came_too_late() {
+        return check(end.at == story.window.arrival, || "it waits for nothing".to_owned());
+    }
+    let due = deadline.earlier(ms(50)).later(story.blur);
+    let due = story.thawed().map_or(due, |thawed| due.max(thawed.later(ms(50))));
+    check(end.at <= due, || format!("{:?} is after {due:?}", end.at))
+}
+
+fn draining_takes_no_longer_than_the_buffer(story: &Story) -> Result<(), String> {
+    let (Some(end), Some(since)) = (&story.end, story.draining_since()) else { return Ok(()) };
+    // A freeze is not the machine's fault.
+    let since = story.thawed().map_or(since, |thawed| since.max(thawed));
+    let took = end.at.since(since);
+    // The settings before `configure` may leave no room even for the smallest end.
+    let limit = story.allowance().buffer.max(ms(600)) + story.blur;
+    check(took <= limit, || format!("{took:?} is more than {limit:?}"))
+}
+
+fn rank(effect: Effect) -> Option<usize> {
+    Some(match effect {
+        Effect::Configure => 0,
+        Effect::WarnShortWork(_) => 1,
+        Effect::Connect => 2,
+        Effect::CreateWorker => 3,
+        Effect::OnStart => 4,
+        Effect::Poll => 5,
+        Effect::StopWorker => 6,
+        Effect::AbandonActivities => 7,
+        Effect::AbandonWorker => 8,
+        Effect::Finalize => 9,
+        Effect::RunHook(number) => 10 + number,
+        Effect::OnShutdown => usize::MAX - 1,
+        Effect::Settle => usize::MAX,
+        Effect::AbortStep => return None,
+    })
+}
+
+/// Everything happens at most once, and nothing that was left behind comes again.
+fn work_comes_in_the_order_of_an_invocation(story: &Story) -> Result<(), String> {
+    let ranked: Vec<_> =
+        story.done().filter_map(|(_, effect)| Some((rank(effect)?, effect))).collect();
+    for pair in ranked.windows(2) {
+        check(pair[0].0 < pair[1].0, || format!("{:?} after {:?}", pair[1].1, pair[0].1))?;
+    }
+    Ok(())
+}
+
+fn nothing_begins_before_what_it_needs(story: &Story) -> Result<(), String> {
+    let mut heard: Vec<&Input<Blame>> = Vec::new();
+    for line in &story.lines {
+        match &line.seen {
+            Seen::Heard(input) => heard.push(input),
+            Seen::Did(effect) => {
+                let has = |like: fn(&Input<Blame>) -> bool| heard.iter().any(|input| like(input));
+                let ready = match effect {
+                    Effect::Connect => has(|it| matches!(it, Input::Configured(_))),
+                    Effect::CreateWorker => has(|it| *it == Input::Connected),
+                    Effect::OnStart => has(|it| *it == Input::WorkerCreated),
+                    Effect::Poll => has(|it| *it == Input::WorkerStarted),
+                    _ => true,
+                };
+                check(ready, || format!("{effect:?}"))?;
+            }
+            Seen::Refused(..) | Seen::Timer(_) | Seen::Thawed => {}
+        }
+    }
+    Ok(())
+}
+
+fn configure_runs_once_unless_the_event_came_too_late(story: &Story) -> Result<(), String> {
+    let expected = usize::from(!story.came_too_late());
+    let times = story.count(|it| it == Effect::Configure);
+    check(times == expected, || format!("{times} times"))
+}
+
+fn on_start_runs_at_most_once_and_only_after_connected(story: &Story) -> Result<(), String> {
+    let times = story.count(|it| it == Effect::OnStart);
+    check(times <= 1, || format!("{times} times"))?;
+    let connected = story.heard().find(|(_, input)| **input == Input::Connected);
+    let Some(on_start) = story.first(Effect::OnStart) else { return Ok(()) };
+    check(connected.is_some_and(|(at, _)| at <= on_start), || "not connected".to_owned())
+}
+
+fn nothing_begins_after_the_stop_time(story: &Story) -> Result<(), String> {
+    let Some(stop) = stop_time(story) else { return Ok(()) };
+    for effect in [Effect::Connect, Effect::CreateWorker, Effect::OnStart, Effect::Poll] {
+        let at = story.first(effect);
+        check(at.is_none_or(|at| at < stop), || format!("{effect:?} at {at:?}, after {stop:?}"))?;
+    }
+    Ok(())
+}
+
+fn nothing_polls_after_the_stop_time(story: &Story) -> Result<(), String> {
+    let (Some(stop), Some(poll)) = (stop_time(story), story.first(Effect::Poll)) else {
+        return Ok(());
+    };
+    check(poll < stop, || format!("it begins at {poll:?}, to stop at {stop:?}"))?;
+    let over = story.draining_since().unwrap_or_default();
+    let by = story.thawed().map_or(stop, |thawed| stop.max(thawed)).later(story.blur);
+    check(over <= by, || format!("it goes on to {over:?}, to stop at {stop:?}"))
+}
+
+fn an_idle_worker_polls_for_the_idle_timeout_and_the_minimum_stay(
+    story: &Story,
+) -> Result<(), String> {
+    let (Some(poll), Some(drain)) = (story.first(Effect::Poll), story.draining_since()) else {
+        return Ok(());
+    };
+    let idle = story.end.as_ref().is_some_and(|end| end.ending == Some(Ending::Idle));
+    let Some(due) = idle_due(story, poll) else {
+        return check(!idle, || "it has no idle timeout, or it is busy".to_owned());
+    };
+    check(!idle || drain >= due, || format!("idle at {drain:?}, not at {due:?}"))?;
+    let late = drain > due.later(story.blur) && story.thawed().is_none();
+    check(!late, || format!("idle at {due:?}, and it polls until {drain:?}"))
+}
+
+/// Half of the 0.5 s for finalizing is for activities to react to their cancellation.
+fn activities_have_their_grace_and_no_more(story: &Story) -> Result<(), String> {
+    let Some(since) = story.draining_since().filter(|_| story.thawed().is_none()) else {
+        return Ok(());
+    };
+    let grace = story.allowance().grace;
+    for (effect, after) in [(Effect::AbandonActivities, 250), (Effect::AbandonWorker, 500)] {
+        if let Some(at) = story.first(effect) {
+            let took = at.since(since);
+            let expected = grace + ms(after);
+            let holds = took >= expected && took <= expected + story.blur;
+            check(holds, || format!("{effect:?} after {took:?}, not after {expected:?}"))?;
+        }
+    }
+    let (dropped, given_up) = (Effect::AbandonActivities, Effect::AbandonWorker);
+    let in_turn = story.first(given_up).is_none() || story.first(dropped).is_some();
+    check(in_turn, || "the worker is given up before its activities are dropped".to_owned())
+}
+
+fn every_created_worker_is_finalized(story: &Story) -> Result<(), String> {
+    // A creation that failed leaves nothing behind.
+    let failed = story.draining_from().unwrap_or(story.lines.len());
+    let failed =
+        story.lines[..failed].iter().any(|it| matches!(it.seen, Seen::Heard(Input::Failed(_))));
+    let never_made = failed && story.first(Effect::OnStart).is_none();
+    let created = story.first(Effect::CreateWorker).is_some() && !never_made;
+    let finalized = story.count(|it| it == Effect::Finalize);
+    check(finalized == usize::from(created), || format!("created: {created}, {finalized} times"))
+}
+
+fn a_worker_is_finalized_when_it_has_ended_or_is_given_up(story: &Story) -> Result<(), String> {
+    let Some(index) = story.lines.iter().position(|it| it.seen == Seen::Did(Effect::Finalize))
+    else {
+        return Ok(());
+    };
+    let gone = story.lines[..index].iter().any(|line| match line.seen {
+        Seen::Heard(Input::WorkerStopped | Input::WorkerFailed(_)) => true,
+        Seen::Did(effect) => effect == Effect::AbandonWorker,
+        _ => false,
+    });
+    check(gone, || "it is still there".to_owned())
+}
+
+fn hooks_run_once_each_in_order_before_on_shutdown(story: &Story) -> Result<(), String> {
+    let runs: Vec<_> = story
+        .done()
+        .filter_map(|(at, effect)| match effect {
+            Effect::RunHook(number) => Some((at, number)),
+            _ => None,
+        })
+        .collect();
+    let numbers: Vec<_> = runs.iter().map(|(_, number)| *number).collect();
+    check(numbers.iter().copied().eq(0..numbers.len()), || format!("{numbers:?}"))?;
+    let Some(index) = story.lines.iter().position(|it| it.seen == Seen::Did(Effect::OnShutdown))
+    else {
+        return check(numbers.is_empty(), || "hooks without on_shutdown".to_owned());
+    };
+    let registered = story.lines[index].hooks;
+    check(numbers.len() == registered, || format!("{registered} registered, {numbers:?} run"))
+}
+
+fn on_shutdown_runs_exactly_once_if_configure_was_entered(story: &Story) -> Result<(), String> {
+    let entered = story.count(|it| it == Effect::Configure);
+    let times = story.count(|it| it == Effect::OnShutdown);
+    check(times == entered, || format!("{times} times"))
+}
+
+/// A callback ends, or is cut short, before the next begins: they share the user's struct.
+fn one_callback_runs_at_a_time(story: &Story) -> Result<(), String> {
+    let mut running: Option<Effect> = None;
+    for line in &story.lines {
+        match &line.seen {
+            Seen::Did(
+                effect @ (Effect::Configure
+                | Effect::OnStart
+                | Effect::RunHook(_)
+                | Effect::OnShutdown),
+            ) => {
+                check(running.is_none(), || format!("{effect:?} during {running:?}"))?;
+                running = Some(*effect);
+            }
+            Seen::Did(Effect::AbortStep) => running = None,
+            Seen::Heard(input) => {
+                let ended = match running {
+                    Some(Effect::Configure) => {
+                        matches!(input, Input::Configured(_) | Input::Failed(_))
+                    }
+                    Some(Effect::OnStart) => {
+                        matches!(input, Input::WorkerStarted | Input::Failed(_))
+                    }
+                    Some(Effect::RunHook(number)) => *input == Input::HookEnded(number),
+                    Some(Effect::OnShutdown) => *input == Input::ShutdownEnded,
+                    _ => false,
+                };
+                if ended {
+                    running = None;
+                }
+            }
+            Seen::Did(_) | Seen::Refused(..) | Seen::Timer(_) | Seen::Thawed => {}
+        }
+    }
+    check(running.is_none(), || format!("{running:?} was left running"))
+}
+
+/// Each hook, and `on_shutdown` after them, may take an equal part of what the earlier ones left;
+/// nothing is cut short earlier, and nothing later.
+fn callbacks_at_the_end_share_what_is_left(story: &Story) -> Result<(), String> {
+    let Some(since) = story.draining_since().filter(|_| story.thawed().is_none()) else {
+        return Ok(());
+    };
+    let by_buffer = since.later(story.allowance().buffer.max(ms(600)) - ms(100));
+    let by_deadline = story.window.deadline.map(|deadline| deadline.earlier(ms(100)));
+    let by = by_deadline.map_or(by_buffer, |by| by.min(by_buffer));
+    let mut begun: Option<(Effect, Moment, Duration)> = None;
+    for line in &story.lines {
+        match &line.seen {
+            Seen::Did(effect @ Effect::RunHook(number)) => {
+                let callbacks = u32::try_from(line.hooks - number + 1).unwrap_or(1);
+                begun = Some((*effect, line.at, by.since(line.at) / callbacks));
+            }
+            Seen::Did(Effect::OnShutdown) => {
+                begun = Some((Effect::OnShutdown, line.at, by.since(line.at)));
+            }
+            Seen::Did(Effect::AbortStep) => {
+                if let Some((effect, at, share)) = begun.take() {
+                    let took = line.at.since(at);
+                    let holds = took >= share && took <= share + story.blur;
+                    check(holds, || format!("{effect:?} has {share:?} and is cut at {took:?}"))?;
+                }
+            }
+            Seen::Heard(Input::HookEnded(_) | Input::ShutdownEnded) => {
+                if let Some((effect, at, share)) = begun.take() {
+                    let took = line.at.since(at);
+                    let limit = share + story.blur;
+                    check(took <= limit, || format!("{effect:?} has {share:?}, took {took:?}"))?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn what_failed_is_reported_in_its_order(story: &Story) -> Result<(), String> {
+    let Some(end) = &story.end else { return Ok(()) };
+    let (expected, _) = account(story);
+    check(end.causes == expected, || format!("{:?}, not {expected:?}", end.causes))
+}
+
+fn the_reason_is_what_ended_it(story: &Story) -> Result<(), String> {
+    let Some(end) = &story.end else { return Ok(()) };
+    let (_, expected) = account(story);
+    check(end.ending == expected, || format!("{:?}, not {expected:?}", end.ending))
+}
+
+fn it_is_healthy_exactly_if_everything_settled(story: &Story) -> Result<(), String> {
+    let Some(end) = &story.end else { return Ok(()) };
+    let settled = story.heard().any(|(_, input)| *input == Input::Settled);
+    let expected = settled || story.came_too_late();
+    check(end.healthy == expected, || format!("settled: {settled}"))
+}

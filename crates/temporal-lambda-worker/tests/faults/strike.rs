@@ -1,0 +1,159 @@
+//! What can strike, as data: each is one line of the table.
+
+use std::time::Duration;
+
+use temporal_lambda_testkit::context::TestContext;
+use temporal_lambda_testkit::frontend::{ActivityStart, MockFrontend, Rpc, WorkflowStart};
+use temporal_lambda_worker::LambdaWorkerConfig;
+use temporal_lambda_worker::lifecycle::Step;
+use temporalio_client::tonic::Code;
+
+use crate::support::{Place, QUEUE, Way};
+
+/// A fault, and when it strikes.
+#[derive(Clone, Copy)]
+pub(crate) enum Strike {
+    /// Nothing goes wrong.
+    Nothing,
+    /// User code goes wrong.
+    In(Place, Way),
+    /// User code goes wrong twice.
+    Both((Place, Way), (Place, Way)),
+    /// `configure` leaves something that cannot work.
+    Leaves(fn(&mut LambdaWorkerConfig)),
+    /// The way to the server is broken.
+    Network(Network),
+    /// The server misbehaves from the start.
+    Server(fn(&MockFrontend)),
+    /// A poll's answer is fatal to the worker, and then user code goes wrong.
+    WorkerFailsAnd((Place, Way)),
+    /// The server misbehaves as soon as the worker polls.
+    WhilePolling(fn(&MockFrontend)),
+    /// The server is gone as soon as the worker polls; back again, or not.
+    ServerGone { back: bool },
+    /// A task of the worker goes wrong.
+    Task(Task),
+    /// The handler's stop token is cancelled in this step.
+    Cancelled(Step),
+    /// The handler's stop token is cancelled before the event arrives.
+    CancelledBefore,
+    /// `on_start` cancels the worker's own token.
+    StoppedByItself,
+    /// The handler's future is dropped in this step.
+    Dropped(Step),
+    /// The handler's future is dropped before it was polled.
+    NeverPolled,
+    /// The driver stands still from this step on, until so long after the arrival.
+    Frozen(Step, Duration),
+    /// The event is a strange one. It is cancelled after 300 ms of polling.
+    Event(fn(TestContext) -> TestContext),
+    /// An invocation after one that poisoned the environment.
+    AfterPoison,
+}
+
+/// How the way to the server is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Network {
+    /// Nobody listens.
+    Refused,
+    /// Somebody listens and never says a word.
+    Silent,
+    /// The server speaks TLS, the worker does not.
+    PlainToTls,
+    /// The worker speaks TLS, the server does not.
+    TlsToPlain,
+    /// The worker trusts another authority than the server's.
+    WrongAuthority,
+    /// The server wants a client certificate and the worker has none.
+    NoClientCertificate,
+}
+
+/// What the worker is handed once it polls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    Activity(&'static str),
+    Workflow(&'static str),
+}
+
+impl Task {
+    pub(crate) fn hand_out(self, frontend: &MockFrontend) {
+        match self {
+            Self::Activity(kind) => {
+                let kind = format!("Work::{kind}");
+                frontend.schedule_activity(ActivityStart::new(QUEUE, kind, "task"));
+            }
+            Self::Workflow(kind) => {
+                frontend.start_workflow(WorkflowStart::new(QUEUE, kind, "task"));
+            }
+        }
+    }
+}
+
+impl Strike {
+    /// What user code has to do for this.
+    pub(crate) fn wrong(self) -> Vec<(Place, Way)> {
+        match self {
+            Self::In(place, way) => vec![(place, way)],
+            Self::WorkerFailsAnd(wrong) => vec![wrong],
+            Self::Both(one, other) => vec![one, other],
+            Self::Cancelled(step) | Self::Dropped(step) | Self::Frozen(step, _) => match step {
+                Step::Configuring => vec![(Place::Configure, Way::Hangs)],
+                Step::Starting => vec![(Place::OnStart, Way::Hangs)],
+                Step::Hooks => vec![(Place::Hook, Way::Hangs)],
+                Step::Farewell => vec![(Place::OnShutdown, Way::Hangs)],
+                _ => Vec::new(),
+            },
+            Self::AfterPoison => vec![(Place::Hook, Way::Blocks)],
+            _ => Vec::new(),
+        }
+    }
+
+    /// What the server has to do from the start.
+    pub(crate) fn prepare(self, frontend: &MockFrontend) {
+        match self {
+            Self::Server(misbehave) => misbehave(frontend),
+            Self::WorkerFailsAnd(_) => {
+                let poll = frontend.on(Rpc::PollWorkflowTaskQueue);
+                poll.fail(Code::ResourceExhausted, crate::TOO_LARGE);
+            }
+            // What makes the invocation stay in a step.
+            Self::Cancelled(step) | Self::Dropped(step) | Self::Frozen(step, _) => match step {
+                Step::Connecting => {
+                    frontend.on(Rpc::GetSystemInfo).hang().always();
+                }
+                Step::Creating => {
+                    frontend.on(Rpc::DescribeNamespace).hang().always();
+                }
+                Step::Stopping => Task::Activity("stubborn").hand_out(frontend),
+                Step::Polling => Task::Activity("polite").hand_out(frontend),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
+    /// Whether the server hears nothing of the worker's end.
+    pub(crate) fn is_server_gone(self) -> bool {
+        matches!(self, Self::ServerGone { back: false })
+    }
+}
+
+/// Takes back what was done to the server.
+pub(crate) fn heal(frontend: &MockFrontend) {
+    let scripted = [
+        Rpc::GetSystemInfo,
+        Rpc::DescribeNamespace,
+        Rpc::PollWorkflowTaskQueue,
+        Rpc::PollActivityTaskQueue,
+        Rpc::PollNexusTaskQueue,
+        Rpc::RespondActivityTaskCompleted,
+        Rpc::RespondActivityTaskFailed,
+        Rpc::RespondActivityTaskCanceled,
+        Rpc::ShutdownWorker,
+    ];
+    for rpc in scripted {
+        frontend.clear_scripts(&rpc);
+    }
+    frontend.permission_granted();
+    frontend.remove_namespace("default").namespace("default");
+}

@@ -1,0 +1,191 @@
+//! Telemetry of a handler that a test calls itself, all on one thread with the collector: what
+//! blocks would be seen at once.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::time::{Duration, Instant};
+
+use opentelemetry::Context;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{SdkTracerProvider, Span, SpanData, SpanProcessor};
+use temporal_lambda_testkit::context::TestContext;
+use temporal_lambda_testkit::frontend::MockFrontend;
+use temporal_lambda_testkit::otlp::{Behavior, OtlpReceiver};
+use temporal_lambda_worker::otel::{self, FLUSH_HOOK, OtelOptions};
+use temporal_lambda_worker::report::CallbackOutcome;
+use temporal_lambda_worker::{
+    BoxError, LambdaWorkerConfig, LambdaWorkerHandler, Shutdown, WorkerDeploymentVersion,
+};
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
+
+/// Far longer than anything that is waited for takes.
+const BOUND: Duration = Duration::from_secs(60);
+/// The cap of every flush here.
+const CAP: Duration = Duration::from_millis(200);
+const HEADER: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8";
+const TRACE: &str = "5759e988bd862e3fe1be46a994272793";
+
+struct Activities;
+
+#[activities]
+impl Activities {
+    #[activity]
+    async fn nothing(_context: ActivityContext, _: ()) -> Result<(), ActivityError> {
+        Ok(())
+    }
+}
+
+fn options(collector: &OtlpReceiver) -> OtelOptions {
+    let mut options = OtelOptions::default();
+    options.endpoint = Some(collector.endpoint());
+    options.flush_timeout = CAP;
+    options.service_name = Some("the service".to_owned());
+    options
+}
+
+/// A handler whose worker is idle at once, with telemetry as `apply` wishes.
+fn handler(
+    frontend: &MockFrontend,
+    apply: impl Fn(&mut LambdaWorkerConfig) -> Result<(), BoxError> + Clone + Send + 'static,
+) -> LambdaWorkerHandler<
+    impl Fn(&mut LambdaWorkerConfig) -> Result<(), BoxError> + Clone + Send + 'static,
+> {
+    let connection = frontend.connection_options();
+    let version = WorkerDeploymentVersion::builder().deployment_name("d").build_id("b").build();
+    let configure = move |config: &mut LambdaWorkerConfig| {
+        config.connection_options = connection.clone();
+        config.worker_options.task_queue = "q".to_owned();
+        config.worker_options.register_activities(Activities);
+        config.idle_timeout = Some(Duration::from_millis(20));
+        config.minimum_stay = Duration::from_millis(20);
+        apply(config)
+    };
+    LambdaWorkerHandler::new(version, configure).expect("threads start")
+}
+
+#[tokio::test]
+async fn spans_join_lambdas_trace_and_are_there_when_the_invocation_is_over() {
+    let (frontend, collector) = (MockFrontend::new(), OtlpReceiver::start().await.unwrap());
+    let options = options(&collector);
+    let handler =
+        handler(&frontend, move |config| Ok(otel::apply_defaults(config, options.clone())?));
+    let event = TestContext::new().trace_id(format!("{HEADER};Sampled=1")).event(());
+    let report = handler.handle(event).await.unwrap();
+    assert_eq!(report.hooks[0].name, FLUSH_HOOK);
+    assert_eq!(report.hooks[0].outcome, CallbackOutcome::Ok);
+    let spans = collector.spans();
+    assert!(spans.iter().all(|span| span.trace_id == TRACE), "{spans:?}");
+    let own = spans.iter().find(|span| span.parent_span_id == "53995c3f42cd8ad8").unwrap();
+    assert_eq!(own.attributes["faas.invocation_id"], report.request_id);
+    assert_eq!(own.resource["service.name"], "the service");
+    assert!(collector.metrics().iter().any(|metric| metric.name == "temporal_request"));
+}
+
+#[tokio::test]
+async fn without_a_header_the_trace_id_has_the_time_and_unsampled_there_are_no_spans() {
+    let (frontend, collector) = (MockFrontend::new(), OtlpReceiver::start().await.unwrap());
+    let options = options(&collector);
+    let handler =
+        handler(&frontend, move |config| Ok(otel::apply_defaults(config, options.clone())?));
+    handler.handle(TestContext::new().event(())).await.unwrap();
+    let spans = collector.spans();
+    let seconds = u64::from_str_radix(&spans[0].trace_id[..8], 16).unwrap();
+    let start = spans[0].start.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    assert!(seconds.abs_diff(start) < 60, "{seconds} {start}");
+
+    collector.clear();
+    let unsampled = TestContext::new().trace_id(format!("{HEADER};Sampled=0"));
+    handler.handle(unsampled.event(())).await.unwrap();
+    assert!(collector.spans().is_empty());
+    assert!(!collector.metrics().is_empty(), "metrics are not sampled");
+}
+
+#[tokio::test]
+async fn a_hanging_collector_costs_its_cap_and_the_callers_runtime_goes_on() {
+    let (frontend, collector) = (MockFrontend::new(), OtlpReceiver::start().await.unwrap());
+    collector.behave(Behavior::Hang);
+    let options = options(&collector);
+    let handler =
+        handler(&frontend, move |config| Ok(otel::apply_defaults(config, options.clone())?));
+    for _ in 0..3 {
+        let handling = handler.handle(TestContext::new().event(()));
+        tokio::pin!(handling);
+        // The longest time for which this thread did nothing else than wait for a turn.
+        let (mut longest, mut last) = (Duration::ZERO, Instant::now());
+        let report = loop {
+            tokio::select! {
+                report = &mut handling => break report.unwrap(),
+                () = tokio::time::sleep(Duration::from_millis(5)) => {
+                    longest = longest.max(last.elapsed());
+                    last = Instant::now();
+                }
+            }
+        };
+        assert!(longest < CAP, "the runtime stood still for {longest:?}");
+        assert!(matches!(report.hooks[0].outcome, CallbackOutcome::Failed(_)), "{report:?}");
+        assert!(!report.poisoned && report.errors.is_empty());
+        assert!(report.state_ms.draining < 1000, "{report:?}");
+    }
+}
+
+/// A processor whose flush never ends.
+#[derive(Debug)]
+struct Stuck;
+
+impl SpanProcessor for Stuck {
+    fn on_start(&self, _: &mut Span, _: &Context) {}
+    fn on_end(&self, _: SpanData) {}
+    fn force_flush(&self) -> OTelSdkResult {
+        std::thread::sleep(BOUND);
+        Ok(())
+    }
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_provider_of_the_users_that_blocks_for_ever_costs_its_cap_and_metrics_arrive() {
+    let (frontend, collector) = (MockFrontend::new(), OtlpReceiver::start().await.unwrap());
+    let mut options = options(&collector);
+    options.tracer_provider = Some(SdkTracerProvider::builder().with_span_processor(Stuck).build());
+    let handler =
+        handler(&frontend, move |config| Ok(otel::apply_defaults(config, options.clone())?));
+    let handling = handler.handle(TestContext::new().event(()));
+    let report = tokio::time::timeout(BOUND, handling).await.unwrap().unwrap();
+    let CallbackOutcome::Failed(said) = &report.hooks[0].outcome else { panic!("{report:?}") };
+    assert_eq!(said, "traces: not exported within 200ms; metrics: exported");
+    assert!(!report.poisoned);
+    assert!(collector.metrics().iter().any(|metric| metric.name == "faas.invocations"));
+}
+
+#[tokio::test]
+async fn the_flush_is_one_and_comes_after_the_users_hooks() {
+    let (frontend, collector) = (MockFrontend::new(), OtlpReceiver::start().await.unwrap());
+    let options = options(&collector);
+    let handler = handler(&frontend, move |config| {
+        otel::apply_metrics(config, options.clone())?;
+        otel::apply_tracing(config, options.clone())?;
+        otel::apply_defaults(config, options.clone())?;
+        config.shutdown_hooks.add("mine", |_: Shutdown| async { Ok(()) });
+        Ok(())
+    });
+    let report = handler.handle(TestContext::new().event(())).await.unwrap();
+    let names: Vec<_> = report.hooks.iter().map(|hook| hook.name.as_str()).collect();
+    assert_eq!(names, ["mine", FLUSH_HOOK]);
+    let spans = collector.spans();
+    let own = spans.iter().filter(|it| it.attributes.contains_key("faas.invocation_id"));
+    assert_eq!(own.count(), 1);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_no_address_is_an_error_that_says_what_to_set() {
+    let (frontend, collector) = (MockFrontend::new(), OtlpReceiver::start().await.unwrap());
+    let mut options = options(&collector);
+    options.endpoint = Some("localhost:4317".to_owned());
+    let handler =
+        handler(&frontend, move |config| Ok(otel::apply_defaults(config, options.clone())?));
+    let error = handler.handle(TestContext::new().event(())).await.unwrap_err();
+    assert!(error.to_string().contains("OTEL_EXPORTER_OTLP_ENDPOINT"), "{error}");
+}

@@ -1,0 +1,57 @@
+//! A worker with telemetry: traces and metrics go to the collector in the ADOT layer, and are
+//! there before the invocation returns. The README beside it says what the function needs.
+
+use std::time::Duration;
+
+use temporal_lambda_worker::otel::{self, OtelOptions};
+use temporal_lambda_worker::{
+    BoxError, LambdaWorkerConfig, LambdaWorkerError, WorkerDeploymentVersion, run_worker,
+};
+use temporalio_macros::{activities, workflow, workflow_methods};
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
+use temporalio_sdk::{ActivityOptions, WorkflowContext, WorkflowResult};
+
+struct Activities;
+
+#[activities]
+impl Activities {
+    /// Greets.
+    #[activity]
+    async fn greet(_: ActivityContext, name: String) -> Result<String, ActivityError> {
+        // Carries the request ID, as every line of an invocation does.
+        tracing::info!(name, "greeting");
+        Ok(format!("Hello, {name}!"))
+    }
+}
+
+#[workflow]
+#[derive(Default)]
+struct TracedWorkflow;
+
+#[workflow_methods]
+impl TracedWorkflow {
+    #[run]
+    async fn run(context: &mut WorkflowContext<Self>, name: String) -> WorkflowResult<String> {
+        let options = ActivityOptions::start_to_close_timeout(Duration::from_secs(10));
+        Ok(context.execute_activity(Activities::greet, name, options).await?)
+    }
+}
+
+fn configure(config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
+    // First of all: what fails before it is not in the telemetry.
+    otel::apply_defaults(config, OtelOptions::default())?;
+    let worker = &mut config.worker_options;
+    if worker.task_queue.is_empty() {
+        worker.task_queue = "traced".to_owned();
+    }
+    worker.register_activities(Activities);
+    worker.register_workflow::<TracedWorkflow>()?;
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), LambdaWorkerError> {
+    let version =
+        WorkerDeploymentVersion::builder().deployment_name("traced").build_id("dev").build();
+    run_worker(version, configure).await
+}

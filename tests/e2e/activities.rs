@@ -1,0 +1,165 @@
+//! Activities at the end of an invocation, and what counts as work.
+
+use std::time::{Duration, Instant};
+
+use temporal_lambda_tests::{
+    Invoked as _, World,
+    temporal::{count, workers},
+};
+use temporalio_common::protos::temporal::api::enums::v1::EventType;
+
+use crate::{HELLO, PROBE};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_shorter_than_the_grace_period_completes() {
+    let world = World::new("grace").await;
+    let temporal = world.temporal().await;
+    // Polling stops after 2 s, activities are cancelled after 4 s.
+    let probe = world
+        .config("probe", PROBE)
+        .timeout(Duration::from_secs(6))
+        .env("TEMPORAL_LAMBDA_GRACEFUL_SHUTDOWN_TIMEOUT", "2s")
+        .env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "500ms");
+    let probe = world.add(probe);
+    let id = world.id("it");
+    temporal.start(&world.name, &id, "Doze", 3000).await;
+    let first = probe.invoke("{}").await.unwrap();
+    let report = first.report();
+    assert_eq!(report["reason"], "deadline_near");
+    assert_eq!(report["tasks"]["activity"]["completed"], 1, "{report}");
+    assert!(first.duration >= Duration::from_secs(3), "it waited for the activity");
+    assert!(first.duration < Duration::from_secs(5), "and for nothing else: {:?}", first.duration);
+    let history = temporal.history(&id).await;
+    assert_eq!(count(&history, EventType::ActivityTaskCompleted), 1);
+
+    // The workflow goes on in the next invocation.
+    let second = probe.invoke("{}").await.unwrap();
+    assert_eq!(temporal.result(&id).await, 1, "one attempt");
+    let history = temporal.history(&id).await;
+    assert_eq!(count(&history, EventType::WorkflowTaskTimedOut), 0);
+    assert_eq!(workers(&history), [first.identity(&probe), second.identity(&probe)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_longer_is_cancelled_and_tried_again_in_the_next_invocation() {
+    let world = World::new("longer").await;
+    let temporal = world.temporal().await;
+    // Polling stops after 3 s, activities are cancelled after 3.3 s.
+    let short = world
+        .config("short", HELLO)
+        .timeout(Duration::from_secs(4))
+        .env("TEMPORAL_LAMBDA_GRACEFUL_SHUTDOWN_TIMEOUT", "300ms")
+        .env("TEMPORAL_LAMBDA_SHUTDOWN_DEADLINE_BUFFER", "1s");
+    let short = world.add(short);
+    let long = world.add(world.config("long", HELLO).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "1s"));
+    let id = world.id("it");
+    temporal.start(&world.name, &id, "SleepWorkflow", 4000).await;
+    let first = short.invoke("{}").await.unwrap();
+    let report = first.report();
+    assert_eq!(report["tasks"]["activity"]["cancelled"], 1, "{report}");
+    assert_eq!(report["tasks"]["activity"]["abandoned"], 0);
+    assert!(first.duration >= Duration::from_millis(3250), "{:?}", first.duration);
+
+    let began = Instant::now();
+    let second = long.invoke("{}").await.unwrap();
+    assert_eq!(temporal.result(&id).await, 2, "two attempts");
+    // The server knew at once that it had to try again; no timeout was waited for.
+    assert!(began.elapsed() < Duration::from_secs(12));
+    let history = temporal.history(&id).await;
+    assert_eq!(count(&history, EventType::ActivityTaskTimedOut), 0);
+    assert_eq!(count(&history, EventType::WorkflowTaskTimedOut), 0);
+    assert!(workers(&history).contains(&second.identity(&long)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_ignores_its_cancellation_is_dropped_and_tried_again() {
+    let world = World::new("stubborn").await;
+    let temporal = world.temporal().await;
+    let probe = world
+        .config("probe", PROBE)
+        .timeout(Duration::from_secs(4))
+        .env("TEMPORAL_LAMBDA_GRACEFUL_SHUTDOWN_TIMEOUT", "300ms")
+        .env("TEMPORAL_LAMBDA_SHUTDOWN_DEADLINE_BUFFER", "1200ms")
+        .env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "1500ms");
+    let probe = world.add(probe);
+    let id = world.id("it");
+    temporal.start(&world.name, &id, "Stubborn", ()).await;
+    let first = probe.invoke("{}").await.unwrap();
+    let report = first.report();
+    assert_eq!(report["tasks"]["activity"]["abandoned"], 1, "{report}");
+    assert_eq!(report["poisoned"], false);
+    assert!(first.time_left_at_response > Duration::from_millis(100), "{}", first.outcome);
+    // Its hooks had their time.
+    assert_eq!(report["on_shutdown"], "ok");
+
+    let second = probe.invoke("{}").await.unwrap();
+    assert!(!second.cold, "the environment is healthy");
+    assert_eq!(temporal.result(&id).await, 2, "two attempts");
+    let history = temporal.history(&id).await;
+    assert_eq!(count(&history, EventType::ActivityTaskTimedOut), 0, "it was not waited for");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_in_one_is_a_failed_attempt_and_nothing_else() {
+    let world = World::new("panics").await;
+    let temporal = world.temporal().await;
+    let probe = world.add(world.config("probe", PROBE).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
+    let id = world.id("it");
+    temporal.start(&world.name, &id, "Panics", ()).await;
+    let invocation = probe.invoke("{}").await.unwrap();
+    assert_eq!(temporal.result(&id).await, 2, "two attempts");
+    let report = invocation.report();
+    assert_eq!(report["tasks"]["activity"]["failed"], 1, "{report}");
+    assert_eq!(report["tasks"]["activity"]["completed"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_one_runs_the_worker_is_not_idle() {
+    let world = World::new("busy").await;
+    let temporal = world.temporal().await;
+    let probe = world.config("probe", PROBE).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "200ms");
+    let probe = world.add(probe);
+    for (kind, counted) in [("Doze", "activity"), ("LocalDoze", "local_activity")] {
+        let id = world.id(kind);
+        temporal.start(&world.name, &id, kind, 1500).await;
+        let invocation = probe.invoke("{}").await.unwrap();
+        let report = invocation.report();
+        assert_eq!(report["tasks"][counted]["completed"], 1, "{report}");
+        assert_eq!(report["reason"], "idle");
+        assert_eq!(temporal.result(&id).await, 1, "within the first attempt");
+        assert!(invocation.duration >= Duration::from_millis(1700));
+        assert!(invocation.duration < Duration::from_secs(5), "{:?}", invocation.duration);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn they_know_how_much_time_the_invocation_has() {
+    let world = World::new("time-left").await;
+    let temporal = world.temporal().await;
+    let probe =
+        world.add(world.config("probe", PROBE).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "500ms"));
+    let id = world.id("it");
+    temporal.start(&world.name, &id, "TimeLeft", ()).await;
+    probe.invoke("{}").await.unwrap();
+    let left = temporal.result(&id).await.as_u64().unwrap();
+    assert!((10_000..20_000).contains(&left), "{left} ms of 20 s");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workflow_outlives_invocations_without_a_workflow_task_that_times_out() {
+    let world = World::new("patient").await;
+    let temporal = world.temporal().await;
+    let probe =
+        world.add(world.config("probe", PROBE).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "300ms"));
+    let id = world.id("it");
+    temporal.start(&world.name, &id, "Patient", 2500).await;
+    probe.invoke("{}").await.unwrap();
+    temporal.wait_for(&id, EventType::TimerFired).await;
+    // Nobody polls now. On a sticky queue that the server believes in, the task would time out
+    // after 10 s.
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    assert!(!temporal.has_ended(&id).await);
+    probe.invoke("{}").await.unwrap();
+    assert_eq!(temporal.result(&id).await, 2, "one attempt of each");
+    assert_eq!(count(&temporal.history(&id).await, EventType::WorkflowTaskTimedOut), 0);
+}

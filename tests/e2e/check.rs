@@ -1,0 +1,85 @@
+//! Check mode: everything but polling.
+
+use serde_json::Value;
+use temporal_lambda_testkit::lambda::Function;
+use temporal_lambda_tests::{API_KEY, World};
+
+use crate::{HELLO, PROBE};
+
+const CHECK: &str = r#"{"temporal_lambda_worker": {"check": true}}"#;
+
+async fn check(function: &Function) -> Value {
+    let invocation = function.invoke(CHECK).await.unwrap();
+    let verdict = invocation.json();
+    verdict.unwrap_or_else(|| panic!("{}\n{}", invocation.outcome, invocation.log_text()))
+}
+
+/// Level and message of a finding.
+fn finding<'a>(verdict: &'a Value, subject: &str) -> (&'a str, &'a str) {
+    let findings = verdict["findings"].as_array().expect("findings");
+    let found = findings.iter().find(|finding| finding["subject"] == subject);
+    let found = found.unwrap_or_else(|| panic!("nothing about {subject} in {findings:#?}"));
+    (found["level"].as_str().unwrap_or_default(), found["message"].as_str().unwrap_or_default())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_registers_nothing_and_says_that_the_version_is_unknown() {
+    let world = World::new("check-unknown").await;
+    let hello = world.add(world.brief("hello", HELLO));
+    for _ in 0..2 {
+        // The second time would find what the first had registered.
+        let verdict = check(&hello).await;
+        assert_eq!(verdict["ready"], false);
+        let (level, message) = finding(&verdict, "deployment_version");
+        assert_eq!(level, "problem");
+        assert!(message.contains(&format!("{}/b1", world.name)), "{message}");
+        assert_eq!(finding(&verdict, "connection").0, "ok");
+        assert_eq!(verdict["report"]["first_poll_ms"], Value::Null, "it did not poll");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_of_a_version_that_is_current_is_ready() {
+    let world = World::new("check-current").await;
+    let _temporal = world.temporal().await;
+    let hello = world.add(world.brief("hello", HELLO));
+    let verdict = check(&hello).await;
+    assert_eq!(verdict["ready"], true, "{verdict:#}");
+    assert_eq!(finding(&verdict, "deployment_version").0, "ok");
+    assert_eq!(finding(&verdict, "task_queues").0, "ok");
+    assert_eq!(finding(&verdict, "compute_provider").0, "warning");
+    assert_eq!(finding(&verdict, "time").0, "ok");
+    let configuration = &verdict["configuration"];
+    assert_eq!(configuration["task_queue"], world.name.as_str());
+    assert_eq!(configuration["api_key"], true, "that there is one may be said");
+    assert!(!verdict.to_string().contains(API_KEY), "what it is may not");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_names_what_would_fail() {
+    let world = World::new("check-fails").await;
+    let three_seconds = world.brief("short", HELLO).timeout(std::time::Duration::from_secs(3));
+    let verdict = check(&world.add(three_seconds)).await;
+    assert_eq!(verdict["ready"], false);
+    assert!(finding(&verdict, "TooLittleTime").1.contains("7s"), "{verdict:#}");
+
+    let nowhere = world.brief("nowhere", HELLO).env("TEMPORAL_ADDRESS", "127.0.0.1:1");
+    let verdict = check(&world.add(nowhere)).await;
+    assert_eq!(finding(&verdict, "TemporalUnreachable").0, "problem");
+
+    let typo = world.brief("typo", HELLO).env("TEMPORAL_LAMBDA_BULD_ID", "x");
+    let verdict = check(&world.add(typo)).await;
+    assert!(finding(&verdict, "Configuration").1.contains("BUILD_ID"), "{verdict:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_shuts_down_what_configure_set_up_but_does_not_start() {
+    let world = World::new("check-bracket").await;
+    let _temporal = world.temporal().await;
+    let probe = world.add(world.brief("probe", PROBE));
+    let invocation = probe.invoke(CHECK).await.unwrap();
+    let log = invocation.log_text();
+    assert!(log.contains("configure"), "{log}");
+    assert!(log.contains("on_shutdown"), "{log}");
+    assert!(!log.contains("probe: on_start"), "{log}");
+}

@@ -1,0 +1,99 @@
+//! Several invocations at once in one process, as on Lambda Managed Instances.
+
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
+
+use futures::future::join_all;
+use serde_json::Value;
+use temporal_lambda_tests::{
+    Invoked as _, Proxy, SOON, Temporal, World, server, temporal::workers,
+};
+
+use crate::HELLO;
+
+/// So many at once.
+const MANY: usize = 4;
+/// So many workflows for them.
+const WORKFLOWS: usize = 6 * MANY;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_process_serves_several_at_once_each_with_its_own_worker_on_a_shared_connection() {
+    let proxy = Proxy::to(server::shared().address()).await;
+    let world = World::at(&proxy.address(), "concurrent").await;
+    // Not through the proxy, which counts the function's connections.
+    let temporal = Temporal::connect(server::shared().address()).await;
+    temporal.make_current(world.version()).await;
+    let hello = world.config("hello", HELLO).concurrency(1).environment_concurrency(MANY);
+    let hello = world.add(hello.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "1s"));
+
+    for round in ["cold", "warm"] {
+        let ids: Vec<_> =
+            (0..WORKFLOWS).map(|number| world.id(format!("{round}-{number}"))).collect();
+        for id in &ids {
+            temporal.start(&world.name, id, "SleepWorkflow", 200).await;
+        }
+        let invocations = join_all((0..MANY).map(|_| hello.invoke("{}"))).await;
+        let reports: Vec<Value> =
+            invocations.iter().map(|it| it.as_ref().expect("it is served").report()).collect();
+
+        let mut identities = HashSet::new();
+        for (invocation, report) in invocations.iter().zip(&reports) {
+            let identity = invocation.as_ref().expect("it is served").identity(&hello);
+            assert_eq!(report["identity"], identity.as_str(), "each under its own identity");
+            assert_eq!(report["reason"], "idle");
+            identities.insert(identity);
+        }
+        assert_eq!(identities.len(), MANY);
+        let count = |key: &str, value: Value| reports.iter().filter(|it| it[key] == value).count();
+        let is_cold = round == "cold";
+        assert_eq!(count("cold_start", true.into()), usize::from(is_cold));
+        assert_eq!(count("connection", "new".into()), usize::from(is_cold));
+        let done: u64 =
+            reports.iter().filter_map(|it| it["tasks"]["activity"]["completed"].as_u64()).sum();
+        assert_eq!(done, WORKFLOWS as u64, "each task is counted by one of them");
+
+        let mut seen = HashSet::new();
+        for id in &ids {
+            temporal.result(id).await;
+            seen.extend(workers(&temporal.history(id).await));
+        }
+        assert!(seen.is_subset(&identities), "{seen:?}");
+        assert!(seen.len() > 1, "the work is shared");
+    }
+    assert_eq!(hello.environments().len(), 1, "all in one process");
+    assert_eq!(proxy.accepted(), 1, "over one connection");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_several_at_once_keeps_its_own_deadline() {
+    let world = World::new("deadlines").await;
+    let hello = world.config("hello", HELLO).concurrency(1).environment_concurrency(2);
+    let hello = hello
+        .timeout(Duration::from_secs(6))
+        .env("TEMPORAL_LAMBDA_GRACEFUL_SHUTDOWN_TIMEOUT", "500ms");
+    let hello = world.add(hello);
+    let polls = || {
+        let environments = hello.environments();
+        environments.iter().any(|env| env.log().iter().any(|line| line.text.contains("Polling")))
+    };
+    let second = async {
+        let began = Instant::now();
+        while !polls() {
+            assert!(began.elapsed() < SOON, "the first one never polls");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        hello.invoke("{}").await
+    };
+    let (first, second) = tokio::join!(hello.invoke("{}"), second);
+    for invocation in [first.expect("it is served"), second.expect("it is served")] {
+        let report = invocation.report();
+        assert_eq!(report["reason"], "deadline_near");
+        let took = invocation.duration;
+        // 6 s, less a buffer of 2.5 s.
+        assert!(took >= Duration::from_millis(3480), "{took:?}");
+        assert!(took < Duration::from_secs(6), "{took:?}");
+    }
+    assert_eq!(hello.environments().len(), 1);
+}

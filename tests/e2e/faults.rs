@@ -1,0 +1,155 @@
+//! What fails between the function and Temporal is a typed error that says what to do, in time.
+
+use std::time::Duration;
+
+use temporal_lambda_testkit::frontend::{MockFrontend, Rpc, WorkflowStart};
+use temporal_lambda_tests::{Invoked as _, Proxy, World};
+
+use crate::{
+    HELLO, PROBE,
+    calls::{hasty, said},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_server() {
+    let address = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let world = World::at(&address.to_string(), "no-server").await;
+    let hello = world.add(world.config("hello", HELLO));
+    for cold in [true, false] {
+        let invocation = hello.invoke("{}").await.unwrap();
+        assert_eq!(invocation.cold, cold);
+        let (kind, message) = invocation.error();
+        assert_eq!(kind, "TemporalUnreachable");
+        assert!(message.contains(&address.to_string()), "{message}");
+        assert!(message.to_lowercase().contains("refused"), "{message}");
+        assert!(invocation.duration < Duration::from_secs(5), "{:?}", invocation.duration);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_never_answers() {
+    // Accepts, since the kernel does so; nobody reads.
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let world = World::at(&listener.local_addr().unwrap().to_string(), "silent").await;
+    let invocation = world.add(hasty(&world, "probe")).invoke("{}").await.unwrap();
+    let (kind, message) = invocation.error();
+    assert_eq!(kind, "OutOfTime");
+    assert!(message.contains("Temporal did not answer"), "{message}");
+    assert!(invocation.duration >= Duration::from_millis(2000), "it had 2.1 s");
+    assert!(invocation.duration < Duration::from_millis(2700), "{:?}", invocation.duration);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_not_temporal() {
+    let world = World::at("127.0.0.1:1", "stranger").await;
+    // The emulator's own API: HTTP, but no gRPC.
+    let address = world.lambda.address().to_string();
+    let hello = world.add(world.config("hello", HELLO).env("TEMPORAL_ADDRESS", &address));
+    let (kind, message) = hello.invoke("{}").await.unwrap().error();
+    assert!(["TemporalUnreachable", "TemporalAnsweredWithError"].contains(&&*kind), "{kind}");
+    assert!(message.contains(&address) && message.contains("TEMPORAL_ADDRESS"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_little_time_names_the_three_numbers() {
+    let world = World::at("127.0.0.1:1", "three-seconds").await;
+    // Lambda's default.
+    let hello = world.add(world.config("hello", HELLO).timeout(Duration::from_secs(3)));
+    let invocation = hello.invoke("{}").await.unwrap();
+    let (kind, message) = invocation.error();
+    assert_eq!(kind, "TooLittleTime");
+    for text in ["the invocation has 2.9", "takes 7s", "leaves 0ns", "above 8s", "default is 3 s"] {
+        assert!(message.contains(text), "{text} is not in {message}");
+    }
+    assert!(invocation.duration < Duration::from_millis(500), "it is an error at once");
+    // A second of work is too little, too.
+    let nearly = world.config("nearly", HELLO).timeout(Duration::from_millis(7990));
+    assert_eq!(world.add(nearly).invoke("{}").await.unwrap().error().0, "TooLittleTime");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_that_does_not_exist() {
+    let world = World::new("namespace").await;
+    let hello = world.brief("hello", HELLO).env("TEMPORAL_NAMESPACE", "nobody.a1b2c");
+    let invocation = world.add(hello).invoke("{}").await.unwrap();
+    let (kind, message) = invocation.error();
+    assert_eq!(kind, "NamespaceNotFound");
+    assert!(message.contains("\"nobody.a1b2c\""), "{message}");
+    assert!(invocation.duration < Duration::from_secs(3), "{:?}", invocation.duration);
+}
+
+/// The invocation has 20 s, so that whoever sleeps to the deadline is seen.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_dies_is_noticed_at_once() {
+    let world = World::new("dies").await;
+    let temporal = world.temporal().await;
+    for (way, kind) in [("fail", "WorkerFailed"), ("panic", "Panicked")] {
+        let probe = world.add(world.config(way, PROBE).env("PROBE_WORKER", way));
+        temporal.start(&world.name, &world.id(way), "Doze", 1).await;
+        let invocation = probe.invoke("{}").await.unwrap();
+        let (seen, message) = invocation.error();
+        assert_eq!(seen, kind, "{message}");
+        assert!(
+            message.contains("PROBE_WORKER said so") || message.contains("interceptor"),
+            "{message}"
+        );
+        assert!(invocation.duration < Duration::from_secs(4), "{:?}", invocation.duration);
+        let said = said(&invocation);
+        assert_eq!(said.iter().filter(|line| line.starts_with("hook ")).count(), 2, "{said:?}");
+        assert_eq!(said.iter().filter(|line| line.starts_with("on_shutdown")).count(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_goes_away_while_the_worker_polls() {
+    let frontend = MockFrontend::new();
+    let mut served = frontend.serve().await.unwrap();
+    let world = World::at(&served.address().to_string(), "gone").await;
+    let probe = world.add(hasty(&world, "probe").env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "10s"));
+    let stop = async {
+        frontend.wait_until(|it| it.count(Rpc::PollWorkflowTaskQueue) > 0).await.unwrap();
+        served.stop().await;
+    };
+    let (invocation, ()) = tokio::join!(probe.invoke("{}"), stop);
+    assert_returned_in_time(&invocation.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_that_goes_silent_while_the_worker_polls() {
+    let frontend = MockFrontend::new();
+    let served = frontend.serve().await.unwrap();
+    let proxy = Proxy::to(&served.address().to_string()).await;
+    let world = World::at(&proxy.address(), "silent").await;
+    let probe = world.add(hasty(&world, "probe").env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "10s"));
+    let silence = async {
+        frontend.wait_until(|it| it.count(Rpc::PollWorkflowTaskQueue) > 0).await.unwrap();
+        proxy.black_hole();
+    };
+    let (invocation, ()) = tokio::join!(probe.invoke("{}"), silence);
+    assert_returned_in_time(&invocation.unwrap());
+}
+
+/// Polling that fails is retried, so the invocation ends as it would have: when its time is over.
+fn assert_returned_in_time(invocation: &temporal_lambda_testkit::lambda::Invocation) {
+    assert!(invocation.duration >= Duration::from_millis(2080), "{:?}", invocation.duration);
+    assert!(invocation.time_left_at_response > Duration::from_millis(20), "{}", invocation.outcome);
+    let said = said(invocation);
+    assert!(said.last().is_some_and(|line| line.starts_with("on_shutdown")), "{said:?}");
+}
+
+/// The time for work is counted back from the deadline, not from the first poll.
+#[tokio::test(flavor = "multi_thread")]
+async fn connecting_slowly_does_not_move_the_moment_at_which_polling_stops() {
+    let frontend = MockFrontend::new();
+    frontend.on(Rpc::GetSystemInfo).delay(Duration::from_secs(1));
+    let served = frontend.serve().await.unwrap();
+    let world = World::at(&served.address().to_string(), "slow").await;
+    let probe = world.add(hasty(&world, "probe").env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "10s"));
+    frontend.start_workflow(WorkflowStart::new(&world.name, "Doze", "it").arg(&1));
+    let invocation = probe.invoke("{}").await.unwrap();
+    let report = invocation.report();
+    assert!(report["first_poll_ms"].as_u64().unwrap() >= 1000, "{report}");
+    assert_eq!(report["tasks"]["activity"]["completed"], 1);
+    assert!(invocation.duration >= Duration::from_millis(2080), "{:?}", invocation.duration);
+    assert!(invocation.duration < Duration::from_millis(2700), "{:?}", invocation.duration);
+}

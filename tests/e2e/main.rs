@@ -1,0 +1,28 @@
+//! End to end: functions as child processes, behind the real Runtime API, on a real Temporal
+//! server. What only a broken server or network shows has the mock frontend or a proxy instead.
+
+mod activities;
+mod basics;
+mod calls;
+mod check;
+mod concurrent;
+mod credentials;
+mod endurance;
+mod environment;
+mod faults;
+mod network;
+mod peers;
+mod poisoned;
+mod settings;
+mod swarm;
+mod telemetry;
+mod tls;
+
+/// The hello example.
+const HELLO: &str = env!("CARGO_BIN_EXE_hello-under-test");
+/// The function that misbehaves.
+const PROBE: &str = env!("CARGO_BIN_EXE_probe");
+/// The function that says when its environment ends.
+const ENDING: &str = env!("CARGO_BIN_EXE_ending");
+/// The function with telemetry.
+const TRACED: &str = env!("CARGO_BIN_EXE_traced");

@@ -1,0 +1,148 @@
+//! TLS and credentials, with a frontend that asks for them.
+
+use std::path::PathBuf;
+
+use temporal_lambda_testkit::{
+    frontend::{MockFrontend, MockTls, Rpc, ServedFrontend, WorkflowStart},
+    lambda::FunctionConfig,
+};
+use temporal_lambda_tests::{API_KEY, Invoked as _, World};
+use temporalio_client::tonic::Code;
+
+use crate::HELLO;
+
+/// A frontend with TLS, and a function that trusts it.
+struct Secure {
+    frontend: MockFrontend,
+    served: ServedFrontend,
+    world: World,
+}
+
+impl Secure {
+    async fn new(name: &str, tls: MockTls) -> Self {
+        let frontend = MockFrontend::new();
+        let served = frontend.serve_tls(tls).await.unwrap();
+        let address = format!("localhost:{}", served.address().port());
+        Self { frontend, served, world: World::at(&address, name).await }
+    }
+
+    fn hello(&self, name: &str) -> FunctionConfig {
+        self.world
+            .brief(name, HELLO)
+            .env("TEMPORAL_LAMBDA_MINIMUM_STAY", "500ms")
+            .env("TEMPORAL_TLS", "true")
+            .env("TEMPORAL_TLS_SERVER_CA_CERT_PATH", self.file("ca", self.served.ca_pem().unwrap()))
+    }
+
+    fn file(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.world.task_root().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// Invokes a function that completes a workflow.
+    async fn complete(&self, config: FunctionConfig) {
+        let function = self.world.add(config);
+        let id = self.world.id(function.name());
+        let start = WorkflowStart::new(&self.world.name, "HelloWorkflow", &id).arg(&"you");
+        self.frontend.start_workflow(start);
+        function.invoke("{}").await.unwrap().report();
+        let result: String = self.frontend.workflow_result(&id).await.unwrap().json().unwrap();
+        assert_eq!(result, "Hello, you!");
+    }
+
+    /// Invokes a function that fails: its error's type and message.
+    async fn fail(&self, config: FunctionConfig) -> (String, String) {
+        self.world.add(config).invoke("{}").await.unwrap().error()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_right_certificate_and_key_it_works() {
+    let secure = Secure::new("tls", MockTls::new().unwrap()).await;
+    secure.frontend.require_api_key(API_KEY);
+    secure.complete(secure.hello("right")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_refused_is_a_typed_error_that_does_not_show_it() {
+    let secure = Secure::new("keys", MockTls::new().unwrap()).await;
+    secure.frontend.require_api_key("another-key");
+    let (kind, message) = secure.fail(secure.hello("wrong")).await;
+    assert_eq!(kind, "TemporalRefused");
+    assert!(message.contains("Unauthenticated"), "{message}");
+    assert!(message.contains("TEMPORAL_API_KEY"), "{message}");
+
+    let keyless = secure.hello("keyless").env("TEMPORAL_API_KEY", "");
+    let (kind, message) = secure.fail(keyless).await;
+    assert_eq!(kind, "TemporalRefused", "{message}");
+
+    // A careless server quotes it.
+    secure.frontend.require_api_key(API_KEY);
+    let quote = format!("no such key: {API_KEY}");
+    secure.frontend.on(Rpc::GetSystemInfo).fail(Code::PermissionDenied, quote);
+    let (kind, message) = secure.fail(secure.hello("quoted")).await;
+    assert_eq!(kind, "TemporalRefused");
+    assert!(message.contains("no such key: [API key]"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_without_rights_is_refused_too() {
+    let secure = Secure::new("denied", MockTls::new().unwrap()).await;
+    // Everybody may ask for the system info; the namespace is what it has no rights for.
+    secure.frontend.permission_denied();
+    let (kind, message) = secure.fail(secure.hello("denied")).await;
+    assert_eq!(kind, "TemporalRefused", "{message}");
+    assert!(message.contains("PermissionDenied"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_nobody_vouches_for_is_said_to_be_that() {
+    let secure = Secure::new("untrusted", MockTls::new().unwrap()).await;
+    let stranger = MockTls::new().unwrap();
+    let config = secure.hello("stranger");
+    let config =
+        config.env("TEMPORAL_TLS_SERVER_CA_CERT_PATH", secure.file("stranger", stranger.ca_pem()));
+    let (kind, message) = secure.fail(config).await;
+    assert_eq!(kind, "TemporalUnreachable");
+    assert!(message.contains("certificate"), "{message}");
+    assert!(message.contains("TLS settings"), "{message}");
+    // Plain text to a TLS port, which is what a forgotten setting looks like.
+    let plain = secure.hello("plain").env("TEMPORAL_TLS", "false");
+    let (kind, message) = secure.fail(plain).await;
+    assert_eq!(kind, "TemporalUnreachable", "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_certificate_is_shown_where_one_is_asked_for() {
+    let tls = MockTls::new().unwrap().require_client_certificate();
+    let secure = Secure::new("mtls", tls.clone()).await;
+    let (kind, message) = secure.fail(secure.hello("without")).await;
+    assert_eq!(kind, "TemporalUnreachable", "{message}");
+    let with = secure
+        .hello("with")
+        .env("TEMPORAL_TLS_CLIENT_CERT_PATH", secure.file("cert", tls.client_certificate_pem()))
+        .env("TEMPORAL_TLS_CLIENT_KEY_PATH", secure.file("key", tls.client_key_pem()));
+    secure.complete(with).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_from_a_file_can_be_changed_between_warm_invocations() {
+    let secure = Secure::new("rotated", MockTls::new().unwrap()).await;
+    let old = format!("{API_KEY}-old");
+    secure.frontend.require_api_key(&old);
+    let file = secure.file("key", &format!("{old}\n"));
+    let config = secure.hello("rotated").env("TEMPORAL_API_KEY", "");
+    let hello = secure.world.add(config.env("TEMPORAL_LAMBDA_API_KEY_FILE", &file));
+    assert_eq!(hello.invoke("{}").await.unwrap().report()["connection"], "new");
+
+    secure.frontend.require_api_key(API_KEY);
+    // The old key is refused, and the process survives that.
+    let refused = hello.invoke("{}").await.unwrap();
+    assert_eq!(refused.error().0, "TemporalRefused");
+    secure.file("key", API_KEY);
+    let invocation = hello.invoke("{}").await.unwrap();
+    assert!(!invocation.cold);
+    // The refused try had no connection to leave behind, or left one that is as good as ever.
+    assert_eq!(invocation.report()["tasks"]["activity"]["failed"], 0);
+}

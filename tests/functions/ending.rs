@@ -1,0 +1,36 @@
+//! A function that says when its environment ends.
+
+use temporal_lambda_worker::{
+    BoxError, LambdaWorkerConfig, LambdaWorkerError, WorkerDeploymentVersion, WorkerFunction,
+};
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
+
+struct Activities;
+
+#[activities]
+impl Activities {
+    #[activity]
+    #[allow(dead_code, reason = "the macro makes a constant for workflows to call by")]
+    async fn nothing(_context: ActivityContext) -> Result<(), ActivityError> {
+        Ok(())
+    }
+}
+
+fn configure(config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
+    config.worker_options.register_activities(Activities);
+    config.shutdown_hooks.add("say", |_| async {
+        eprintln!("hook: the invocation ends");
+        Ok(())
+    });
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), LambdaWorkerError> {
+    let version = WorkerDeploymentVersion::builder().deployment_name("d").build_id("b").build();
+    WorkerFunction::new(version, configure)
+        .on_environment_end(|| async { eprintln!("hook: the environment ends") })
+        .run()
+        .await
+}

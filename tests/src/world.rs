@@ -1,0 +1,181 @@
+//! One test's world: an emulator, a name nobody else has, and functions that know the server.
+
+use std::{path::Path, time::Duration};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use temporal_lambda_testkit::lambda::{
+    EnvEvent, Function, FunctionConfig, Invocation, LambdaEmulator, Outcome,
+};
+
+use crate::{
+    Temporal, server,
+    temporal::{Version, workers},
+};
+
+/// The API key of every function. It must never be seen in any log, response or error; the
+/// [`World`] looks when it is dropped.
+pub const API_KEY: &str = "e2e-QzX7vLw3-never-to-be-shown";
+
+/// The build ID of every function.
+pub const BUILD_ID: &str = "b1";
+
+/// An emulator with functions whose deployment and task queue are this test's own.
+pub struct World {
+    /// The emulator.
+    pub lambda: LambdaEmulator,
+    /// The name of the deployment and of the task queue.
+    pub name: String,
+    address: String,
+    folder: TempDir,
+}
+
+impl World {
+    /// A world on the shared server.
+    pub async fn new(name: &str) -> Self {
+        Self::at(server::shared().address(), name).await
+    }
+
+    /// A world whose functions are told that Temporal is at `address`.
+    pub async fn at(address: &str, name: &str) -> Self {
+        let lambda = LambdaEmulator::start().await.expect("the emulator starts");
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        Self {
+            lambda,
+            name: format!("{name}-{}", &id[..8]),
+            address: address.to_owned(),
+            folder: tempfile::tempdir().expect("a folder"),
+        }
+    }
+
+    /// A connection to the server, with this world's version current.
+    pub async fn temporal(&self) -> Temporal {
+        let temporal = Temporal::connect(&self.address).await;
+        temporal.make_current(self.version()).await;
+        temporal
+    }
+
+    /// The version that the functions are.
+    pub fn version(&self) -> Version<'_> {
+        Version { deployment: &self.name, build_id: BUILD_ID, task_queue: &self.name }
+    }
+
+    /// The folder that functions find as `LAMBDA_TASK_ROOT`, and run in. Empty at first.
+    pub fn task_root(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A function that runs `program`. It has 20 s.
+    pub fn config(&self, name: &str, program: &str) -> FunctionConfig {
+        FunctionConfig::process(name, program)
+            .timeout(Duration::from_secs(20))
+            .max_retry_attempts(0)
+            .current_dir(self.task_root())
+            .env("LAMBDA_TASK_ROOT", self.task_root())
+            .env("TEMPORAL_ADDRESS", &self.address)
+            .env("TEMPORAL_API_KEY", API_KEY)
+            .env("TEMPORAL_TLS", "false")
+            .env("TEMPORAL_TASK_QUEUE", &self.name)
+            .env("TEMPORAL_LAMBDA_DEPLOYMENT_NAME", &self.name)
+            .env("TEMPORAL_LAMBDA_BUILD_ID", BUILD_ID)
+    }
+
+    /// As [`config`](Self::config), with invocations that end 50 ms after the last task, but not
+    /// before 100 ms.
+    pub fn brief(&self, name: &str, program: &str) -> FunctionConfig {
+        self.config(name, program)
+            .env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "50ms")
+            .env("TEMPORAL_LAMBDA_MINIMUM_STAY", "100ms")
+    }
+
+    /// Adds a function.
+    pub fn add(&self, config: FunctionConfig) -> Function {
+        self.lambda.add_function(config).expect("a function")
+    }
+
+    /// A workflow ID of this world.
+    pub fn id(&self, suffix: impl std::fmt::Display) -> String {
+        format!("{}-{suffix}", self.name)
+    }
+
+    fn look_for_secrets(&self) {
+        for function in self.lambda.functions() {
+            for env in function.environments() {
+                for line in env.log() {
+                    assert!(!line.text.contains(API_KEY), "the API key is in {:?}", line.text);
+                }
+            }
+            for invocation in function.invocations() {
+                let body = invocation.outcome.body(&invocation.request_id);
+                let body = String::from_utf8_lossy(&body);
+                assert!(!body.contains(API_KEY), "the API key is in {body}");
+            }
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.look_for_secrets();
+        }
+    }
+}
+
+/// What tests ask of an invocation.
+pub trait Invoked {
+    /// The report of a successful invocation.
+    fn report(&self) -> Value;
+    /// `errorType` (without the library's prefix) and `errorMessage` of a failed one.
+    fn error(&self) -> (String, String);
+    /// The identity that the worker should have had.
+    fn identity(&self, function: &Function) -> String;
+}
+
+impl Invoked for Invocation {
+    fn report(&self) -> Value {
+        self.json().unwrap_or_else(|| panic!("{}\n{}", self.outcome, self.log_text()))
+    }
+
+    fn error(&self) -> (String, String) {
+        match &self.outcome {
+            Outcome::FunctionError { error_type, message, .. } => {
+                let kind = error_type.strip_prefix("TemporalLambdaWorker.");
+                let kind = kind.unwrap_or_else(|| panic!("{error_type} has no prefix: {message}"));
+                (kind.to_owned(), message.clone())
+            }
+            other => panic!("expected an error of the function, got: {other}\n{}", self.log_text()),
+        }
+    }
+
+    fn identity(&self, function: &Function) -> String {
+        format!("{}@{}", self.request_id, function.arn())
+    }
+}
+
+/// The report in the log of an invocation, which a failed one has, too.
+pub fn logged_report(invocation: &Invocation) -> Value {
+    let text = invocation.log_text();
+    let start = text.find("report=").unwrap_or_else(|| panic!("no report in:\n{text}"));
+    let quoted = &text[start + "report=".len()..];
+    let mut json = serde_json::Deserializer::from_str(quoted).into_iter::<Value>();
+    match json.next() {
+        // A string field is printed as a JSON string would be.
+        Some(Ok(Value::String(inner))) => serde_json::from_str(&inner).expect("a report"),
+        Some(Ok(report)) => report,
+        other => panic!("no report: {other:?} in {quoted}"),
+    }
+}
+
+/// Where in an environment's life something happened; panics if it did not.
+pub fn position(events: &[EnvEvent], what: impl Fn(&EnvEvent) -> bool) -> usize {
+    events.iter().position(what).unwrap_or_else(|| panic!("it is not among {events:?}"))
+}
+
+/// Asserts that all workers of a history are these, in order.
+pub fn assert_workers(
+    events: &[temporalio_common::protos::temporal::api::history::v1::HistoryEvent],
+    expected: &[String],
+) {
+    assert_eq!(workers(events), expected);
+}
