@@ -22,6 +22,9 @@ use temporalio_sdk::{ActivityOptions, WorkflowContext, WorkflowResult};
 /// The task queue of orders.
 const TASK_QUEUE: &str = "orders";
 
+/// Orders of more than this many cents need the bank's word.
+const LARGE: u64 = 100_000;
+
 /// How many leases are out. A real one would be a row in a database.
 #[derive(Clone, Default)]
 struct Leases(Arc<AtomicUsize>);
@@ -70,6 +73,9 @@ impl Order {
     #[run]
     async fn run(context: &mut WorkflowContext<Self>, cents: u64) -> WorkflowResult<String> {
         let options = ActivityOptions::start_to_close_timeout(Duration::from_secs(10));
+        if cents > LARGE {
+            context.execute_activity(Payments::ask_bank, (), options.clone()).await?;
+        }
         Ok(context.execute_activity(Payments::charge, cents, options).await?)
     }
 }

@@ -1,6 +1,8 @@
 //! End to end: functions as child processes, behind the real Runtime API, on a real Temporal
 //! server. What only a broken server or network shows has the mock frontend or a proxy instead.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod activities;
 mod basics;
 mod calls;

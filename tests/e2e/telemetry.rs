@@ -329,7 +329,8 @@ async fn lambdas_log_format_and_level_are_followed() {
 async fn an_invocations_figures_are_one_line_of_the_embedded_metric_format() {
     let world = World::new("emf").await;
     let collector = OtlpReceiver::start().await.unwrap();
-    let function = world.add(traced(&world, &collector, "measured"));
+    let measured = traced(&world, &collector, "measured").env("TEMPORAL_LAMBDA_EMF", "true");
+    let function = world.add(measured);
     for cold in [true, false] {
         let invocation = function.invoke("{}").await.unwrap();
         let lines = json_lines(&invocation);

@@ -1,8 +1,8 @@
 //! Metrics with no collector and no layer: one line of CloudWatch's Embedded Metric Format on
 //! stdout after each invocation. CloudWatch makes metrics of it as it takes the log in.
 //!
-//! The feature `emf` turns it on; [`LambdaWorkerConfig::emf`](crate::LambdaWorkerConfig::emf) turns
-//! it off for an invocation. The namespace is [`NAMESPACE`]; the dimensions are `FunctionName`, and
+//! The feature `emf` brings it, and [`LambdaWorkerConfig::emf`](crate::LambdaWorkerConfig::emf) or
+//! `TEMPORAL_LAMBDA_EMF=true` switches it on. The namespace is [`NAMESPACE`]; the dimensions are `FunctionName`, and
 //! `FunctionName` with `TaskQueue` once that is known. Besides the metrics, a line has the request
 //! ID, the ARN, the reason and the first error's type as properties, for CloudWatch Logs Insights.
 //!

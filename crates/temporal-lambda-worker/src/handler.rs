@@ -158,8 +158,6 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
                 errors: vec![ReportedError::of(&fault)],
                 ..InvocationReport::default()
             };
-            #[cfg(feature = "emf")]
-            crate::emf::write(&report);
             LambdaWorkerError::new(fault, Vec::new(), report)
         })?;
         Ok(Driver::new(self.environment.clone(), admission, worker, config, stop))

@@ -31,7 +31,7 @@ struct Activities;
 #[activities]
 impl Activities {
     #[activity]
-    async fn nothing(_context: ActivityContext, _: ()) -> Result<(), ActivityError> {
+    async fn nothing(_: ActivityContext, _: ()) -> Result<(), ActivityError> {
         Ok(())
     }
 }
@@ -53,6 +53,8 @@ fn handler(
 > {
     let connection = frontend.connection_options();
     let version = WorkerDeploymentVersion::builder().deployment_name("d").build_id("b").build();
+    // A worker needs an activity; nobody calls this one.
+    let _ = Activities::nothing;
     let configure = move |config: &mut LambdaWorkerConfig| {
         config.connection_options = connection.clone();
         config.worker_options.task_queue = "q".to_owned();

@@ -110,6 +110,8 @@ keys! {
     versioning_behavior: Behavior,
     /// A file that the API key is read from at every invocation.
     api_key_file: String,
+    /// Whether the invocation's figures go to stdout; needs the feature `emf`.
+    emf: bool,
 }
 
 #[cfg(test)]

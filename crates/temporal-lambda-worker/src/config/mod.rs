@@ -66,8 +66,8 @@ pub struct LambdaWorkerConfig {
     pub shutdown_hooks: ShutdownHooks,
     /// The facts of the invocation.
     pub invocation: Invocation,
-    /// Whether the invocation's figures are written to stdout, as the feature `emf` does. Default:
-    /// yes.
+    /// Whether the invocation's figures are written to stdout in CloudWatch's Embedded Metric
+    /// Format. Default: no.
     #[cfg(feature = "emf")]
     pub emf: bool,
     pub(crate) telemetry: Telemetry,
@@ -105,7 +105,7 @@ impl LambdaWorkerConfig {
             shutdown_hooks,
             invocation,
             #[cfg(feature = "emf")]
-            emf: true,
+            emf: keys.emf.unwrap_or(false),
             telemetry: Telemetry::default(),
         })
     }

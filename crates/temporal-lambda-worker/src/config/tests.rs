@@ -195,6 +195,7 @@ fn registered(place: &Place) -> LambdaWorkerConfig {
     #[temporalio_macros::activities]
     impl Nothing {
         #[activity]
+        #[allow(dead_code, reason = "the macro makes a constant for workflows to call by")]
         async fn nothing(
             _context: temporalio_sdk::activities::ActivityContext,
         ) -> Result<(), temporalio_sdk::activities::ActivityError> {
@@ -280,6 +281,7 @@ async fn the_defaults_in_the_readme_are_those_of_the_code() {
             "minimum_stay" => seconds(config.minimum_stay),
             "max_connection_age" => seconds(config.max_connection_age),
             "reuse_connection" => config.reuse_connection.to_string(),
+            "emf" => "false".to_owned(),
             "versioning_behavior" => "`pinned`".to_owned(),
             _ => continue,
         };

@@ -62,6 +62,8 @@ pub(crate) struct Driver<W> {
     report: InvocationReport,
     first_poll: Option<Instant>,
     published: usize,
+    #[cfg(feature = "emf")]
+    emf: bool,
 }
 
 impl<W: LambdaWorker> Driver<W> {
@@ -73,6 +75,8 @@ impl<W: LambdaWorker> Driver<W> {
         stop: CancellationToken,
     ) -> Self {
         let invocation = config.invocation.clone();
+        #[cfg(feature = "emf")]
+        let emf = config.emf;
         let (messages, inbox) = unbounded_channel();
         let machine = if admission.cold { Machine::cold() } else { Machine::warm() };
         let report = outcome::begin(&invocation, &config);
@@ -94,6 +98,8 @@ impl<W: LambdaWorker> Driver<W> {
             report,
             first_poll: None,
             published: 0,
+            #[cfg(feature = "emf")]
+            emf,
         }
     }
 
@@ -141,6 +147,10 @@ impl<W: LambdaWorker> Driver<W> {
             Message::Configured(config) => {
                 let allowance = config.allowance();
                 outcome::describe(&mut self.report, &config);
+                #[cfg(feature = "emf")]
+                {
+                    self.emf = config.emf;
+                }
                 self.config = Some(*config);
                 self.tell(Input::Configured(allowance));
             }
@@ -342,7 +352,7 @@ impl<W: LambdaWorker> Driver<W> {
             report,
             self.machine.into_causes(),
             #[cfg(feature = "emf")]
-            self.config.as_ref().is_none_or(|config| config.emf),
+            self.emf,
         )
     }
 

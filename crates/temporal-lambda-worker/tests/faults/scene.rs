@@ -227,16 +227,14 @@ impl Scene {
 
     async fn heal(&mut self) {
         heal(&self.frontend);
-        let mut manners = self.subject.manners();
         // Brief, so that the table is soon done.
-        *manners = Manners {
+        *self.subject.manners() = Manners {
             tweak: |config| {
                 config.idle_timeout = Some(Duration::from_millis(50));
                 config.minimum_stay = Duration::from_millis(100);
             },
             ..Manners::default()
         };
-        drop(manners);
         lock(&self.subject.0.connection_options).api_key = Some(KEY.to_owned());
         if let Strike::Network(network) = self.strike {
             self._silent = None;
