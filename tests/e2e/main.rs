@@ -16,7 +16,6 @@ mod network;
 mod peers;
 mod poisoned;
 mod settings;
-mod swarm;
 mod telemetry;
 mod tls;
 
