@@ -1,4 +1,4 @@
-//! Strategies for property tests of the lifecycle's rules, for [`proptest`].
+//! Strategies for property tests of the lifecycle's rules, for [`proptest`](mod@proptest).
 //!
 //! The lifecycle of `temporal-lambda-worker` is a pure machine, so what a worker relies on can be
 //! asked of thousands of invocations in a second: draw a [`Scenario`], [`play`](Scenario::play) it,
