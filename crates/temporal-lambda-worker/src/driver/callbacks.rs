@@ -141,6 +141,11 @@ pub(super) fn on_start<W: LambdaWorker>(
     let worker = keeper.claim();
     async move {
         let mut worker = worker.await;
+        // The step may be over before this begins. `configure`, on the other hand, is begun all
+        // the same: only it knows the hooks.
+        if abort.is_cancelled() {
+            return;
+        }
         let ended = guarded(worker.on_start(&running), &abort).await;
         drop(worker);
         let done = || Message::Input(Input::WorkerStarted);

@@ -12,7 +12,7 @@ use crate::Reason;
 use crate::lifecycle::tests::rules::judge;
 use crate::lifecycle::tests::story::Seen;
 use crate::lifecycle::tests::{at, ms};
-use crate::lifecycle::{Effect, Moment};
+use crate::lifecycle::{Effect, Input, Moment};
 
 /// What the handler does: a task drives, and dropping the handler's future cancels the token.
 async fn dropped_after(script: &Script, millis: u64) -> Performance {
@@ -29,7 +29,7 @@ async fn dropped_after(script: &Script, millis: u64) -> Performance {
     });
     let guard = stop.drop_guard();
     tokio::time::sleep(ms(millis)).await;
-    log.see(Seen::Heard(crate::lifecycle::Input::Cancelled));
+    log.see(Seen::Heard(Input::Cancelled));
     drop(guard);
     let Ok((result, ended)) = driving.await else { panic!("the driver panicked") };
     assert_eq!(stage.environment.active(), 0);
@@ -60,6 +60,19 @@ async fn a_token_that_is_cancelled_beforehand_still_runs_hooks_and_on_shutdown_o
     assert_eq!(performance.report.reason, Some(Reason::Cancelled));
     assert_eq!(performance.story.count(|it| it == Effect::OnShutdown), 1);
     assert_eq!(performance.story.first(Effect::Connect), None);
+}
+
+/// Both are known in the same moment: the worker exists, and the invocation is cancelled.
+#[tokio::test(start_paused = true)]
+async fn an_on_start_that_is_cut_short_before_it_begins_does_not_begin() {
+    let script = Script { cancelled_at: Some(10 + 200 + 50), ..Script::good() };
+    let performance = Stage::new().await.perform(&script).await;
+    judge(&performance.story);
+    let heard = |input| performance.story.heard().any(|(_, heard)| *heard == input);
+    assert!(heard(Input::WorkerCreated), "{}", performance.story);
+    assert_eq!(performance.story.first(Effect::OnStart), None, "{}", performance.story);
+    assert_eq!(performance.report.reason, Some(Reason::Cancelled));
+    assert!(performance.report.on_shutdown.is_some());
 }
 
 /// An environment that thaws after the stop time does not begin to poll, whatever has happened
