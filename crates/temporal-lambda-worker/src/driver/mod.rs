@@ -123,7 +123,9 @@ impl<W: LambdaWorker> Driver<W> {
                 }
             };
             // In order: what has happened counts before the time that has passed, so that a
-            // thawed environment does not give up on what ended long ago.
+            // thawed environment does not give up on what ended long ago. Time cannot be put off
+            // for good: only tasks that come and go are without number, and once the time for
+            // work is over the machine takes the news of one for just that.
             tokio::select! {
                 biased;
                 Some(message) = self.inbox.recv() => self.hear(message),
@@ -132,6 +134,12 @@ impl<W: LambdaWorker> Driver<W> {
                     self.tell(Input::Cancelled);
                 }
                 () = timer => {
+                    // Whoever is ready, too, has a chance to say so first.
+                    tokio::task::yield_now().await;
+                    if let Ok(message) = self.inbox.try_recv() {
+                        self.hear(message);
+                        continue;
+                    }
                     let now = self.now();
                     self.machine.note_hooks(self.hooks.len());
                     self.machine.handle_timeout(now);

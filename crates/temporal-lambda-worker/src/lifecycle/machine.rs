@@ -288,6 +288,10 @@ impl<F> Machine<F> {
             Input::WorkerStarted if self.is_over(now, Step::Starting, &self.allowance) => {
                 Event::DeadlineNear
             }
+            // And news of tasks without end must not keep the timer from being heard.
+            Input::Busy | Input::Quiet if self.is_over(now, Step::Polling, &self.allowance) => {
+                Event::DeadlineNear
+            }
             Input::Configured(_) => Event::Configured,
             Input::Connected => Event::Connected,
             Input::WorkerCreated => Event::WorkerCreated,

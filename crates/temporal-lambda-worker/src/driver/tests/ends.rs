@@ -7,12 +7,13 @@ use tokio::time::advance;
 use tokio_util::sync::CancellationToken;
 
 use super::performance::{Performance, Stage, performance};
-use super::script::{FOR_EVER, Part, Script};
+use super::script::{Drain, FOR_EVER, Part, Script};
 use crate::Reason;
 use crate::lifecycle::tests::rules::judge;
 use crate::lifecycle::tests::story::Seen;
 use crate::lifecycle::tests::{at, ms};
 use crate::lifecycle::{Effect, Input, Moment};
+use crate::report::CallbackOutcome;
 
 /// What the handler does: a task drives, and dropping the handler's future cancels the token.
 async fn dropped_after(script: &Script, millis: u64) -> Performance {
@@ -100,24 +101,53 @@ async fn a_frozen_environment_does_not_poll_when_it_thaws_too_late() {
     }
 }
 
-/// What has ended while the environment was frozen counts, though its time is over too.
-#[tokio::test(start_paused = true)]
-async fn what_ended_while_frozen_is_not_given_up() {
+/// Plays a script in an environment that freezes at a moment and thaws 20 s later, after all that
+/// was still to come.
+async fn frozen_at(millis: u64, script: &Script) -> Performance {
     let stage = Stage::new().await;
-    let script = Script { hooks: vec![Part::ok(200)], cancelled_at: Some(1_000), ..Script::good() };
-    let prepared = match stage.prepare(&script) {
+    let prepared = match stage.prepare(script) {
         Ok(prepared) => prepared,
         Err(fault) => panic!("not let in: {fault}"),
     };
-    // The hook runs from 1,300 ms on.
-    tokio::spawn(async {
-        tokio::time::sleep(ms(1_400)).await;
-        advance(ms(3_000)).await;
+    let log = prepared.log.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(ms(millis)).await;
+        advance(ms(20_000)).await;
+        log.see(Seen::Thawed);
     });
-    let performance = prepared.play(&script).await;
-    let outcome = performance.report.hooks.first().map(|hook| hook.outcome.clone());
-    assert_eq!(outcome, Some(crate::report::CallbackOutcome::Ok));
-    assert!(performance.error.is_none());
+    prepared.play(script).await
+}
+
+/// The worker has stopped, though the time to drop it has come as well.
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_stopped_while_frozen_is_not_given_up() {
+    for drain in [Drain::Stops(300), Drain::Fails(300)] {
+        let script = Script { cancelled_at: Some(1_000), drain, ..Script::good() };
+        let performance = frozen_at(1_100, &script).await;
+        judge(&performance.story);
+        for given_up in [Effect::AbandonActivities, Effect::AbandonWorker] {
+            assert_eq!(performance.story.first(given_up), None, "{}", performance.story);
+        }
+        let errors = performance.report.errors.iter().map(|it| it.error_type.as_str());
+        let expected = if drain == Drain::Stops(300) { None } else { Some("WorkerFailed") };
+        assert!(errors.eq(expected), "{:?}", performance.report.errors);
+    }
+}
+
+/// A callback has ended, though its share of the time has, too.
+#[tokio::test(start_paused = true)]
+async fn a_callback_that_ended_while_frozen_did_not_take_too_long() {
+    let script = Script { hooks: vec![Part::ok(200)], cancelled_at: Some(1_000), ..Script::good() };
+    // The hook runs from 1,300 ms on, on_shutdown from 1,500 ms on.
+    let in_hook = frozen_at(1_400, &script).await;
+    let in_on_shutdown = frozen_at(1_530, &script).await;
+    for performance in [&in_hook, &in_on_shutdown] {
+        let outcomes: Vec<_> = performance.report.hooks.iter().map(|hook| &hook.outcome).collect();
+        assert_eq!(outcomes, [&CallbackOutcome::Ok], "{}", performance.story);
+        assert!(performance.error.is_none());
+    }
+    let outcome = in_on_shutdown.report.on_shutdown;
+    assert_eq!(outcome, Some(CallbackOutcome::Ok), "{}", in_on_shutdown.story);
 }
 
 /// No number that a user can set makes the clock overflow.

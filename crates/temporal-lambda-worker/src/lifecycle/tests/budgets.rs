@@ -219,6 +219,22 @@ fn what_comes_after_the_stop_time_leads_no_further() {
     }
 }
 
+/// A driver hears what is said before it looks at the time, so news that never ends must not put
+/// off the end.
+#[test]
+fn tasks_that_come_and_go_cannot_put_off_the_stop_time() {
+    for news in [Input::Busy, Input::Quiet] {
+        let mut machine = polling(window(60_000), defaults());
+        let in_time = machine.handle(at(52_999), news.clone());
+        assert_eq!(in_time.map(|it| it.to), Ok(Step::Polling));
+        let late = machine.handle(at(53_000), news);
+        assert_eq!(late.map(|it| it.event), Ok(Event::DeadlineNear));
+        assert_eq!(machine.ending(), Some(Ending::DeadlineNear));
+        assert!(machine.causes().is_empty());
+        assert_eq!(effects(&mut machine), [Effect::StopWorker]);
+    }
+}
+
 #[test]
 fn idleness_is_counted_from_the_last_task_and_not_before_the_minimum_stay() {
     let idle = Allowance { idle_timeout: Some(ms(400)), ..defaults() };
