@@ -12,6 +12,7 @@
 pub mod budget;
 pub mod diagram;
 mod machine;
+mod messages;
 mod step;
 pub mod table;
 #[cfg(test)]
@@ -21,5 +22,6 @@ pub use budget::{
     Allowance, BUFFER_OVER_GRACE, FINALIZE_CAP, MIN_WORK_TIME, Moment, RESPONSE_RESERVE,
     SHORT_WORK_TIME, Window,
 };
-pub use machine::{Cause, Effect, Ending, Input, Machine, Refusal, Transition};
+pub use machine::Machine;
+pub use messages::{Cause, Effect, Ending, Input, Refusal, Transition};
 pub use step::{Event, State, Step};
