@@ -9,7 +9,13 @@
 //!
 //! "Frozen" cases stand still by blocking the thread that the driver runs on, as it is for a driver
 //! whose timers fire late. The SDK's threads go on meanwhile. Whole processes are stopped in the
-//! end-to-end tests.
+//! end-to-end tests (`tests/e2e/network.rs`), and the driver's own tests let a clock jump in every
+//! step (`src/driver/tests/ends.rs`).
+//!
+//! Finalizing and settling take microseconds, so nothing can be made to strike there; the driver's
+//! tests drop and cancel at every moment. A clock that is set during an invocation cannot be shown
+//! here either, since all cases share this machine's: the driver's tests let the monotonic clock run
+//! away from the one on the wall.
 
 mod scene;
 mod strike;
@@ -31,6 +37,7 @@ use temporal_lambda_worker::lifecycle::Step;
 use temporalio_client::tonic::Code;
 
 use scene::KEY;
+use strike::Gone::*;
 use strike::Network::*;
 use strike::Strike::{self, *};
 use strike::Task::{Activity, Workflow};
@@ -46,6 +53,8 @@ const WIDTH: usize = 10;
 
 /// Polling is over by then, the deadline is not.
 const PAST_STOP: Duration = Duration::from_millis(2100);
+/// A worker that has not stopped is given up by then; there is still time for the callbacks.
+const PAST_CAPS: Duration = Duration::from_millis(2650);
 /// The deadline is over by then.
 const PAST_DEADLINE: Duration = Duration::from_millis(3100);
 
@@ -74,6 +83,7 @@ const CASES: &[Case] = &[
     Case(ColdStart,   "no deadline: runs until cancelled",        Event(|it| it.unlimited()),              Some(Cancelled),    "",                         NONE,   Once,         NoDeadline, Healthy),
     Case(ColdStart,   "clock is far behind: deadline in 500 y",   Event(|it| it.lasting(YEAR * 500)),      Some(Cancelled),    "",                         NONE,   Once,         Yes,        Healthy),
     Case(ColdStart,   "clock is far ahead: deadline in 1970",     Event(|it| it.until(std::time::UNIX_EPOCH)), None,           "TooLate",                  NONE,   NotEntered,   Cannot,     Healthy),
+    Case(ColdStart,   "frozen before the event is looked at",     Frozen(Step::ColdStart, PAST_STOP),      Some(Failed),       "TooLittleTime",            NONE,   Once,         Yes,        Healthy),
     Case(ColdStart,   "token cancelled before the event",         CancelledBefore,                         Some(Cancelled),    "",                         NONE,   Once,         Yes,        Healthy),
     Case(ColdStart,   "future dropped before it was polled",      NeverPolled,                             None,               "",                         NONE,   NotEntered,   Yes,        Healthy),
 
@@ -120,10 +130,11 @@ const CASES: &[Case] = &[
     Case(Connected,   "token cancelled in on_start",              Strike::Cancelled(Step::Starting),       Some(Cancelled),    "",                         NONE,   Once,         Yes,        Healthy),
     Case(Connected,   "future dropped in creation",               Dropped(Step::Creating),                 Some(Cancelled),    "",                         NONE,   Once,         Yes,        Healthy),
     Case(Connected,   "future dropped in on_start",               Dropped(Step::Starting),                 Some(Cancelled),    "",                         NONE,   Once,         Yes,        Healthy),
+    Case(Connected,   "frozen in creation, past the stop",        Frozen(Step::Creating, PAST_STOP),       Some(Failed),       "OutOfTime",                NONE,   Once,         Yes,        Healthy),
     Case(Connected,   "frozen in on_start, past the stop",        Frozen(Step::Starting, PAST_STOP),       Some(Failed),       "OutOfTime",                NONE,   Once,         Yes,        Healthy),
 
-    Case(Polling,     "server gone",                              ServerGone { back: false },              Some(DeadlineNear), "WorkerNotStopped",                  NONE,   Once,         Yes,        Healthy),
-    Case(Polling,     "server gone and back again",               ServerGone { back: true },               Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
+    Case(Polling,     "server gone",                              ServerGone(Step::Polling, Away),         Some(DeadlineNear), "WorkerNotStopped",                  NONE,   Once,         Yes,        Healthy),
+    Case(Polling,     "server gone and back again",               ServerGone(Step::Polling, BackAgain),    Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
     Case(Polling,     "connection lost",                          WhilePolling(|it| it.drop_connections()), Some(DeadlineNear), "",                        NONE,   Once,         Yes,        Healthy),
     Case(Polling,     "resource exhausted at every poll",         Server(|it| polls(it, |on| drop(on.fail(BUSY, "busy").always()))), Some(DeadlineNear), "WorkerNotStopped", NONE,  Once,       Yes,        Healthy),
     Case(Polling,     "every poll is malformed",                  Server(|it| polls(it, |on| drop(on.malformed().always()))), Some(DeadlineNear), "WorkerNotStopped",      NONE,   Once,         Yes,        Healthy),
@@ -142,12 +153,16 @@ const CASES: &[Case] = &[
     Case(Draining,    "workflow blocks its thread",               Task(Workflow("BlocksItsThread")),       Some(DeadlineNear), "WorkerNotStopped",         LEFT,   Once,         Yes,        Poisoned),
     Case(Draining,    "hang in ShutdownWorker",                   Server(|it| drop(it.on(GOODBYE).hang().always())), Some(DeadlineNear), "WorkerNotStopped",               NONE,   Once,         Yes,        Healthy),
     Case(Draining,    "ShutdownWorker fails",                     Server(|it| drop(it.on(GOODBYE).fail(Code::Unimplemented, "old").always())), Some(DeadlineNear), "WorkerNotStopped", NONE, Once, Yes,   Healthy),
+    Case(Draining,    "server gone, an activity in flight",       ServerGone(Step::Stopping, Away),        Some(DeadlineNear), "WorkerNotStopped",         NONE,   Once,         Yes,        Healthy),
     Case(Draining,    "token cancelled, activity is stubborn",    Strike::Cancelled(Step::Stopping),       Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
     Case(Draining,    "future dropped, activity is stubborn",     Dropped(Step::Stopping),                 Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
     Case(Draining,    "token cancelled in a hook",                Strike::Cancelled(Step::Hooks),          Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
+    Case(Draining,    "token cancelled in on_shutdown",           Strike::Cancelled(Step::Farewell),       Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
     Case(Draining,    "future dropped in a hook",                 Dropped(Step::Hooks),                    Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
     Case(Draining,    "future dropped in on_shutdown",            Dropped(Step::Farewell),                 Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
+    Case(Draining,    "frozen while the worker stops",            Frozen(Step::Stopping, PAST_CAPS),       Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
     Case(Draining,    "frozen in a hook, past the deadline",      Frozen(Step::Hooks, PAST_DEADLINE),      Some(DeadlineNear), "",                         NONE,   Once,         Cannot,     Healthy),
+    Case(Draining,    "frozen in on_shutdown, past the deadline", Frozen(Step::Farewell, PAST_DEADLINE),   Some(DeadlineNear), "",                         NONE,   Once,         Cannot,     Healthy),
     Case(Draining,    "a hook errs",                              In(Hook, Errs),                          Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
     Case(Draining,    "a hook panics",                            In(Hook, Panics),                        Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
     Case(Draining,    "a hook hangs",                             In(Hook, Hangs),                         Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
@@ -157,6 +172,10 @@ const CASES: &[Case] = &[
     Case(Draining,    "on_shutdown hangs",                        In(OnShutdown, Hangs),                   Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
     Case(Draining,    "on_shutdown never yields",                 In(OnShutdown, Blocks),                  Some(DeadlineNear), "NotSettled",               NONE,   Once,         Yes,        Poisoned),
 
+    Case(TornDown,    "token cancelled after the end",            Strike::Cancelled(Step::Healthy),        Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
+    Case(TornDown,    "future dropped after the end",             Dropped(Step::Healthy),                  Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
+    Case(TornDown,    "frozen between two events",                Frozen(Step::Healthy, PAST_STOP),        Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
+    Case(TornDown,    "server restarted between two events",      ServerGone(Step::Healthy, BackAgain),    Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
     Case(TornDown,    "an event after the environment is poisoned", AfterPoison,                           None,               "Poisoned",                 NONE,   NotEntered,   Yes,        Poisoned),
 ];
 

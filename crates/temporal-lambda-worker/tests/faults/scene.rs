@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::strike::{Network, Strike, heal};
+use crate::strike::{Gone, Network, Strike, heal};
 use crate::support::{BOUND, Manners, QUEUE, Subject, invocation, lock};
 use crate::verdict::{After, InTime, Seen};
 
@@ -76,7 +76,7 @@ impl Scene {
                 };
                 (Some(served), options)
             }
-            Strike::ServerGone { .. } => {
+            Strike::ServerGone(..) => {
                 let served = frontend.serve().await.expect("a port");
                 let options = served.connection_options();
                 (Some(served), options)
@@ -111,7 +111,11 @@ impl Scene {
             self.handler.stop_token().cancel();
         }
         let arrived = Instant::now();
-        let handling = self.handler.handle(event.event(()));
+        let event = event.event(());
+        if let Strike::Frozen(Step::ColdStart, until) = self.strike {
+            std::thread::sleep(until);
+        }
+        let handling = self.handler.handle(event);
         if let Strike::NeverPolled = self.strike {
             drop(handling);
             return None;
@@ -122,13 +126,14 @@ impl Scene {
                 self.reach(Step::Polling).await;
                 misbehave(&self.frontend);
             }
-            Strike::ServerGone { back } => {
-                self.reach(Step::Polling).await;
-                self.wait(|frontend| frontend.open_polls().len() >= 2).await;
+            Strike::ServerGone(step, gone) => {
+                self.reach(step).await;
                 let served = self.served.as_mut().expect("it is served");
                 served.stop().await;
-                if back {
+                if gone == Gone::BackAgain {
                     served.start().await.expect("the port is still free");
+                }
+                if (step, gone) == (Step::Polling, Gone::BackAgain) {
                     self.schedule("after the return");
                     self.completed("after the return").await;
                 }
@@ -143,9 +148,9 @@ impl Scene {
             }
             Strike::Dropped(step) => {
                 self.reach(step).await;
-                return self.drop_future(handling).await;
+                return self.drop_future(step, handling).await;
             }
-            Strike::Frozen(step, until) => {
+            Strike::Frozen(step, until) if step != Step::ColdStart => {
                 self.reach(step).await;
                 // The driver runs on this very thread.
                 std::thread::sleep(until.saturating_sub(arrived.elapsed()));
@@ -167,16 +172,19 @@ impl Scene {
                 self.wait(|it| matches!(it.activity_status("task"), Ok(ActivityStatus::Started)))
                     .await;
             }
-            (Strike::Frozen(..), Step::Polling) => {
+            (Strike::Frozen(..) | Strike::ServerGone(..), Step::Polling) => {
                 self.wait(|it| it.open_polls().len() >= 2).await;
             }
             _ => {}
         }
     }
 
-    async fn drop_future(&self, handling: JoinHandle<Outcome>) -> Option<Outcome> {
+    async fn drop_future(&self, step: Step, handling: JoinHandle<Outcome>) -> Option<Outcome> {
         handling.abort();
-        assert!(handling.await.expect_err("it was dropped").is_cancelled());
+        match handling.await {
+            Ok(_) => assert_eq!(step, Step::Healthy, "it was done, and nobody looks at it"),
+            Err(error) => assert!(error.is_cancelled()),
+        }
         let mut watch = self.handler.watch();
         let over = watch.wait_for(|it| it.state == State::TornDown);
         timeout(BOUND, over).await.expect("it ends by itself").expect("it lives");
@@ -249,9 +257,9 @@ impl Scene {
             // With a key and no settings, the SDK would speak TLS.
             options.api_key = None;
         }
-        if let Strike::ServerGone { back } = self.strike {
+        if let Strike::ServerGone(_, gone) = self.strike {
             lock(&self.subject.0.connection_options).api_key = None;
-            if !back {
+            if gone == Gone::Away {
                 let served = self.served.as_mut().expect("it is served");
                 served.start().await.expect("the port is still free");
             }

@@ -29,8 +29,8 @@ pub(crate) enum Strike {
     WorkerFailsAnd((Place, Way)),
     /// The server misbehaves as soon as the worker polls.
     WhilePolling(fn(&MockFrontend)),
-    /// The server is gone as soon as the worker polls; back again, or not.
-    ServerGone { back: bool },
+    /// The server is gone from this step on.
+    ServerGone(Step, Gone),
     /// A task of the worker goes wrong.
     Task(Task),
     /// The handler's stop token is cancelled in this step.
@@ -66,6 +66,15 @@ pub(crate) enum Network {
     WrongAuthority,
     /// The server wants a client certificate and the worker has none.
     NoClientCertificate,
+}
+
+/// For how long a server is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gone {
+    /// Until the invocation is over.
+    Away,
+    /// It is back at once.
+    BackAgain,
 }
 
 /// What the worker is handed once it polls.
@@ -116,6 +125,10 @@ impl Strike {
                 let poll = frontend.on(Rpc::PollWorkflowTaskQueue);
                 poll.fail(Code::ResourceExhausted, crate::TOO_LARGE);
             }
+            // Something that ends while nobody looks, or that the server never hears of.
+            Self::Frozen(Step::Stopping, _) | Self::ServerGone(Step::Stopping, _) => {
+                Task::Activity("polite").hand_out(frontend);
+            }
             // What makes the invocation stay in a step.
             Self::Cancelled(step) | Self::Dropped(step) | Self::Frozen(step, _) => match step {
                 Step::Connecting => {
@@ -134,7 +147,7 @@ impl Strike {
 
     /// Whether the server hears nothing of the worker's end.
     pub(crate) fn is_server_gone(self) -> bool {
-        matches!(self, Self::ServerGone { back: false })
+        matches!(self, Self::ServerGone(_, Gone::Away))
     }
 }
 

@@ -97,6 +97,7 @@ impl Seen {
             None => self.reason = told.map(|it| it.reason),
             Some(Ok(report)) => {
                 self.reason = report.reason;
+                self.says_so_if_late(&report);
                 if !report.errors.is_empty() || report.poisoned {
                     self.problem(format!("it succeeded with errors: {report:?}"));
                 }
@@ -104,6 +105,7 @@ impl Seen {
             Some(Err(error)) => {
                 let report = error.report();
                 self.reason = report.reason;
+                self.says_so_if_late(report);
                 self.first = error.fault().error_type().to_owned();
                 self.later = error.later().iter().map(|it| it.error_type().to_owned()).collect();
                 let reported: Vec<_> = report.errors.iter().map(|it| &it.error_type).collect();
@@ -111,6 +113,13 @@ impl Seen {
                     self.problem(format!("error and report differ: {error}: {report:?}"));
                 }
             }
+        }
+    }
+
+    /// What could not be in time says so: no time was left.
+    fn says_so_if_late(&mut self, report: &InvocationReport) {
+        if self.in_time == InTime::Cannot && report.time_left_ms != Some(0) {
+            self.problem(format!("it was late and says otherwise: {report:?}"));
         }
     }
 

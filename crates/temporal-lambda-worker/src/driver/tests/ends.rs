@@ -1,7 +1,7 @@
 //! Ends that come from outside, at any moment: the future is dropped, the environment freezes, the
 //! settings are absurd.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::advance;
 use tokio_util::sync::CancellationToken;
@@ -148,6 +148,18 @@ async fn a_callback_that_ended_while_frozen_did_not_take_too_long() {
     }
     let outcome = in_on_shutdown.report.on_shutdown;
     assert_eq!(outcome, Some(CallbackOutcome::Ok), "{}", in_on_shutdown.story);
+}
+
+/// The two clocks part by a minute here, as they do when somebody sets the one on the wall.
+#[tokio::test(start_paused = true)]
+async fn a_wall_clock_that_is_set_moves_neither_the_end_nor_what_is_said_to_be_left() {
+    let wall = SystemTime::now();
+    let performance = Stage::new().await.perform(&Script::good()).await;
+    let Performance { report, .. } = performance;
+    assert_eq!((report.reason, report.state_ms.draining), (Some(Reason::DeadlineNear), 420));
+    let left = report.time_left_ms.unwrap_or_default();
+    assert!((6_570..=6_580).contains(&left), "of 7 s, draining took 420 ms: {left}");
+    assert!(wall.elapsed().is_ok_and(|it| it < ms(30_000)), "too slow to show anything");
 }
 
 /// No number that a user can set makes the clock overflow.

@@ -18,7 +18,7 @@ use crate::lifecycle::tests::ms;
 use crate::lifecycle::tests::story::Blame;
 use crate::lifecycle::{Effect, Input};
 use crate::report::{ConnectionUse, TaskCounts};
-use crate::temporal::{Launched, Link, Ports, Temporal};
+use crate::temporal::{Launched, Link, Namespaces, Ports, Temporal};
 
 /// A connection without a socket: every call is answered at once, with an empty message.
 pub(super) async fn connection() -> Connection {
@@ -72,7 +72,11 @@ impl Temporal for Theatre {
                 if script.connect.how == How::Panics { How::Errs } else { script.connect.how };
             let part = Part { how, ..script.connect };
             match play(&log, part, CONNECT, or_failed(Input::Connected, CONNECT)).await {
-                Ok(()) => Ok(Link { connection, how: ConnectionUse::New }),
+                Ok(()) => Ok(Link {
+                    connection,
+                    how: ConnectionUse::New,
+                    namespaces: Namespaces::default(),
+                }),
                 Err(error) => {
                     let reason = error.to_string();
                     Err(Fault::Unreachable { target: "nowhere".to_owned(), reason })
