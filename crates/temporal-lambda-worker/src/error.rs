@@ -192,10 +192,8 @@ impl Fault {
 }
 
 /// An invocation that failed: what failed first, what failed later, and what was done until then.
-#[derive(Debug)]
 pub struct LambdaWorkerError(Box<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     fault: Fault,
     later: Vec<Fault>,
@@ -252,6 +250,17 @@ impl fmt::Display for LambdaWorkerError {
     }
 }
 
+/// For people, too, since `main` and `unwrap` show this: as `Display`, on several lines.
+impl fmt::Debug for LambdaWorkerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.fault)?;
+        for later in &self.0.later {
+            write!(f, "\n  then: {later}")?;
+        }
+        Ok(())
+    }
+}
+
 impl std::error::Error for LambdaWorkerError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.fault.source()
@@ -264,5 +273,28 @@ impl From<LambdaWorkerError> for Diagnostic {
             error_type: format!("TemporalLambdaWorker.{}", error.fault().error_type()),
             error_message: error.to_string(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `main` and `unwrap` show an error by its `Debug`.
+    #[test]
+    fn debug_is_for_people_and_has_a_line_for_each_cause() {
+        let report = InvocationReport { request_id: "r-1".to_owned(), ..Default::default() };
+        let first = Fault::Configure("no such table".into());
+        let later = vec![Fault::WorkerNotStopped, Fault::NotSettled];
+        let error = LambdaWorkerError::new(first, later, report);
+        let expected = format!(
+            "configure failed: no such table\n  then: {}\n  then: {}",
+            Fault::WorkerNotStopped,
+            Fault::NotSettled
+        );
+        assert_eq!(format!("{error:?}"), expected);
+        assert_eq!(format!("{error:#?}"), expected);
+        let alone = LambdaWorkerError::from(Fault::Poisoned);
+        assert_eq!(format!("{alone:?}"), alone.to_string());
     }
 }
