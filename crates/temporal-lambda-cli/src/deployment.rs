@@ -7,6 +7,7 @@ use temporalio_client::{Client, NamespacedClient as _};
 use temporalio_common::protos::temporal::api::deployment::v1::{
     WorkerDeploymentInfo, WorkerDeploymentVersion,
 };
+use temporalio_common::protos::temporal::api::enums::v1::RoutingConfigUpdateState;
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
     DescribeWorkerDeploymentRequest, DescribeWorkerDeploymentVersionRequest,
     DescribeWorkerDeploymentVersionResponse, SetWorkerDeploymentCurrentVersionRequest,
@@ -16,6 +17,9 @@ use crate::error::CliError;
 
 /// How often the server is asked while something is waited for.
 const LOOK: Duration = Duration::from_millis(50);
+/// How long the task queues may take to hear which version is current. The server tells them after
+/// it has answered; should it never say that it is done, they have heard by then all the same.
+const ROUTING: Duration = Duration::from_secs(10);
 
 /// One worker deployment, which need not exist.
 #[derive(Clone)]
@@ -97,7 +101,8 @@ impl Deployment {
         })
     }
 
-    /// Makes the version current, so that new workflows go to it.
+    /// Makes the version current, and waits until new workflows go to it. One that is started
+    /// earlier would wait in the task queue for a worker without a version.
     pub(crate) async fn make_current(&self, build_id: &str) -> Result<(), CliError> {
         let request = SetWorkerDeploymentCurrentVersionRequest {
             namespace: self.client.namespace(),
@@ -111,6 +116,18 @@ impl Deployment {
         };
         let mut service = self.client.connection().workflow_service();
         let answer = service.set_worker_deployment_current_version(request.into_request()).await;
-        answer.map(drop).map_err(|status| CliError::rpc("making the version current", &status))
+        answer.map_err(|status| CliError::rpc("making the version current", &status))?;
+        tokio::time::timeout(ROUTING, self.routed()).await.unwrap_or(Ok(()))
+    }
+
+    /// Waits until the task queues know the routing.
+    async fn routed(&self) -> Result<(), CliError> {
+        while let Some(known) = self.describe().await? {
+            if known.routing_config_update_state() != RoutingConfigUpdateState::InProgress {
+                break;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
     }
 }

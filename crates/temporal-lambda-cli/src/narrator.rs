@@ -207,7 +207,8 @@ pub(crate) fn tasks(report: &InvocationReport) -> String {
     if words.is_empty() { "no tasks".to_owned() } else { words.join(", ") }
 }
 
-fn plural(kind: &str, count: u64) -> String {
+/// The word for so many of a kind.
+pub(crate) fn plural(kind: &str, count: u64) -> String {
     match kind.strip_suffix('y') {
         _ if count == 1 => kind.to_owned(),
         Some(stem) => format!("{stem}ies"),

@@ -12,7 +12,7 @@ use temporal_lambda_testkit::lambda::{
 use super::view::{Functions, Log};
 use crate::cost::Bill;
 use crate::log_line::LogLine;
-use crate::narrator::{self, short};
+use crate::narrator::{self, plural, short};
 use crate::paint;
 
 /// What is shown, and what it is made of.
@@ -83,7 +83,7 @@ impl Board {
     pub(super) fn refresh(&mut self) {
         let functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let environments = functions.iter().flat_map(|function| function.environments());
-        let (mut alive, mut busy) = (0, 0);
+        let (mut alive, mut busy) = (0, 0_usize);
         for environment in environments {
             let view = environment.view();
             if view.state == EnvironmentState::Gone {
@@ -101,13 +101,16 @@ impl Board {
             });
             row.bar.set_message(row.text(&view));
         }
-        self.totals.set_message(format!("{}, {alive} environments, {busy} busy", self.bill_text()));
+        let environments = plural("environment", alive);
+        self.totals
+            .set_message(format!("{}, {alive} {environments}, {busy} busy", self.bill_text()));
     }
 
     fn bill_text(&self) -> String {
         format!(
-            "{} invocations, {:.2} s billed, about ${:.7}",
+            "{} {}, {:.2} s billed, about ${:.7}",
             self.bill.requests,
+            plural("invocation", self.bill.requests),
             self.bill.billed.as_secs_f64(),
             self.bill.dollars()
         )

@@ -3,35 +3,54 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use temporal_lambda_testkit::server::DevServer;
+use temporalio_client::tonic::IntoRequest as _;
 use temporalio_client::{Client, UntypedWorkflowHandle, WorkflowGetResultOptions};
+use temporalio_common::protos::temporal::api::enums::v1::RoutingConfigUpdateState;
+use temporalio_common::protos::temporal::api::workflowservice::v1::DescribeWorkerDeploymentRequest;
 
 use crate::support::{PATIENCE, Running, client, command, exists, hello, start};
 
-fn dev() -> Command {
+/// `dev` with a function that leaves soon when it has nothing to do.
+pub(crate) fn dev(name: &str) -> Command {
     let mut command = command();
-    command.args(["dev", "--name", "hello"]);
+    command.args(["dev", "--name", name]);
     command.args(["--env", "TEMPORAL_LAMBDA_IDLE_TIMEOUT=500ms"]);
     command
 }
 
-async fn done(workflow: &UntypedWorkflowHandle<Client>) {
+/// Waits for a workflow's result.
+pub(crate) async fn done(workflow: &UntypedWorkflowHandle<Client>) -> Value {
     let result = workflow.get_result(WorkflowGetResultOptions::default());
-    tokio::time::timeout(PATIENCE, result).await.unwrap().unwrap();
+    let result = tokio::time::timeout(PATIENCE, result).await.unwrap().unwrap();
+    serde_json::from_slice(&result.payloads[0].data).unwrap()
 }
 
 /// The address in `server at 127.0.0.1:7233, ...`.
-fn address(line: &str) -> String {
+pub(crate) fn address(line: &str) -> String {
     let (_, rest) = line.split_once("server at ").unwrap();
     rest.split_once(',').unwrap().0.to_owned()
 }
 
+/// Whether a deployment's task queues know which version is current.
+async fn routing(client: &Client, deployment: &str) -> RoutingConfigUpdateState {
+    let request = DescribeWorkerDeploymentRequest {
+        namespace: "default".to_owned(),
+        deployment_name: deployment.to_owned(),
+    };
+    let mut service = client.connection().workflow_service();
+    let answer = service.describe_worker_deployment(request.into_request()).await.unwrap();
+    answer.into_inner().worker_deployment_info.unwrap().routing_config_update_state()
+}
+
 #[tokio::test]
 async fn a_workflow_is_done_within_seconds_and_ctrl_c_leaves_nothing() {
-    let mut dev = Running::start(dev().args(["--port", "0", "--"]).arg(hello()));
+    let mut dev = Running::start(dev("hello").args(["--port", "0", "--"]).arg(hello()));
     let address = address(&dev.line("server at"));
     dev.line("hello:dev is current, on task queue hello");
     let client = client(&address).await;
+    assert_eq!(routing(&client, "hello").await, RoutingConfigUpdateState::Completed);
     let began = Instant::now();
     done(&start(&client, "HelloWorkflow", "first", &"dev".to_owned()).await).await;
     let took = began.elapsed();
@@ -54,7 +73,8 @@ async fn a_workflow_is_done_within_seconds_and_ctrl_c_leaves_nothing() {
 #[tokio::test]
 async fn it_works_with_a_server_that_runs_already() {
     let server = DevServer::start().await.unwrap();
-    let dev = Running::start(dev().args(["--address", &server.address(), "--"]).arg(hello()));
+    let dev =
+        Running::start(dev("hello").args(["--address", &server.address(), "--"]).arg(hello()));
     dev.line("hello:dev is current");
     dev.times("done (Idle)", 1);
     let client = client(&server.address()).await;
@@ -65,7 +85,7 @@ async fn it_works_with_a_server_that_runs_already() {
 async fn a_first_call_that_fails_is_named() {
     let server = DevServer::start().await.unwrap();
     let address = server.address();
-    let mut dev = Running::start(dev().args(["--address", &address, "--", "/bin/false"]));
+    let mut dev = Running::start(dev("hello").args(["--address", &address, "--", "/bin/false"]));
     dev.line("the first call of hello:dev failed");
     assert_eq!(dev.ended().code(), Some(1));
 }
@@ -97,7 +117,7 @@ async fn a_change_makes_a_version_and_pinned_workflows_stay_on_theirs() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("Cargo.toml"), "").unwrap();
     std::fs::write(folder.path().join("main.rs"), "// one").unwrap();
-    let mut command = dev();
+    let mut command = dev("hello");
     command.args(["--port", "0", "--watch", "--bin", "hello"]);
     let dev = Running::start(command.env("CARGO", fake_cargo(folder.path())));
     let address = address(&dev.line("server at"));

@@ -6,4 +6,5 @@ mod demo;
 mod dev;
 mod doctor;
 mod invoke;
+mod scaling;
 mod support;

@@ -36,13 +36,19 @@ pub(crate) fn text(output: &Output) -> String {
     String::from_utf8_lossy(&both).into_owned()
 }
 
-/// The `hello` function, built with the features that the command was built with.
+/// The `hello` function.
 pub(crate) fn hello() -> PathBuf {
-    static HELLO: OnceLock<PathBuf> = OnceLock::new();
-    HELLO.get_or_init(build_hello).clone()
+    example("hello")
 }
 
-fn build_hello() -> PathBuf {
+/// An example's program, built with the features that the command was built with.
+pub(crate) fn example(name: &str) -> PathBuf {
+    static BUILT: OnceLock<Vec<PathBuf>> = OnceLock::new();
+    let mut built = BUILT.get_or_init(build_examples).iter();
+    built.find(|program| program.ends_with(name)).unwrap().clone()
+}
+
+fn build_examples() -> Vec<PathBuf> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     // With them, build scripts would find their environment changed, and much be compiled again.
     for (name, _) in std::env::vars_os() {
@@ -53,19 +59,19 @@ fn build_hello() -> PathBuf {
     }
     let built = cargo
         .args(["build", "--package", "temporal-lambda-examples"])
-        .args(["--package", env!("CARGO_PKG_NAME"), "--bin", "hello"])
+        .args(["--package", env!("CARGO_PKG_NAME"), "--bin", "hello", "--bin", "crashing"])
         .args((!cfg!(debug_assertions)).then_some("--release"))
         .arg("--message-format=json-render-diagnostics")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())
         .output()
         .unwrap();
-    assert!(built.status.success(), "hello could not be built");
+    assert!(built.status.success(), "the examples could not be built");
     let messages = String::from_utf8(built.stdout).unwrap();
-    let mut messages = messages.lines().filter_map(|line| {
+    let messages = messages.lines().filter_map(|line| {
         serde_json::from_str::<serde_json::Value>(line).ok()?["executable"].as_str().map(Into::into)
     });
-    messages.next_back().unwrap()
+    messages.collect()
 }
 
 /// A running command. Dropping it ends it in good order, so that it ends what it started.
@@ -145,6 +151,14 @@ impl Running {
         pids.filter(|pid| parent(*pid) == Some(self.pid())).collect()
     }
 
+    /// Those of them that run this program.
+    pub(crate) fn children_of(&self, program: &Path) -> Vec<u32> {
+        let runs = |pid: &u32| std::fs::read_link(format!("/proc/{pid}/exe")).ok();
+        let mut children = self.children();
+        children.retain(|pid| runs(pid).is_some_and(|it| it == program));
+        children
+    }
+
     /// Ctrl-C, and waits for the end.
     pub(crate) fn interrupt(&mut self) -> ExitStatus {
         kill(Pid::from_raw(self.pid().cast_signed()), Signal::SIGINT).unwrap();
@@ -199,7 +213,18 @@ pub(crate) async fn start(
     id: &str,
     input: &(impl TemporalSerializable + 'static),
 ) -> UntypedWorkflowHandle<Client> {
+    start_on("hello", client, kind, id, input).await
+}
+
+/// Starts a workflow on a task queue.
+pub(crate) async fn start_on(
+    task_queue: &str,
+    client: &Client,
+    kind: &str,
+    id: &str,
+    input: &(impl TemporalSerializable + 'static),
+) -> UntypedWorkflowHandle<Client> {
     let input = RawValue::from_value(input, &PayloadConverter::default());
-    let options = WorkflowStartOptions::new("hello", id).build();
+    let options = WorkflowStartOptions::new(task_queue, id).build();
     client.start_workflow(UntypedWorkflow::new(kind), input, options).await.unwrap()
 }
