@@ -63,6 +63,10 @@ async fn observers_see_each_of_the_six_states() {
 #[tokio::test(start_paused = true)]
 async fn cold_start_is_said_of_the_first_invocation_only() {
     let stage = Stage::new().await;
+    let begins = || stage.prepare(&Script::good()).map(|it| it.driver.machine.step());
+    assert!(matches!(begins(), Ok(Step::ColdStart)));
+    assert!(matches!(begins(), Ok(Step::Healthy)));
+    let stage = Stage::new().await;
     assert!(stage.perform(&Script::good()).await.report.cold_start);
     let second = stage.perform(&Script::good()).await;
     assert!(!second.report.cold_start);
@@ -97,6 +101,26 @@ async fn configuring_and_a_configure_that_hangs_is_cut_at_the_stop_time() {
     };
     assert_eq!(*during, State::Configuring);
     ended_without_a_worker(&performance);
+}
+
+/// The machine knows the hooks as soon as it needs them, however `configure` ended.
+#[tokio::test(start_paused = true)]
+async fn configuring_and_its_hooks_have_a_step_of_their_own_however_it_ends() {
+    for configure in [Part::ok(10), Part::new(How::Errs, 10), Part::HANGS] {
+        let stage = Stage::new().await;
+        let mut seen = stage.environment.observed.subscribe();
+        let steps = tokio::spawn(async move {
+            let mut steps = Vec::new();
+            while steps.last() != Some(&Step::Healthy) && seen.changed().await.is_ok() {
+                steps.push(seen.borrow_and_update().step);
+            }
+            steps
+        });
+        let performance = stage.perform(&Script { configure, ..Script::good() }).await;
+        judge(&performance.story);
+        let steps = steps.await.unwrap_or_default();
+        assert!(steps.contains(&Step::Hooks), "{configure:?}: {steps:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -164,6 +188,26 @@ async fn polling_goes_on_to_the_stop_time_and_succeeds() {
     let stopped = performance.story.draining_since().unwrap_or_default().since_origin();
     assert!(stopped > ms(52_990) && stopped <= ms(53_000), "{stopped:?}");
     assert!(performance.report.total_ms < 53_000 + 300 + 20 + 40 + 60 + 5);
+}
+
+/// So that what `on_start` set going can end with the worker.
+#[tokio::test(start_paused = true)]
+async fn polling_and_its_end_cancels_the_token_that_on_start_was_given() {
+    let script = Script { idle: Some(500), stay: 500, ..Script::good() };
+    let stage = Stage::new().await;
+    let prepared = match stage.prepare(&script) {
+        Ok(prepared) => prepared,
+        Err(fault) => panic!("not let in: {fault}"),
+    };
+    let (stop, arrived) = (prepared.stop.clone(), prepared.invocation.arrived());
+    let cancelled = tokio::spawn(async move {
+        stop.cancelled().await;
+        arrived.elapsed()
+    });
+    let performance = prepared.play(&script).await;
+    assert_eq!(performance.report.reason, Some(Reason::Idle));
+    let cancelled = tokio::time::timeout(ms(1_000), cancelled).await;
+    assert!(matches!(cancelled, Ok(Ok(after)) if after == ms(290 + 500)), "{cancelled:?}");
 }
 
 #[tokio::test(start_paused = true)]
