@@ -53,14 +53,51 @@ async fn dropping_the_future_anywhere_leaves_no_worker_polling() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_token_that_is_cancelled_beforehand_still_runs_hooks_and_on_shutdown_once() {
+/// `configure` begins when the invocation has turned to its end already, and adds its hooks then.
+async fn cancelled_beforehand(script: &Script) -> Performance {
     let stage = Stage::new().await;
     stage.environment.stop.cancel();
-    let performance = stage.perform(&Script::good()).await;
+    let prepared = match stage.prepare(script) {
+        Ok(prepared) => prepared,
+        Err(fault) => panic!("not let in: {fault}"),
+    };
+    prepared.log.see(Seen::Heard(Input::Cancelled));
+    let performance = prepared.play(script).await;
+    judge(&performance.story);
     assert_eq!(performance.report.reason, Some(Reason::Cancelled));
-    assert_eq!(performance.story.count(|it| it == Effect::OnShutdown), 1);
     assert_eq!(performance.story.first(Effect::Connect), None);
+    performance
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_cancelled_beforehand_still_runs_hooks_and_on_shutdown_once() {
+    let performance = cancelled_beforehand(&Script::good()).await;
+    let is_callback = |it: &Effect| matches!(it, Effect::RunHook(_) | Effect::OnShutdown);
+    let callbacks = performance.story.done().map(|(_, it)| it).filter(is_callback);
+    assert!(callbacks.eq([Effect::RunHook(0), Effect::RunHook(1), Effect::OnShutdown]));
+    let outcomes: Vec<_> = performance.report.hooks.iter().map(|it| &it.outcome).collect();
+    assert_eq!(outcomes, [&CallbackOutcome::Ok; 2]);
+    assert_eq!(performance.report.on_shutdown, Some(CallbackOutcome::Ok));
+}
+
+/// They share what is left as hooks do that are known in time: 6.9 s by three.
+#[tokio::test(start_paused = true)]
+async fn hooks_that_are_added_at_the_end_have_an_equal_share_of_the_time() {
+    let hooks = vec![Part::HANGS; 2];
+    let script = Script { hooks, on_shutdown: Part::HANGS, ..Script::good() };
+    let performance = cancelled_beforehand(&script).await;
+    for (effect, begins) in
+        [(Effect::RunHook(0), 0), (Effect::RunHook(1), 2_300), (Effect::OnShutdown, 4_600)]
+    {
+        let begun = performance.story.first(effect).unwrap_or_default();
+        assert!(begun >= at(begins) && begun <= at(begins + 3), "{effect:?} at {begun:?}");
+    }
+    assert!(performance.report.total_ms.abs_diff(6_900) <= 3, "{:?}", performance.report);
+    let told = performance.told.iter().map(|(_, it)| it.time_allowed.as_millis());
+    assert!(told.clone().all(|it| it.abs_diff(2_300) <= 3), "{:?}", told.collect::<Vec<_>>());
+    let outcomes: Vec<_> = performance.report.hooks.iter().map(|it| &it.outcome).collect();
+    assert_eq!(outcomes, [&CallbackOutcome::TimedOut; 2]);
+    assert_eq!(performance.report.on_shutdown, Some(CallbackOutcome::TimedOut));
 }
 
 /// Both are known in the same moment: the worker exists, and the invocation is cancelled.
