@@ -134,7 +134,7 @@ impl<F> Machine<F> {
         }
         // Unregistering touches memory only; the cap is for a thread that does not get to it.
         let least = now.later(FINALIZE_CAP / 10);
-        self.cap = Some(self.allowance.worker_gone_by(self.draining_since).min(least).max(now));
+        self.cap = Some(self.allowance.worker_gone_by(self.draining_since).min(least));
         self.effects.push_back(Effect::Finalize);
     }
 
@@ -165,7 +165,7 @@ impl<F> Machine<F> {
         let half = RESPONSE_RESERVE / 2;
         let cap = now.later(half);
         self.cap = Some(match self.window.deadline {
-            Some(deadline) => cap.min(deadline.earlier(half)).max(now),
+            Some(deadline) => cap.min(deadline.earlier(half)),
             None => cap,
         });
         self.effects.push_back(Effect::Settle);
