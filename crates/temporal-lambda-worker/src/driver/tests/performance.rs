@@ -1,7 +1,7 @@
 //! One script after the other, played with the real driver in one environment.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use temporalio_common::worker::WorkerDeploymentVersion;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,9 @@ use crate::lifecycle::tests::story::{Blame, End, Line, Seen, Story};
 use crate::lifecycle::{Cause, Effect, Ending, Input, Moment, State, Step, Window};
 use crate::report::{InvocationReport, Reason};
 use crate::worker::Shutdown;
+
+/// Longer than any script, and soon over in paused time.
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// An execution environment with a scripted Temporal.
 pub(super) struct Stage {
@@ -107,7 +110,9 @@ impl Prepared {
                 stop.cancel();
             });
         }
-        let result = driver.drive().await;
+        let Ok(result) = tokio::time::timeout(DAY, driver.drive()).await else {
+            panic!("it does not end: {script:?}")
+        };
         let ended = Moment::new(tokio::time::Instant::now() - invocation.arrived());
         // Whatever was left lying about runs now, if it can.
         tokio::time::sleep(ms(1)).await;
