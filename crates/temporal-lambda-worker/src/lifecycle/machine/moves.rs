@@ -165,8 +165,10 @@ impl<F> Machine<F> {
         let half = RESPONSE_RESERVE / 2;
         let cap = now.later(half);
         self.cap = Some(match self.window.deadline {
-            Some(deadline) => cap.min(deadline.earlier(half)),
-            None => cap,
+            Some(deadline) if now < deadline => cap.min(deadline.earlier(half)),
+            // Past the deadline there is nothing left to be in time for; but what has only not had
+            // its turn, since all stood still, must not be taken for stuck.
+            _ => cap,
         });
         self.effects.push_back(Effect::Settle);
     }

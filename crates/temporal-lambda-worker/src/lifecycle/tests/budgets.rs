@@ -182,6 +182,20 @@ fn a_configure_that_hangs_is_cut_in_time_whatever_the_settings() {
     assert_eq!(fired, expected);
 }
 
+/// Whatever was cut short has 50 ms to be gone, but not the last 50 ms before the deadline. When
+/// that is past there is nothing left to be in time for.
+#[test]
+fn settling_takes_none_of_the_time_for_the_response_unless_that_is_over() {
+    let cases = [(9_800, 9_850), (9_900, 9_950), (9_930, 9_950), (9_999, 9_950)];
+    for (now, until) in cases.into_iter().chain([(10_000, 10_050), (30_000, 30_050)]) {
+        let mut machine = machine(window(10_000), defaults(), &[Input::Failed(1)]);
+        assert_eq!((machine.step(), machine.next_timeout()), (Step::Farewell, Some(at(6_900))));
+        let fired = machine.handle_timeout(at(now));
+        assert_eq!(fired.map(|it| it.to), Some(Step::Settling));
+        assert_eq!(machine.next_timeout(), Some(at(until)), "at {now} ms");
+    }
+}
+
 /// No step's length moves the stop time, and no timer is counted from the end of a step.
 #[test]
 fn the_stop_time_is_absolute() {
