@@ -15,7 +15,7 @@ use temporal_lambda_worker::{
     BoxError, LambdaWorker, LambdaWorkerConfig, LambdaWorkerHandler, Reason, Rotating, Shutdown,
     WorkerDeploymentVersion, async_trait,
 };
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
 use support::{BOUND, Gate, Subject, invocation};
@@ -106,6 +106,20 @@ async fn the_handler_may_be_dropped_before_its_futures() {
 struct Slow {
     gate: Gate,
     said: UnboundedSender<&'static str>,
+    /// Counts the clones.
+    alive: Arc<()>,
+}
+
+impl Slow {
+    fn new() -> (Self, UnboundedReceiver<&'static str>) {
+        let (said, heard) = unbounded_channel();
+        (Self { gate: Gate::default(), said, alive: Arc::default() }, heard)
+    }
+
+    fn handler(&self) -> LambdaWorkerHandler<Self> {
+        let version = WorkerDeploymentVersion::builder().deployment_name("d").build_id("b").build();
+        LambdaWorkerHandler::new(version, self.clone()).expect("threads start")
+    }
 }
 
 #[async_trait]
@@ -131,10 +145,8 @@ impl LambdaWorker for Slow {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hook_that_configure_adds_after_the_cancellation_runs_before_on_shutdown() {
-    let (said, mut heard) = unbounded_channel();
-    let worker = Slow { gate: Gate::default(), said };
-    let version = WorkerDeploymentVersion::builder().deployment_name("d").build_id("b").build();
-    let handler = LambdaWorkerHandler::new(version, worker.clone()).expect("threads start");
+    let (worker, mut heard) = Slow::new();
+    let handler = worker.handler();
     let handling = tokio::spawn(handler.handle(invocation("late").event(())));
     assert_eq!(heard.recv().await, Some("configure"));
     handler.stop_token().cancel();
@@ -149,6 +161,28 @@ async fn a_hook_that_configure_adds_after_the_cancellation_runs_before_on_shutdo
     assert_eq!(report.hooks.len(), 1);
     assert_eq!((&*report.hooks[0].name, &report.hooks[0].outcome), ("late", &CallbackOutcome::Ok));
     assert_eq!(report.on_shutdown, Some(CallbackOutcome::Ok));
+}
+
+/// `configure` has the struct for longer than the invocation lasts.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_run_in_its_invocation_does_not_run_after_it() {
+    let (worker, mut heard) = Slow::new();
+    let handler = worker.handler();
+    let event = invocation("held").lasting(Duration::from_millis(300)).event(());
+    let error =
+        timeout(BOUND, handler.handle(event)).await.expect("it ends").expect_err("too slow");
+    assert!(error.is_poisoned());
+    assert_eq!(error.report().on_shutdown, Some(CallbackOutcome::TimedOut));
+    assert_eq!(heard.recv().await, Some("configure"));
+    worker.gate.open();
+    let let_go = async {
+        // This test's and the handler's; the invocation had one, too.
+        while Arc::strong_count(&worker.alive) > 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(BOUND, let_go).await.expect("it lets go of the struct");
+    assert!(heard.is_empty(), "{:?}", heard.recv().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
