@@ -16,6 +16,7 @@ mod network;
 mod peers;
 mod poisoned;
 mod settings;
+mod swarm;
 mod telemetry;
 mod tls;
 

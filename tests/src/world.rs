@@ -86,6 +86,8 @@ impl World {
         self.config(name, program)
             .env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "50ms")
             .env("TEMPORAL_LAMBDA_MINIMUM_STAY", "100ms")
+            // Quick rather than careful.
+            .env("TEMPORAL_LAMBDA_POLL_DRAIN_TIMEOUT", "0s")
     }
 
     /// Adds a function.

@@ -55,6 +55,12 @@ pub struct LambdaWorkerConfig {
     pub idle_timeout: Option<Duration>,
     /// With an idle timeout: the least time that the worker polls. Default 1 s.
     pub minimum_stay: Duration,
+    /// How long polls are waited for once polling has stopped, so that no task is lost with a poll
+    /// that is dropped: 3 s, but no longer than the grace period. Mostly there is nothing to wait
+    /// for at the stop time, and up to 1.25 s after an idle timeout, unless the server ends polls
+    /// of a worker that shuts down. Zero: polls are dropped at once, as the SDK does; a task that
+    /// the server hands out in that moment comes again after its timeout.
+    pub poll_drain_timeout: Duration,
     /// Whether the connection is kept for the next invocation in this environment. Default: yes.
     pub reuse_connection: bool,
     /// The oldest a kept connection may be, by wall clock. Default 340 s.
@@ -98,6 +104,8 @@ impl LambdaWorkerConfig {
             shutdown_deadline_buffer: duration(keys.shutdown_deadline_buffer),
             idle_timeout: duration(keys.idle_timeout),
             minimum_stay: duration(keys.minimum_stay).unwrap_or(defaults::MINIMUM_STAY),
+            poll_drain_timeout: duration(keys.poll_drain_timeout)
+                .unwrap_or(defaults::POLL_DRAIN_TIMEOUT),
             reuse_connection: keys.reuse_connection.unwrap_or(true),
             max_connection_age: duration(keys.max_connection_age)
                 .unwrap_or(defaults::MAX_CONNECTION_AGE),

@@ -12,6 +12,7 @@ mod tests;
 use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,7 +22,7 @@ use crate::environment::{Admission, Environment};
 use crate::error::{Fault, LambdaWorkerError};
 use crate::hooks::ShutdownHooks;
 use crate::invocation::Invocation;
-use crate::lifecycle::{Allowance, Effect, Input, Machine, Moment, Refusal, Window};
+use crate::lifecycle::{Allowance, Effect, Input, Machine, Moment, Refusal, State, Window};
 use crate::observe::{Observed, trace_move};
 use crate::report::{CallbackOutcome, HookReport, InvocationReport};
 use crate::telemetry::Scope;
@@ -62,6 +63,8 @@ pub(crate) struct Driver<W> {
     report: InvocationReport,
     first_poll: Option<Instant>,
     published: usize,
+    /// When polling will end if nothing changes.
+    next_stop: watch::Sender<Option<Instant>>,
     #[cfg(feature = "emf")]
     emf: bool,
 }
@@ -98,6 +101,7 @@ impl<W: LambdaWorker> Driver<W> {
             report,
             first_poll: None,
             published: 0,
+            next_stop: watch::Sender::new(None),
             #[cfg(feature = "emf")]
             emf,
         }
@@ -200,6 +204,10 @@ impl<W: LambdaWorker> Driver<W> {
 
     /// Carries out everything that the machine wants done.
     fn follow(&mut self) {
+        if self.machine.state() == State::Polling {
+            self.next_stop
+                .send_replace(self.machine.next_timeout().and_then(|at| self.instant(at)));
+        }
         while let Some(effect) = self.machine.poll_effect() {
             self.perform(effect);
         }
@@ -219,7 +227,8 @@ impl<W: LambdaWorker> Driver<W> {
             Effect::AbortStep => self.abort.cancel(),
             Effect::StopWorker => {
                 self.stop.cancel();
-                self.with_worker(|worker| worker.stop());
+                let why = self.machine.ending();
+                self.with_worker(|worker| worker.stop(why));
             }
             Effect::AbandonActivities => self.with_worker(|worker| worker.abandon_activities()),
             Effect::AbandonWorker => self.with_worker(|worker| worker.abandon()),
@@ -275,7 +284,9 @@ impl<W: LambdaWorker> Driver<W> {
             }
         });
         let running = self.running.clone();
-        let ports = Ports { inputs, running, invocation: self.invocation.clone() };
+        let (invocation, next_stop) = (self.invocation.clone(), self.next_stop.subscribe());
+        let stop = self.machine.stop_at().and_then(|at| self.instant(at));
+        let ports = Ports { inputs, running, invocation, stop, next_stop };
         self.worker = Some(self.environment.temporal.launch(link, config, ports));
     }
 

@@ -7,11 +7,11 @@ use std::time::{Duration, SystemTime};
 
 use temporalio_client::errors::ClientConnectError;
 use temporalio_client::tonic::{Code, IntoRequest, Status};
-use temporalio_client::worker::NamespaceDescriptionSource;
 use temporalio_client::{Connection, ConnectionOptions};
 use temporalio_common::protos::temporal::api::workflowservice::v1::GetSystemInfoRequest;
 
 use super::Link;
+use super::gate::Namespaces;
 use crate::config::{ConfigError, LambdaWorkerConfig};
 use crate::error::Fault;
 use crate::report::ConnectionUse;
@@ -37,14 +37,13 @@ struct Kept {
     fingerprint: String,
     /// By wall clock, since the monotonic clock may stand still while the environment is frozen.
     made: SystemTime,
-    /// Held so that the next worker on this connection need not ask for the namespace again.
-    _namespace: Arc<NamespaceDescriptionSource>,
+    /// Kept so that the next worker on this connection need not ask again.
+    namespaces: Namespaces,
 }
 
 /// What connecting depends on, taken from the configuration.
 pub(crate) struct Request {
     options: ConnectionOptions,
-    namespace: String,
     identity: String,
     reuse: bool,
     max_age: Duration,
@@ -54,7 +53,6 @@ impl Request {
     pub(crate) fn of(config: &LambdaWorkerConfig) -> Self {
         Self {
             options: config.connection_options.clone(),
-            namespace: config.client_options.namespace.clone(),
             identity: config.identity(),
             reuse: config.reuse_connection,
             max_age: config.max_connection_age,
@@ -71,8 +69,9 @@ impl ConnectionCache {
         let fingerprint = fingerprint(&request.options);
         if !request.reuse {
             let connection = connect(&request).await?;
+            let namespaces = Namespaces::default();
             self.keep(None);
-            return Ok(Link { connection, how: ConnectionUse::New });
+            return Ok(Link { connection, how: ConnectionUse::New, namespaces });
         }
         let tried = self.kept();
         let mut how = match &tried {
@@ -93,13 +92,14 @@ impl ConnectionCache {
             }
         }
         let connection = connect(&request).await?;
+        let namespaces = Namespaces::default();
         self.keep(Some(Kept {
             connection: connection.clone(),
             fingerprint,
             made: SystemTime::now(),
-            _namespace: connection.workers().namespace_description_source(&request.namespace),
+            namespaces: namespaces.clone(),
         }));
-        Ok(Link { connection, how })
+        Ok(Link { connection, how, namespaces })
     }
 
     /// Forgets the kept connection, so that its socket closes when nobody uses it any more.
@@ -130,7 +130,8 @@ impl Kept {
             return Err(ConnectionUse::Revived);
         }
         let connection = under_identity(self.connection.clone(), request.identity.clone());
-        Ok(Link { connection, how: ConnectionUse::Reused })
+        let namespaces = self.namespaces.clone();
+        Ok(Link { connection, how: ConnectionUse::Reused, namespaces })
     }
 }
 

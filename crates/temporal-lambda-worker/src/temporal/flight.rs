@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use temporalio_common::protos::coresdk::workflow_activation::WorkflowActivation;
 use temporalio_common::protos::coresdk::workflow_activation::workflow_activation_job::Variant;
+use temporalio_common::protos::coresdk::workflow_commands::workflow_command::Variant as Command;
 use temporalio_common::protos::coresdk::workflow_completion::{
     WorkflowActivationCompletion, workflow_activation_completion::Status,
 };
@@ -48,10 +49,16 @@ struct State {
     activities: usize,
     /// Runs with an activation under way.
     activations: HashSet<String>,
-    /// Workflow IDs of the runs in the cache, by run ID.
-    cached: HashMap<String, String>,
-    draining: bool,
+    /// The open workflows that this worker had tasks of, by run ID. The server keeps them sticky
+    /// to it, in its cache or not.
+    had: HashMap<String, Had>,
     counts: TaskCounts,
+}
+
+/// A workflow that this worker had a task of.
+struct Had {
+    workflow: String,
+    sticky: bool,
 }
 
 impl State {
@@ -82,14 +89,19 @@ impl Flight {
         self.lock().counts
     }
 
-    /// From now on runs stay in [`cached_runs`](Self::cached_runs) though the drain evicts them.
-    pub(crate) fn begin_draining(&self) {
-        self.lock().draining = true;
+    /// Whether any activity is in flight, remote or local.
+    pub(crate) fn has_activities(&self) -> bool {
+        self.lock().activities > 0
     }
 
-    /// The workflows that this worker holds in its cache: workflow ID and run ID.
-    pub(crate) fn cached_runs(&self) -> Vec<(String, String)> {
-        self.lock().cached.iter().map(|(run, workflow)| (workflow.clone(), run.clone())).collect()
+    /// The workflows that are sticky to this worker: workflow ID and run ID. Each is told once,
+    /// until the worker has its next task.
+    pub(crate) fn take_sticky(&self) -> Vec<(String, String)> {
+        let mut state = self.lock();
+        let taken = state.had.iter_mut().filter_map(|(run, had)| {
+            std::mem::take(&mut had.sticky).then(|| (had.workflow.clone(), run.clone()))
+        });
+        taken.collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -181,27 +193,25 @@ impl WorkerInterceptor for Flight {
     ) -> Result<(), anyhow::Error> {
         let run = &activation.run_id;
         let mut is_work = false;
-        let mut evicted = false;
         let mut started = None;
         for job in &activation.jobs {
             match &job.variant {
-                Some(Variant::RemoveFromCache(_)) => evicted = true,
+                Some(Variant::RemoveFromCache(_)) | None => {}
                 Some(Variant::InitializeWorkflow(init)) => {
                     is_work = true;
                     started = Some(init.workflow_id.clone());
                 }
                 Some(_) => is_work = true,
-                None => {}
             }
         }
         self.change(|state| {
             if let Some(workflow) = started {
-                state.cached.insert(run.clone(), workflow);
-            }
-            if evicted && !state.draining {
-                state.cached.remove(run);
+                state.had.insert(run.clone(), Had { workflow, sticky: true });
             }
             if is_work {
+                if let Some(had) = state.had.get_mut(run) {
+                    had.sticky = true;
+                }
                 state.activations.insert(run.clone());
             }
         });
@@ -210,11 +220,32 @@ impl WorkerInterceptor for Flight {
 
     async fn on_workflow_activation_completion(&self, completion: &WorkflowActivationCompletion) {
         let failed = matches!(completion.status, Some(Status::Failed(_)));
+        let closes = closes(completion);
         self.change(|state| {
+            if closes {
+                state.had.remove(&completion.run_id);
+            }
             if state.activations.remove(&completion.run_id) {
                 let counts = &mut state.counts.workflow;
                 *(if failed { &mut counts.failed } else { &mut counts.completed }) += 1;
             }
         });
     }
+}
+
+/// Whether the workflow ends with this completion. Its run does: one that continues as new goes on
+/// under another run ID.
+fn closes(completion: &WorkflowActivationCompletion) -> bool {
+    let Some(Status::Successful(success)) = &completion.status else { return false };
+    success.commands.iter().any(|command| {
+        matches!(
+            command.variant,
+            Some(
+                Command::CompleteWorkflowExecution(_)
+                    | Command::FailWorkflowExecution(_)
+                    | Command::CancelWorkflowExecution(_)
+                    | Command::ContinueAsNewWorkflowExecution(_)
+            )
+        )
+    })
 }

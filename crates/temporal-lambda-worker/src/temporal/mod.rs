@@ -3,21 +3,25 @@
 mod connect;
 mod fit;
 mod flight;
-mod polls;
+mod gate;
+mod leave;
 mod sdk;
 mod worker;
 
 use futures_util::future::BoxFuture;
 use temporalio_client::Connection;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::config::LambdaWorkerConfig;
 use crate::error::Fault;
 use crate::invocation::Invocation;
-use crate::lifecycle::Input;
+use crate::lifecycle::{Ending, Input};
 use crate::report::{ConnectionUse, TaskCounts};
 
+pub(crate) use gate::Namespaces;
 pub(crate) use sdk::Sdk;
 #[cfg(feature = "otel")]
 pub(crate) use worker::is_workflow_thread;
@@ -27,6 +31,7 @@ pub(crate) use worker::is_workflow_thread;
 pub(crate) struct Link {
     pub(crate) connection: Connection,
     pub(crate) how: ConnectionUse,
+    pub(crate) namespaces: Namespaces,
 }
 
 /// What a worker needs from the driver.
@@ -36,6 +41,10 @@ pub(crate) struct Ports {
     /// Knows all that runs for the worker, as long as it runs.
     pub(crate) running: TaskTracker,
     pub(crate) invocation: Invocation,
+    /// When polling ends in any case. `None`: there is no deadline.
+    pub(crate) stop: Option<Instant>,
+    /// When polling will end if nothing changes; `None`: not by itself.
+    pub(crate) next_stop: watch::Receiver<Option<Instant>>,
 }
 
 /// The Temporal side of an invocation. The real one is [`Sdk`]; tests have a scripted one.
@@ -57,7 +66,7 @@ pub(crate) trait Launched: Send {
     /// Lets it poll.
     fn poll(&self);
     /// Stops polling; it ends when what is in flight has ended.
-    fn stop(&self);
+    fn stop(&self, why: Option<Ending>);
     /// Drops the activities that are still in flight.
     fn abandon_activities(&self);
     /// Drops the worker wherever it stands.

@@ -74,17 +74,19 @@ impl Temporal for Sdk {
     }
 
     fn launch(&self, link: &Link, config: &LambdaWorkerConfig, ports: Ports) -> Box<dyn Launched> {
-        let grace = config.allowance().grace;
+        let allowance = config.allowance();
+        let grace = allowance.grace;
         self.fit.warn(config.invocation.remaining_time(), grace);
         let blueprint = Blueprint {
             fit: self.fit.clone(),
             runtime: self.runtime(config),
-            connection: link.connection.clone(),
+            link: link.clone(),
+            grace,
+            poll_drain_timeout: config.poll_drain_timeout,
+            idle_timeout: allowance.idle_timeout,
             worker_options: config.worker_options.clone(),
             client_options: config.client_options.clone(),
             connection_options: config.connection_options.clone(),
-            // Workers that send heartbeats share a task for it, which must outlive each of them.
-            shares_tasks: config.worker_heartbeat_interval.is_some(),
         };
         Box::new(SdkWorker::launch(&self.threads, blueprint, ports))
     }

@@ -5,14 +5,11 @@
 //! tasks and the activities run on the SDK threads.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::{FutureExt as _, StreamExt as _, stream};
-use temporalio_client::tonic::IntoRequest as _;
+use futures_util::FutureExt as _;
 use temporalio_client::{ClientOptions, Connection, ConnectionOptions};
-use temporalio_common::protos::temporal::api::common::v1::WorkflowExecution;
-use temporalio_common::protos::temporal::api::workflowservice::v1::ResetStickyTaskQueueRequest;
 use temporalio_sdk::{Worker, WorkerOptions};
 use temporalio_sdk_core::{CoreRuntime, Worker as CoreWorker, WorkerValidationError, init_worker};
 use tokio::runtime::Handle;
@@ -24,17 +21,14 @@ use uuid::Uuid;
 use super::connect::{chain, conceal, status_fault};
 use super::fit::Fit;
 use super::flight::Flight;
-use super::polls::Polls;
-use super::{Launched, Ports};
+use super::gate::{Gate, Horizon};
+use super::leave::Leaver;
+use super::{Launched, Link, Ports};
 use crate::error::Fault;
-use crate::lifecycle::{FINALIZE_CAP, Input};
+use crate::lifecycle::{Ending, Input};
 use crate::panic_message;
 use crate::report::TaskCounts;
-
-/// Giving sticky workflows back may take this long: a quarter of the time to finalize.
-const GIVE_BACK_CAP: Duration = Duration::from_millis(FINALIZE_CAP.as_millis() as u64 / 4);
-/// Calls at a time for that.
-const GIVE_BACK_WIDTH: usize = 8;
+use crate::telemetry::Scope;
 
 /// The name of the threads that workflow code runs on.
 const WORKFLOW_THREAD: &str = "temporal-lambda-workflows";
@@ -49,12 +43,13 @@ pub(crate) fn is_workflow_thread() -> bool {
 pub(crate) struct Blueprint {
     pub(crate) fit: Fit,
     pub(crate) runtime: Result<Arc<CoreRuntime>, Fault>,
-    pub(crate) connection: Connection,
+    pub(crate) link: Link,
     pub(crate) worker_options: WorkerOptions,
     pub(crate) client_options: ClientOptions,
     pub(crate) connection_options: ConnectionOptions,
-    /// Whether tasks that the SDK starts for this worker serve others, too.
-    pub(crate) shares_tasks: bool,
+    pub(crate) grace: Duration,
+    pub(crate) poll_drain_timeout: Duration,
+    pub(crate) idle_timeout: Option<Duration>,
 }
 
 /// A worker on its thread, from the driver's side.
@@ -64,7 +59,9 @@ pub(crate) struct SdkWorker {
     abandon: CancellationToken,
     flight: Flight,
     registration: Registration,
-    core: Arc<OnceLock<Weak<CoreWorker>>>,
+    leaver: Leaver,
+    running: TaskTracker,
+    scope: Scope,
     threads: Handle,
 }
 
@@ -73,6 +70,20 @@ impl SdkWorker {
     pub(crate) fn launch(threads: &Handle, blueprint: Blueprint, ports: Ports) -> Self {
         let flight = Flight::new(&ports, blueprint.fit.clone());
         let registration = Registration::default();
+        // Polls are part of the drain, which lasts as long as the grace period.
+        let patience = blueprint.poll_drain_timeout.min(blueprint.grace);
+        let horizon = (!patience.is_zero())
+            .then(|| Horizon::new(ports.stop, ports.next_stop.clone(), blueprint.idle_timeout));
+        let gate = Gate::new(&blueprint.link, horizon.clone(), ports.running.clone());
+        let leaver = Leaver {
+            flight: flight.clone(),
+            gate,
+            connection: blueprint.link.connection.clone(),
+            namespace: blueprint.client_options.namespace.clone(),
+            core: Arc::default(),
+            patience,
+        };
+        let scope = ports.invocation.scope().clone();
         let life = Life {
             poll: CancellationToken::new(),
             stop: CancellationToken::new(),
@@ -80,8 +91,8 @@ impl SdkWorker {
             flight: flight.clone(),
             registration: registration.clone(),
             inputs: ports.inputs.clone(),
-            running: ports.running.clone(),
-            core: Arc::default(),
+            leaver: leaver.clone(),
+            horizon,
         };
         let this = Self {
             poll: life.poll.clone(),
@@ -89,12 +100,13 @@ impl SdkWorker {
             abandon: life.abandon.clone(),
             flight,
             registration,
-            core: life.core.clone(),
+            leaver,
+            running: ports.running.clone(),
+            scope: scope.clone(),
             threads: threads.clone(),
         };
         let (inputs, running) = (ports.inputs.clone(), ports.running.token());
         let threads = threads.clone();
-        let scope = ports.invocation.scope().clone();
         let spawned =
             std::thread::Builder::new().name(WORKFLOW_THREAD.to_owned()).spawn(move || {
                 let living = AssertUnwindSafe(life.live(blueprint)).catch_unwind();
@@ -126,15 +138,18 @@ impl Launched for SdkWorker {
         self.poll.cancel();
     }
 
-    fn stop(&self) {
+    fn stop(&self, why: Option<Ending>) {
         self.stop.cancel();
-        // From here, too: a workflow may block the worker's thread, and polling has to stop all
-        // the same.
-        if let Some(core) = self.core.get().and_then(Weak::upgrade) {
-            self.flight.begin_draining();
-            let _threads = self.threads.enter();
-            core.initiate_shutdown();
-        }
+        let (leaver, abandon) = (self.leaver.clone(), self.abandon.clone());
+        let leaving = async move {
+            tokio::select! {
+                () = leaver.leave(why) => {}
+                () = abandon.cancelled() => {}
+            }
+        };
+        // Not on the worker's thread: a workflow may block it, and polling has to stop all the
+        // same.
+        self.running.spawn_on(self.scope.around(leaving), &self.threads);
     }
 
     fn abandon_activities(&self) {
@@ -188,6 +203,15 @@ impl Registration {
     }
 }
 
+/// Ends the worker's polls when dropped.
+struct Closing(Gate);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// The worker's life, on its thread.
 struct Life {
     poll: CancellationToken,
@@ -196,29 +220,16 @@ struct Life {
     flight: Flight,
     registration: Registration,
     inputs: UnboundedSender<Input<Fault>>,
-    running: TaskTracker,
-    core: Arc<OnceLock<Weak<CoreWorker>>>,
+    leaver: Leaver,
+    horizon: Option<Horizon>,
 }
 
 impl Life {
     /// Lives until the worker has ended; returns how it ended.
     async fn live(self, blueprint: Blueprint) -> Input<Fault> {
-        let connection = blueprint.connection.clone();
-        let namespace = blueprint.client_options.namespace.clone();
-        let polls = if blueprint.shares_tasks {
-            Ok(Polls::among_others())
-        } else {
-            Polls::apart(self.running.token())
-        };
-        let polls = match polls {
-            Ok(polls) => polls,
-            Err(error) => {
-                let reason = format!("no thread could be started for its polls: {error}");
-                let _ = self.inputs.send(Input::Failed(Fault::WorkerCreation { reason }));
-                return Input::WorkerStopped;
-            }
-        };
-        let (core, mut worker) = match self.create(blueprint, &polls).await {
+        // Whatever happens, no poll outlives its worker.
+        let _closing = Closing(self.leaver.gate.clone());
+        let (core, mut worker) = match self.create(blueprint).await {
             Ok(Some(made)) => made,
             Ok(None) => return Input::WorkerStopped,
             Err(fault) => {
@@ -233,12 +244,12 @@ impl Life {
             () = self.stop.cancelled() => false,
             () = self.poll.cancelled() => true,
         };
-        let ended = if polling { self.run(&core, &mut worker).await } else { Ok(()) };
+        let ended = if polling { self.run(&mut worker).await } else { Ok(()) };
         // A worker that ended by itself, or never polled, is shut down here; more than once is as
         // good as once. It also tells the server to move what waits on the sticky queue.
         core.initiate_shutdown();
         drop(worker);
-        self.give_back_sticky(&connection, &namespace).await;
+        self.leaver.give_back_sticky().await;
         match ended {
             Ok(()) => Input::WorkerStopped,
             Err(fault) => Input::WorkerFailed(fault),
@@ -249,26 +260,18 @@ impl Life {
     async fn create(
         &self,
         blueprint: Blueprint,
-        polls: &Polls,
     ) -> Result<Option<(Arc<CoreWorker>, Worker)>, Fault> {
-        let Blueprint {
-            runtime,
-            connection,
-            mut worker_options,
-            client_options,
-            connection_options,
-            ..
-        } = blueprint;
+        let Blueprint { runtime, mut worker_options, client_options, connection_options, .. } =
+            blueprint;
         let runtime = runtime?;
         let created = |reason: String| Fault::WorkerCreation { reason };
         worker_options.activity_inbound_interceptor(self.flight.clone());
         worker_options.worker_interceptor(self.flight.clone());
-        let mut core_options = worker_options
+        let connection = self.leaver.gate.open(&connection_options).await;
+        let connection = connection.map_err(|error| created(chain(&error)))?;
+        let core_options = worker_options
             .to_core_options(client_options.namespace.clone(), connection.identity().to_owned())
             .map_err(created)?;
-        // Concurrent invocations share one connection, one task queue and one build ID; the check
-        // against that is for eager dispatch, which is off here.
-        core_options.skip_client_worker_set_check = true;
         let core = init_worker(&runtime, core_options, connection.clone())
             .map_err(|error| created(format!("{error:#}")))?;
         let core = Arc::new(core);
@@ -279,10 +282,10 @@ impl Life {
             biased;
             () = self.stop.cancelled() => Ok(None),
             // The SDK starts its pollers here, and not before.
-            validated = polls.spawned_by(core.validate()) => match validated {
+            validated = core.validate() => match validated {
                 Ok(_) => {
                     // Not before: the SDK would start its pollers wherever it is shut down.
-                    let _ = self.core.set(Arc::downgrade(&core));
+                    let _ = self.leaver.core.set(Arc::downgrade(&core));
                     Ok(Some((core, worker)))
                 }
                 Err(error) => Err(validation_fault(error, &connection_options)),
@@ -290,45 +293,23 @@ impl Life {
         }
     }
 
-    async fn run(&self, core: &CoreWorker, worker: &mut Worker) -> Result<(), Fault> {
+    async fn run(&self, worker: &mut Worker) -> Result<(), Fault> {
         let run = worker.run();
         tokio::pin!(run);
+        let winding_down = async {
+            tokio::select! {
+                () = self.leaver.wind_down_in_time(self.horizon.as_ref()) => {}
+                () = self.stop.cancelled() => {}
+            }
+            std::future::pending::<()>().await;
+        };
         let ended = tokio::select! {
             biased;
             ended = &mut run => ended,
-            () = self.stop.cancelled() => {
-                self.flight.begin_draining();
-                core.initiate_shutdown();
-                tokio::select! {
-                    biased;
-                    ended = &mut run => ended,
-                    () = self.abandon.cancelled() => return Ok(()),
-                }
-            }
+            () = self.abandon.cancelled() => return Ok(()),
+            () = winding_down => Ok(()),
         };
         ended.map_err(|error| Fault::WorkerFailed { reason: chain(&error) })
-    }
-
-    /// Tells the server that cached workflows are sticky to this worker no longer, so that what
-    /// happens to them while no worker polls does not end in a timed-out workflow task.
-    async fn give_back_sticky(&self, connection: &Connection, namespace: &str) {
-        let resets = self.flight.cached_runs().into_iter().map(|(workflow_id, run_id)| {
-            let mut service = connection.workflow_service();
-            let request = ResetStickyTaskQueueRequest {
-                namespace: namespace.to_owned(),
-                execution: Some(WorkflowExecution { workflow_id, run_id }),
-            };
-            async move {
-                // A workflow that is closed by now is an error, and the usual case.
-                let _ = service.reset_sticky_task_queue(request.into_request()).await;
-            }
-        });
-        let all = stream::iter(resets).buffer_unordered(GIVE_BACK_WIDTH).collect::<()>();
-        tokio::select! {
-            () = all => {}
-            () = tokio::time::sleep(GIVE_BACK_CAP) => {}
-            () = self.abandon.cancelled() => {}
-        }
     }
 }
 

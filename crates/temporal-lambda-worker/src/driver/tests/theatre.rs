@@ -16,7 +16,7 @@ use crate::config::LambdaWorkerConfig;
 use crate::error::Fault;
 use crate::lifecycle::tests::ms;
 use crate::lifecycle::tests::story::Blame;
-use crate::lifecycle::{Effect, Input};
+use crate::lifecycle::{Effect, Ending, Input};
 use crate::report::{ConnectionUse, TaskCounts};
 use crate::temporal::{Launched, Link, Namespaces, Ports, Temporal};
 
@@ -119,7 +119,7 @@ impl Launched for Actor {
         self.poll.cancel();
     }
 
-    fn stop(&self) {
+    fn stop(&self, _: Option<Ending>) {
         self.log.did(Effect::StopWorker);
         self.stop.cancel();
     }

@@ -1,0 +1,54 @@
+//! When polling may end.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::polls::WINDING_DOWN;
+
+/// Polls for workflow tasks end before the stop time only where polling lasts this many times as
+/// long as that takes: they are missing for a tenth of the time at most.
+const WORTH_IT: u32 = 10;
+
+/// A poll that begins with a task lasts this much longer than the idle timeout: 0.3 s. If the task
+/// takes no longer, the poll is the last one.
+const WORK: Duration = Duration::from_millis(300);
+
+/// When polling may end.
+#[derive(Clone)]
+pub(crate) struct Horizon {
+    /// The moment at which it ends in any case. `None`: there is no deadline.
+    stop: Option<Instant>,
+    /// The moment at which it ends if nothing changes.
+    next: watch::Receiver<Option<Instant>>,
+    /// While tasks are in flight nobody knows when it ends; but it is at least this far off.
+    idle_timeout: Option<Duration>,
+}
+
+impl Horizon {
+    /// For a worker that is launched now.
+    pub(crate) fn new(
+        stop: Option<Instant>,
+        next: watch::Receiver<Option<Instant>>,
+        idle_timeout: Option<Duration>,
+    ) -> Self {
+        Self { stop, next, idle_timeout }
+    }
+
+    /// When polls for workflow tasks had better begin to end, such that the last has ended at the
+    /// stop time: seen from now, at the begin of polling. The SDK's core takes no workflow tasks
+    /// after it has shut down, and activities that are in flight at the stop time want it to shut
+    /// down then: it cancels them at the end of the grace period.
+    pub(crate) fn wind_down_at(&self) -> Option<Instant> {
+        let stop = self.stop?;
+        let time = stop.saturating_duration_since(Instant::now());
+        (time >= WINDING_DOWN * WORTH_IT).then(|| stop - WINDING_DOWN)
+    }
+
+    /// The earliest moment at which polling may end by itself.
+    pub(super) fn earliest_end(&self, now: Instant) -> Option<Instant> {
+        let if_quiet = self.idle_timeout.and_then(|it| now.checked_add(it.saturating_add(WORK)));
+        [self.stop, *self.next.borrow(), if_quiet].into_iter().flatten().min()
+    }
+}

@@ -1,0 +1,131 @@
+//! Many workflows over many short invocations: no task is lost between them.
+
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use temporal_lambda_testkit::lambda::FunctionConfig;
+use temporal_lambda_tests::{Invoked as _, World, temporal::count};
+use temporalio_common::protos::temporal::api::enums::v1::EventType;
+use tokio_util::sync::CancellationToken;
+
+use crate::HELLO;
+
+const WORKFLOWS: usize = 500;
+/// Environments at a time, at most.
+const SERVERS: u64 = 4;
+/// How long workflows go on arriving.
+const ARRIVALS: Duration = Duration::from_secs(30);
+/// In the middle, nobody is invoked for longer than a task may lie on a sticky queue (10 s).
+const PAUSE: Duration = Duration::from_secs(12);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_hundred_workflows_over_idle_exiting_invocations_have_no_task_that_times_out() {
+    let world = World::new("swarm").await;
+    let temporal = world.temporal().await;
+    let hello = world.add(careful(world.brief("hello", HELLO)).concurrency(SERVERS as usize));
+    let mut random = Random::seeded();
+    println!("seed {}", random.0);
+
+    // When each workflow arrives, after the first.
+    let mut arrivals: Vec<Duration> =
+        (0..WORKFLOWS).map(|_| ARRIVALS.mul_f64(random.fraction())).collect();
+    arrivals.sort();
+    let began = Instant::now();
+    let start = async {
+        for (number, at) in arrivals.iter().enumerate() {
+            tokio::time::sleep_until((began + *at).into()).await;
+            let id = world.id(number);
+            // Half of them have an activity that takes a while.
+            if number % 2 == 0 {
+                temporal.start(&world.name, &id, "HelloWorkflow", "you").await;
+            } else {
+                temporal.start(&world.name, &id, "SleepWorkflow", number % 100).await;
+            }
+        }
+    };
+    let finished = CancellationToken::new();
+    // Up to four environments at a time, each with gaps between its invocations.
+    let servers = (0..SERVERS).map(|server| {
+        let (hello, finished) = (&hello, &finished);
+        let mut random = random.fork(server);
+        async move {
+            let (mut invocations, mut paused) = (0, false);
+            while !finished.is_cancelled() {
+                hello.invoke("{}").await.unwrap().report();
+                invocations += 1;
+                if !paused && began.elapsed() > ARRIVALS / 2 {
+                    paused = true;
+                    tokio::time::sleep(PAUSE).await;
+                }
+                tokio::time::sleep(Duration::from_secs(1).mul_f64(random.fraction())).await;
+            }
+            invocations
+        }
+    });
+    let watch = async {
+        let mut open: HashSet<usize> = (0..WORKFLOWS).collect();
+        tokio::time::sleep(ARRIVALS).await;
+        while !open.is_empty() {
+            assert!(began.elapsed() < 4 * ARRIVALS, "{} are open", open.len());
+            for number in Vec::from_iter(open.clone()) {
+                if temporal.has_ended(&world.id(number)).await {
+                    open.remove(&number);
+                }
+            }
+        }
+        finished.cancel();
+    };
+    let ((), (), invocations) = tokio::join!(start, watch, join_all(servers));
+    let invocations: u32 = invocations.into_iter().sum();
+    println!("{invocations} invocations in {:?}", began.elapsed());
+
+    let mut lost = Vec::new();
+    for number in 0..WORKFLOWS {
+        let id = world.id(number);
+        let history = temporal.history(&id).await;
+        assert_eq!(count(&history, EventType::WorkflowExecutionCompleted), 1, "{id}");
+        lost.extend(
+            history
+                .iter()
+                .filter(|event| BAD.contains(&event.event_type()))
+                .map(|event| format!("{id} {:?} {:?}", event.event_time, event.attributes)),
+        );
+    }
+    assert!(lost.is_empty(), "{} of {WORKFLOWS}: {lost:#?}", lost.len());
+}
+
+/// As by default, though it costs time: polls are waited for.
+fn careful(config: FunctionConfig) -> FunctionConfig {
+    config.env("TEMPORAL_LAMBDA_POLL_DRAIN_TIMEOUT", "3s")
+}
+
+/// What no history may have.
+const BAD: [EventType; 3] = [
+    EventType::WorkflowTaskTimedOut,
+    EventType::WorkflowTaskFailed,
+    EventType::ActivityTaskTimedOut,
+];
+
+/// A small generator (xorshift), so that a run can be told from the next and done again.
+struct Random(u64);
+
+impl Random {
+    fn seeded() -> Self {
+        let given = std::env::var("SWARM_SEED").ok().and_then(|seed| seed.parse().ok());
+        Self(given.unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0 | 1))
+    }
+
+    fn fork(&self, number: u64) -> Self {
+        Self(self.0 ^ (number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15))
+    }
+
+    fn fraction(&mut self) -> f64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
