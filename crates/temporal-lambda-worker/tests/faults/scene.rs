@@ -55,6 +55,7 @@ pub(crate) async fn play(strike: Strike) -> Seen {
         _ => InTime::Cannot,
     };
     seen.outcome(outcome, scene.subject.told(FAULTY));
+    scene.catch_up().await;
     seen.callbacks(&scene.subject.log_of(FAULTY));
     scene.look_for_remains(&mut seen).await;
     scene.heal().await;
@@ -198,6 +199,18 @@ impl Scene {
         if !handling.is_finished() {
             self.wait(|it| it.open_polls().len() >= 2).await;
             self.handler.stop_token().cancel();
+        }
+    }
+
+    /// An invocation that thaws when its time is over does not wait long for callbacks that it has
+    /// cut short at once; they begin all the same.
+    async fn catch_up(&self) {
+        let began = Instant::now();
+        while matches!(self.strike, Strike::Frozen(..))
+            && self.subject.log_of(FAULTY).last() != Some(&"on_shutdown")
+            && began.elapsed() < BOUND
+        {
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 
