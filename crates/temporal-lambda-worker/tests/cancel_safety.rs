@@ -12,8 +12,8 @@ use temporal_lambda_testkit::frontend::{MockFrontend, Rpc};
 use temporal_lambda_worker::lifecycle::{State, Step};
 use temporal_lambda_worker::report::CallbackOutcome;
 use temporal_lambda_worker::{
-    BoxError, LambdaWorker, LambdaWorkerConfig, LambdaWorkerHandler, Reason, Rotating, Shutdown,
-    WorkerDeploymentVersion, async_trait,
+    BoxError, Fault, LambdaWorker, LambdaWorkerConfig, LambdaWorkerHandler, Reason, Rotating,
+    Shutdown, WorkerDeploymentVersion, async_trait,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
@@ -212,6 +212,35 @@ async fn a_worker_whose_goodbye_is_lost_takes_its_polls_with_it() {
     watch.wait_for(|it| it.state == State::TornDown).await.expect("it lives");
     frontend.wait_until(|it| it.open_polls().is_empty()).await.expect("nobody polls");
     assert!(!handler.is_poisoned());
+}
+
+/// There is no time for any of them, so each is cut short at once: perhaps before it has begun, but
+/// it begins all the same, and in its order.
+#[tokio::test(flavor = "multi_thread")]
+async fn callbacks_begin_in_their_order_though_there_is_no_time_for_them() {
+    let subject = Subject::new(MockFrontend::new().connection_options());
+    let mut handler = subject.handler();
+    for number in 0..1_000 {
+        if handler.is_poisoned() {
+            // This machine was busy.
+            handler = subject.handler();
+        }
+        let name = format!("r-{number}");
+        let event = invocation(&name).lasting(Duration::from_millis(102)).event(());
+        let error = handler.handle(event).await.expect_err("too little time");
+        let expected: &[_] = match error.fault() {
+            // Very busy.
+            Fault::Late { .. } => &[],
+            _ => &["configure", "first hook", "second hook", "on_shutdown"],
+        };
+        let begun = async {
+            while subject.log_of(&name).len() < expected.len() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(BOUND, begun).await.expect("they begin");
+        assert_eq!(subject.log_of(&name), expected, "{name}");
+    }
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::Message;
+use super::queue::{Place, Queue};
 use crate::config::LambdaWorkerConfig;
 use crate::error::Fault;
 use crate::hooks::{Hook, Logged, ShutdownHooks};
@@ -26,17 +27,21 @@ use crate::worker::{BoxError, LambdaWorker, RunningWorker, Shutdown};
 const FAR: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The invocation's own clone of the user's struct; one callback at a time has it.
-pub(super) struct Keeper<W>(Arc<Mutex<W>>);
+pub(super) struct Keeper<W> {
+    worker: Arc<Mutex<W>>,
+    /// Hooks do without the struct, but not without an order.
+    pub(super) queue: Queue,
+}
 
 impl<W> Keeper<W> {
     pub(super) fn new(worker: W) -> Self {
-        Self(Arc::new(Mutex::new(worker)))
+        Self { worker: Arc::new(Mutex::new(worker)), queue: Queue::default() }
     }
 
     /// The struct, for one callback. Whoever calls this first has it first: tasks may begin in
     /// another order than they were spawned in.
     fn claim(&self) -> impl Future<Output = OwnedMutexGuard<W>> + use<W> {
-        let (mutex, free) = (self.0.clone(), self.0.clone().try_lock_owned());
+        let (mutex, free) = (self.worker.clone(), self.worker.clone().try_lock_owned());
         async move {
             match free {
                 Ok(worker) => worker,
@@ -48,7 +53,7 @@ impl<W> Keeper<W> {
 
 impl<W> Clone for Keeper<W> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { worker: self.worker.clone(), queue: self.queue.clone() }
     }
 }
 
@@ -154,6 +159,7 @@ pub(super) fn on_start<W: LambdaWorker>(
 }
 
 pub(super) async fn hook(
+    place: Place,
     number: usize,
     hook: Hook,
     ending: Shutdown,
@@ -161,6 +167,7 @@ pub(super) async fn hook(
     messages: UnboundedSender<Message>,
 ) {
     let Hook { name, run } = hook;
+    place.turn().await;
     // Made inside of the guarded future: the closure itself may panic, too.
     let ended = guarded(async move { run(ending).await }, &abort).await;
     send(&messages, Some(Message::HookEnded(number, ended.outcome(&name))));
@@ -174,6 +181,9 @@ pub(super) async fn on_shutdown<W: LambdaWorker>(
     messages: UnboundedSender<Message>,
 ) {
     let by = Instant::now() + ending.time_allowed.min(FAR);
+    // Nobody joins the queue after this. Not even an abort may skip it: whoever has no time begins
+    // all the same.
+    keeper.queue.join().turn().await;
     // If `configure` or `on_start` was cut short, its future is dropped at once; if it blocks its
     // thread for good, the struct never comes back, and `on_shutdown` cannot run.
     let ended = tokio::select! {

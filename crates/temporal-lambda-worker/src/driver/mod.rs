@@ -6,6 +6,7 @@
 
 mod callbacks;
 mod outcome;
+mod queue;
 #[cfg(test)]
 mod tests;
 
@@ -321,8 +322,8 @@ impl<W: LambdaWorker> Driver<W> {
         let ending = self.ending();
         let outcome = CallbackOutcome::TimedOut;
         self.report.hooks.push(HookReport { name: hook.name.clone(), outcome });
-        let abort = self.fresh_abort();
-        let task = callbacks::hook(number, hook, ending, abort, self.messages.clone());
+        let (place, abort) = (self.keeper.queue.join(), self.fresh_abort());
+        let task = callbacks::hook(place, number, hook, ending, abort, self.messages.clone());
         self.running.spawn_on(self.scope().around(task), &self.environment.threads.user);
     }
 
