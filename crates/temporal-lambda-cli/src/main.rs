@@ -1,4 +1,7 @@
 //! `temporal-lambda`: try, run and check Temporal workers on AWS Lambda from a laptop.
+//!
+//! `docs/laptop.md` in this crate's folder explains the loop that `dev` and `demo` run, and has a
+//! picture of it.
 
 mod cargo;
 mod cost;

@@ -15,6 +15,9 @@ use crate::log_line::LogLine;
 use crate::narrator::{self, plural, short};
 use crate::paint;
 
+/// What stands above the columns of [`Row::text`].
+const HEADER: &str = "environment          state        invocation, time left        done   memory";
+
 /// What is shown, and what it is made of.
 pub(super) struct Board {
     log: Log,
@@ -23,6 +26,7 @@ pub(super) struct Board {
     bill: Bill,
     /// By environment.
     rows: BTreeMap<String, Row>,
+    header: ProgressBar,
     totals: ProgressBar,
 }
 
@@ -37,8 +41,12 @@ struct Row {
 
 impl Board {
     pub(super) fn new(log: Log, functions: Functions, memory_mb: u32) -> Self {
-        let totals = line(&log);
-        Self { log, functions, memory_mb, bill: Bill::default(), rows: BTreeMap::new(), totals }
+        let totals = line(&log, None);
+        let header = line(&log, Some(&totals));
+        // The empty line sets it apart from the log.
+        header.set_message(format!("\n{}", paint::dim(HEADER)));
+        let (bill, rows) = (Bill::default(), BTreeMap::new());
+        Self { log, functions, memory_mb, bill, rows, header, totals }
     }
 
     /// Takes note of an event, and tells it if it is not seen in the live part.
@@ -47,9 +55,7 @@ impl Board {
         match event {
             EmulatorEvent::Log { environment, line, .. } => match LogLine::parse(&line.text) {
                 LogLine::Moved(moved) => {
-                    if let Some(row) = self.rows.get_mut(&**environment) {
-                        row.state = moved.state;
-                    }
+                    self.row(environment).state = moved.state;
                 }
                 _ => told = true,
             },
@@ -74,9 +80,7 @@ impl Board {
         let Some(report) = narrator::report(invocation) else { return };
         let tasks = report.tasks;
         let done = tasks.workflow.completed + tasks.activity.completed;
-        if let Some(row) = self.rows.get_mut(&invocation.environment) {
-            row.tasks += done + tasks.local_activity.completed;
-        }
+        self.row(&invocation.environment).tasks += done + tasks.local_activity.completed;
     }
 
     /// Looks at every environment and draws its line.
@@ -94,16 +98,21 @@ impl Board {
             }
             alive += 1;
             busy += usize::from(view.state == EnvironmentState::Busy);
-            let row = self.rows.entry(view.id.clone()).or_insert_with(|| Row {
-                bar: line(&self.log),
-                state: String::new(),
-                tasks: 0,
-            });
+            let row = self.row(&view.id);
             row.bar.set_message(row.text(&view));
         }
         let environments = plural("environment", alive);
         self.totals
             .set_message(format!("{}, {alive} {environments}, {busy} busy", self.bill_text()));
+    }
+
+    /// The line of an environment, which may be heard of before it is looked at.
+    fn row(&mut self, environment: &str) -> &mut Row {
+        self.rows.entry(environment.to_owned()).or_insert_with(|| Row {
+            bar: line(&self.log, Some(&self.totals)),
+            state: String::new(),
+            tasks: 0,
+        })
     }
 
     fn bill_text(&self) -> String {
@@ -121,6 +130,7 @@ impl Board {
         for row in self.rows.values() {
             row.bar.finish_and_clear();
         }
+        self.header.finish_and_clear();
         self.totals.finish_and_clear();
         self.log.line("lambda", self.bill_text());
     }
@@ -150,13 +160,16 @@ impl Row {
     }
 }
 
-/// A line at the top of the live part, so that the totals stay below; nothing is drawn where there
-/// is no terminal.
-fn line(log: &Log) -> ProgressBar {
+/// A line of the live part, above another; nothing is drawn where there is no terminal.
+fn line(log: &Log, above: Option<&ProgressBar>) -> ProgressBar {
     let Some(live) = log.live() else {
         return ProgressBar::hidden();
     };
-    let bar = live.insert(0, ProgressBar::new_spinner());
+    let bar = ProgressBar::new_spinner();
+    let bar = match above {
+        Some(below) => live.insert_before(below, bar),
+        None => live.add(bar),
+    };
     if let Ok(style) = ProgressStyle::with_template("{msg}") {
         bar.set_style(style);
     }

@@ -7,8 +7,9 @@ use serde_json::Value;
 use temporal_lambda_testkit::server::DevServer;
 use temporalio_client::tonic::IntoRequest as _;
 use temporalio_client::{Client, UntypedWorkflowHandle, WorkflowGetResultOptions};
-use temporalio_common::protos::temporal::api::enums::v1::RoutingConfigUpdateState;
-use temporalio_common::protos::temporal::api::workflowservice::v1::DescribeWorkerDeploymentRequest;
+use temporalio_common::protos::temporal::api::enums::v1::TaskQueueType;
+use temporalio_common::protos::temporal::api::taskqueue::v1::TaskQueue;
+use temporalio_common::protos::temporal::api::workflowservice::v1::DescribeTaskQueueRequest;
 
 use crate::support::{PATIENCE, Running, client, command, exists, hello, start};
 
@@ -33,15 +34,17 @@ pub(crate) fn address(line: &str) -> String {
     rest.split_once(',').unwrap().0.to_owned()
 }
 
-/// Whether a deployment's task queues know which version is current.
-async fn routing(client: &Client, deployment: &str) -> RoutingConfigUpdateState {
-    let request = DescribeWorkerDeploymentRequest {
+/// The build ID that new workflows of a task queue go to.
+async fn current(client: &Client, task_queue: &str) -> Option<String> {
+    let request = DescribeTaskQueueRequest {
         namespace: "default".to_owned(),
-        deployment_name: deployment.to_owned(),
+        task_queue: Some(TaskQueue { name: task_queue.to_owned(), ..Default::default() }),
+        task_queue_type: TaskQueueType::Workflow.into(),
+        ..Default::default()
     };
     let mut service = client.connection().workflow_service();
-    let answer = service.describe_worker_deployment(request.into_request()).await.unwrap();
-    answer.into_inner().worker_deployment_info.unwrap().routing_config_update_state()
+    let answer = service.describe_task_queue(request.into_request()).await.unwrap().into_inner();
+    Some(answer.versioning_info?.current_deployment_version?.build_id)
 }
 
 #[tokio::test]
@@ -50,7 +53,7 @@ async fn a_workflow_is_done_within_seconds_and_ctrl_c_leaves_nothing() {
     let address = address(&dev.line("server at"));
     dev.line("hello:dev is current, on task queue hello");
     let client = client(&address).await;
-    assert_eq!(routing(&client, "hello").await, RoutingConfigUpdateState::Completed);
+    assert_eq!(current(&client, "hello").await.as_deref(), Some("dev"));
     let began = Instant::now();
     done(&start(&client, "HelloWorkflow", "first", &"dev".to_owned()).await).await;
     let took = began.elapsed();

@@ -6,5 +6,8 @@ mod demo;
 mod dev;
 mod doctor;
 mod invoke;
+mod picture;
 mod scaling;
 mod support;
+mod svg;
+mod terminal;

@@ -9,6 +9,8 @@ use crate::support::{Running, client, example, hello, start, start_on};
 
 const BURST: usize = 50;
 const CONCURRENCY: usize = 4;
+/// How long an activity takes: long enough that one environment is not enough.
+const NAP_MS: u64 = 250;
 
 /// The environment of a line of the view, if it is about one.
 fn environment(line: &str) -> Option<&str> {
@@ -27,7 +29,7 @@ async fn a_burst_is_done_by_as_many_environments_as_there_may_be() {
         let client = &client;
         async move {
             let id = format!("burst-{number}");
-            done(&start(client, "HelloWorkflow", &id, &"burst".to_owned()).await).await;
+            done(&start(client, "SleepWorkflow", &id, &NAP_MS).await).await;
         }
     }));
     let mut most = 0;

@@ -74,12 +74,15 @@ fn build_examples() -> Vec<PathBuf> {
     messages.collect()
 }
 
-/// A running command. Dropping it ends it in good order, so that it ends what it started.
+/// A running command, and the lines that it writes.
 pub(crate) struct Running {
-    child: Child,
+    process: Process,
     lines: Receiver<String>,
     seen: Mutex<String>,
 }
+
+/// A child process. Dropping it ends it in good order, so that it ends what it started.
+pub(crate) struct Process(pub(crate) Child);
 
 impl Running {
     pub(crate) fn start(command: &mut Command) -> Self {
@@ -98,11 +101,7 @@ impl Running {
             let _ = stderr.read_to_string(&mut text);
             let _ = errors.send(text);
         });
-        Self { child, lines, seen: Mutex::default() }
-    }
-
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        Self { process: Process(child), lines, seen: Mutex::default() }
     }
 
     /// Waits for a line with this in it.
@@ -148,7 +147,7 @@ impl Running {
     pub(crate) fn children(&self) -> Vec<u32> {
         let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
         let pids = processes.filter_map(|it| it.file_name().to_str()?.parse().ok());
-        pids.filter(|pid| parent(*pid) == Some(self.pid())).collect()
+        pids.filter(|pid| parent(*pid) == Some(self.process.0.id())).collect()
     }
 
     /// Those of them that run this program.
@@ -161,32 +160,41 @@ impl Running {
 
     /// Ctrl-C, and waits for the end.
     pub(crate) fn interrupt(&mut self) -> ExitStatus {
-        kill(Pid::from_raw(self.pid().cast_signed()), Signal::SIGINT).unwrap();
+        self.process.signal(Signal::SIGINT);
         self.ended()
     }
 
     pub(crate) fn ended(&mut self) -> ExitStatus {
-        let until = Instant::now() + PATIENCE;
-        while Instant::now() < until {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        panic!("it does not end:\n{}", self.seen());
+        let status = self.process.ended_within(PATIENCE);
+        status.unwrap_or_else(|| panic!("it does not end:\n{}", self.seen()))
     }
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            let _ = kill(Pid::from_raw(self.pid().cast_signed()), Signal::SIGINT);
-            let until = Instant::now() + Duration::from_secs(15);
-            while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < until {
-                std::thread::sleep(Duration::from_millis(20));
+impl Process {
+    fn signal(&self, signal: Signal) {
+        let _ = kill(Pid::from_raw(self.0.id().cast_signed()), signal);
+    }
+
+    fn ended_within(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let until = Instant::now() + patience;
+        while Instant::now() < until {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return Some(status);
             }
-            let _ = self.child.kill();
-            let _ = self.child.wait();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        None
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if matches!(self.0.try_wait(), Ok(None)) {
+            self.signal(Signal::SIGINT);
+            if self.ended_within(Duration::from_secs(15)).is_none() {
+                let _ = self.0.kill();
+                let _ = self.0.wait();
+            }
         }
     }
 }
