@@ -11,12 +11,15 @@ use temporalio_common::protos::temporal::api::enums::v1::RoutingConfigUpdateStat
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
     DescribeWorkerDeploymentRequest, DescribeWorkerDeploymentVersionRequest,
     DescribeWorkerDeploymentVersionResponse, SetWorkerDeploymentCurrentVersionRequest,
+    ValidateWorkerDeploymentVersionComputeConfigRequest,
 };
 
 use crate::error::CliError;
 
-/// How often the server is asked while something is waited for.
-const LOOK: Duration = Duration::from_millis(50);
+/// Who changed something, as the server shows it.
+const IDENTITY: &str = "temporal-lambda";
+/// How often the server is asked while something is waited for. It refuses who asks much more often.
+const LOOK: Duration = Duration::from_millis(100);
 /// How long the task queues may take to hear which version is current. The server tells them after
 /// it has answered; should it never say that it is done, they have heard by then all the same.
 const ROUTING: Duration = Duration::from_secs(10);
@@ -31,6 +34,13 @@ pub(crate) struct Deployment {
 impl Deployment {
     pub(crate) fn new(client: Client, name: impl Into<String>) -> Self {
         Self { client, name: name.into() }
+    }
+
+    fn version(&self, build_id: &str) -> WorkerDeploymentVersion {
+        WorkerDeploymentVersion {
+            build_id: build_id.to_owned(),
+            deployment_name: self.name.clone(),
+        }
     }
 
     /// What the server knows of it; `None` when it does not exist.
@@ -55,10 +65,7 @@ impl Deployment {
     ) -> Result<Option<DescribeWorkerDeploymentVersionResponse>, CliError> {
         let request = DescribeWorkerDeploymentVersionRequest {
             namespace: self.client.namespace(),
-            deployment_version: Some(WorkerDeploymentVersion {
-                build_id: build_id.to_owned(),
-                deployment_name: self.name.clone(),
-            }),
+            deployment_version: Some(self.version(build_id)),
             report_task_queue_stats: with_stats,
             ..Default::default()
         };
@@ -70,6 +77,25 @@ impl Deployment {
         }
     }
 
+    /// Has the server try to reach what it would call for the version: why it cannot, or `None`.
+    pub(crate) async fn provider_error(&self, build_id: &str) -> Result<Option<String>, CliError> {
+        let request = ValidateWorkerDeploymentVersionComputeConfigRequest {
+            namespace: self.client.namespace(),
+            deployment_version: Some(self.version(build_id)),
+            identity: IDENTITY.to_owned(),
+            ..Default::default()
+        };
+        let mut service = self.client.connection().workflow_service();
+        let request = request.into_request();
+        match service.validate_worker_deployment_version_compute_config(request).await {
+            Ok(_) => Ok(None),
+            Err(status) if matches!(status.code(), Code::InvalidArgument) => {
+                Ok(Some(status.message().to_owned()))
+            }
+            Err(status) => Err(CliError::rpc("validating the compute provider", &status)),
+        }
+    }
+
     /// Waits until a worker of the version has polled: the names of its task queues.
     pub(crate) async fn bound(
         &self,
@@ -78,14 +104,13 @@ impl Deployment {
     ) -> Result<Vec<String>, CliError> {
         let wait = async {
             loop {
-                if let Some(version) = self.describe_version(build_id, false).await? {
-                    let mut names: Vec<_> =
-                        version.version_task_queues.into_iter().map(|queue| queue.name).collect();
-                    names.sort();
-                    names.dedup();
-                    if !names.is_empty() {
-                        return Ok(names);
-                    }
+                let version = patiently(self.describe_version(build_id, false).await)?.flatten();
+                let queues = version.map(|version| version.version_task_queues).unwrap_or_default();
+                let mut names: Vec<_> = queues.into_iter().map(|queue| queue.name).collect();
+                names.sort();
+                names.dedup();
+                if !names.is_empty() {
+                    return Ok(names);
                 }
                 tokio::time::sleep(LOOK).await;
             }
@@ -108,7 +133,7 @@ impl Deployment {
             namespace: self.client.namespace(),
             deployment_name: self.name.clone(),
             build_id: build_id.to_owned(),
-            identity: "temporal-lambda".to_owned(),
+            identity: IDENTITY.to_owned(),
             // That a worker polled was seen; when a function is not invoked, nobody polls.
             ignore_missing_task_queues: true,
             allow_no_pollers: true,
@@ -122,12 +147,23 @@ impl Deployment {
 
     /// Waits until the task queues know the routing.
     async fn routed(&self) -> Result<(), CliError> {
-        while let Some(known) = self.describe().await? {
-            if known.routing_config_update_state() != RoutingConfigUpdateState::InProgress {
-                break;
+        loop {
+            let known = patiently(self.describe().await)?;
+            let done = known.flatten().is_some_and(|known| {
+                known.routing_config_update_state() != RoutingConfigUpdateState::InProgress
+            });
+            if done {
+                return Ok(());
             }
             tokio::time::sleep(LOOK).await;
         }
-        Ok(())
+    }
+}
+
+/// An answer, or `None` when the server was asked too often and may be asked again.
+fn patiently<T>(answer: Result<T, CliError>) -> Result<Option<T>, CliError> {
+    match answer {
+        Err(error) if error.is_throttled() => Ok(None),
+        answer => answer.map(Some),
     }
 }

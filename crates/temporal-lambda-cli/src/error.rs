@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use temporal_lambda_testkit::{lambda::EmulatorError, server::DevServerError};
-use temporalio_client::tonic::Status;
+use temporalio_client::tonic::{Code, Status};
 
 /// Why a command could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -14,8 +14,8 @@ pub(crate) enum CliError {
     Lambda(#[from] EmulatorError),
     #[error("Temporal at {address} cannot be reached: {reason}")]
     Connect { address: String, reason: String },
-    #[error("{what} was refused by Temporal ({code}): {message}")]
-    Rpc { what: &'static str, code: String, message: String },
+    #[error("{what} was refused by Temporal ({code:?}): {message}")]
+    Rpc { what: &'static str, code: Code, message: String },
     #[error("cargo cannot be run: {0}; install Rust, or name a built program instead")]
     NoCargo(std::io::Error),
     #[error("cargo could not build {what}; its messages are above")]
@@ -48,11 +48,12 @@ pub(crate) enum CliError {
 
 impl CliError {
     pub(crate) fn rpc(what: &'static str, status: &Status) -> Self {
-        Self::Rpc {
-            what,
-            code: format!("{:?}", status.code()),
-            message: status.message().to_owned(),
-        }
+        Self::Rpc { what, code: status.code(), message: status.message().to_owned() }
+    }
+
+    /// Whether the server was only asked too often.
+    pub(crate) fn is_throttled(&self) -> bool {
+        matches!(self, Self::Rpc { code: Code::ResourceExhausted, .. })
     }
 
     /// 130 is what shells say of a command that Ctrl-C ended.

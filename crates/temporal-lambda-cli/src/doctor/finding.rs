@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::code::Code;
 use super::settings::{Setting, Settings};
 use crate::paint;
 
@@ -22,8 +23,7 @@ pub(super) enum Level {
 pub(super) struct Finding {
     /// What was looked at.
     pub(super) check: &'static str,
-    /// A stable name for what was found, for scripts.
-    pub(super) code: &'static str,
+    pub(super) code: Code,
     pub(super) level: Level,
     pub(super) message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,23 +32,11 @@ pub(super) struct Finding {
 
 impl Finding {
     pub(super) fn ok(check: &'static str, message: impl Into<String>) -> Self {
-        Self { check, code: "ok", level: Level::Ok, message: message.into(), advice: None }
+        Self::found(check, Code::Ok, message)
     }
 
-    pub(super) fn warning(
-        check: &'static str,
-        code: &'static str,
-        message: impl Into<String>,
-    ) -> Self {
-        Self { check, code, level: Level::Warning, message: message.into(), advice: None }
-    }
-
-    pub(super) fn stop(
-        check: &'static str,
-        code: &'static str,
-        message: impl Into<String>,
-    ) -> Self {
-        Self { check, code, level: Level::Stop, message: message.into(), advice: None }
+    pub(super) fn found(check: &'static str, code: Code, message: impl Into<String>) -> Self {
+        Self { check, code, level: code.level(), message: message.into(), advice: None }
     }
 
     /// What to do about it.
@@ -82,19 +70,9 @@ impl Report {
                 settings.task_queue.as_deref().unwrap_or("set in code"),
             ),
         ));
-        self.findings.push(match settings.versioning_behavior.as_deref() {
-            Some(behavior) => {
-                Finding::ok("versioning", format!("workflows are {behavior} by default"))
-            }
-            None => Finding::warning(
-                "versioning",
-                "no-versioning-behavior",
-                "there is no default versioning behavior, so each workflow must set its own",
-            )
-            .advice(
-                "set versioning_behavior in [lambda_worker] or TEMPORAL_LAMBDA_VERSIONING_BEHAVIOR",
-            ),
-        });
+        let behavior = settings.versioning_behavior.as_deref().unwrap_or("as each says itself");
+        self.findings
+            .push(Finding::ok("versioning", format!("workflows are {behavior} by default")));
     }
 
     /// Whether nothing stops the function from working.
@@ -129,7 +107,7 @@ impl Report {
             let code = if finding.level == Level::Ok {
                 String::new()
             } else {
-                format!(" [{}]", finding.code)
+                format!(" [{}]", finding.code.text())
             };
             println!("  {mark} {:<12} {}{code}", finding.check, finding.message);
             if let Some(advice) = &finding.advice {

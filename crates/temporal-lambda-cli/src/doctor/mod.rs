@@ -1,15 +1,18 @@
 //! `doctor`: looks for what keeps a function from working, and says what to do.
 
+mod code;
 mod finding;
 mod function_env;
 mod server;
 mod settings;
 mod time;
+mod version;
 
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
+use self::code::Code;
 use self::finding::{Finding, Report};
 use self::function_env::FunctionEnv;
 use crate::error::CliError;
@@ -52,7 +55,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
             report.findings.extend(server::check(&settings, name, build_id).await);
         }
         Err(reason) => report.findings.push(
-            Finding::stop("settings", "settings-refused", reason)
+            Finding::found("settings", Code::SettingsRefused, reason)
                 .advice("correct the setting; the function fails in the same way"),
         ),
     }

@@ -2,29 +2,28 @@
 
 use std::time::Duration;
 
+use temporal_lambda_worker::lifecycle::budget::{Allowance, MIN_WORK_TIME, SHORT_WORK_TIME};
+
+use super::code::Code;
 use super::finding::Finding;
 use super::settings::Settings;
 
 /// What Lambda gives a function that does not say.
 const LAMBDA_DEFAULT: Duration = Duration::from_secs(3);
-/// The least time for work that the worker accepts; it must be more than this.
-const LEAST: Duration = Duration::from_secs(1);
-/// Below this the worker warns.
-const LITTLE: Duration = Duration::from_secs(5);
-
 const CHECK: &str = "timeout";
 
 pub(super) fn check(settings: &Settings, timeout: Option<Duration>) -> Vec<Finding> {
     let Settings { grace, buffer, .. } = *settings;
     let mut findings = Vec::new();
-    if buffer <= grace {
+    let least = Allowance::least_buffer(grace);
+    if buffer < least {
         findings.push(
-            Finding::stop(
+            Finding::found(
                 CHECK,
-                "buffer-too-small",
+                Code::BufferTooSmall,
                 format!(
                     "the shutdown deadline buffer of {buffer:?} does not hold the grace period of \
-                     {grace:?} and what follows it"
+                     {grace:?} and what follows it; that takes {least:?}"
                 ),
             )
             .advice("raise shutdown_deadline_buffer or lower graceful_shutdown_timeout"),
@@ -37,7 +36,7 @@ pub(super) fn check(settings: &Settings, timeout: Option<Duration>) -> Vec<Findi
         );
         let advice = "say it with --timeout, or give --function-env what `aws lambda \
                       get-function-configuration` prints";
-        findings.push(Finding::warning(CHECK, "timeout-unknown", message).advice(advice));
+        findings.push(Finding::found(CHECK, Code::TimeoutUnknown, message).advice(advice));
         return findings;
     };
     let work = timeout.saturating_sub(buffer);
@@ -47,13 +46,13 @@ pub(super) fn check(settings: &Settings, timeout: Option<Duration>) -> Vec<Findi
     let raise = format!(
         "raise the function's timeout well above {:?} (a minute is a good start), or lower \
          graceful_shutdown_timeout",
-        buffer + LITTLE
+        buffer + SHORT_WORK_TIME
     );
-    findings.push(if work <= LEAST {
-        let message = format!("{sums}; it must be more than {LEAST:?}");
-        Finding::stop(CHECK, "timeout-too-short", message).advice(raise)
-    } else if work < LITTLE {
-        Finding::warning(CHECK, "timeout-short", sums).advice(raise)
+    findings.push(if work <= MIN_WORK_TIME {
+        let message = format!("{sums}; it must be more than {MIN_WORK_TIME:?}");
+        Finding::found(CHECK, Code::TimeoutTooShort, message).advice(raise)
+    } else if work < SHORT_WORK_TIME {
+        Finding::found(CHECK, Code::TimeoutShort, sums).advice(raise)
     } else {
         Finding::ok(CHECK, sums)
     });

@@ -1,35 +1,99 @@
-use std::path::Path;
-use std::process::Output;
+//! Everything that can be found is provoked for real, and named.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
 use serde_json::Value;
+use temporal_lambda_testkit::frontend::{MockFrontend, MockTls, Rpc};
 use temporal_lambda_testkit::lambda::{Function, FunctionConfig, LambdaEmulator};
 use temporal_lambda_testkit::server::DevServer;
+use temporalio_client::tonic::Code;
 
 use crate::support::{command, hello, text};
 
-/// Runs it in a folder, for version `hello:dev`.
-fn doctor(folder: &Path, args: &[&str]) -> Output {
-    doctor_of("dev", folder, args)
+/// The page that lists what can be found; a test of the command's keeps it complete.
+const PAGE: &str = include_str!("../../docs/laptop.md");
+/// With these there is nothing to say about the version's name, or the time.
+const NAMED: [&str; 4] = ["--deployment-name", "hello", "--build-id", "dev"];
+const ENOUGH: [&str; 2] = ["--timeout", "60s"];
+
+/// A doctor for one folder, and everything it has found.
+struct Doctor {
+    folder: tempfile::TempDir,
+    variables: Vec<(&'static str, String)>,
+    found: BTreeSet<String>,
 }
 
-fn doctor_of(build_id: &str, folder: &Path, args: &[&str]) -> Output {
-    let version = ["--json", "--deployment-name", "hello", "--build-id", build_id];
-    command().arg("doctor").args(version).args(args).current_dir(folder).output().unwrap()
+impl Doctor {
+    /// One that is to look at this server.
+    fn of(address: &str) -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            variables: vec![("TEMPORAL_ADDRESS", address.to_owned())],
+            found: BTreeSet::new(),
+        }
+    }
+
+    fn file(&self, name: &str, content: &str) -> String {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// It finds these, and nothing else but what is as it should be: what it says.
+    async fn finds(&mut self, codes: &[&str], args: &[&str]) -> String {
+        self.finds_with(codes, &[], args).await
+    }
+
+    /// It finds these where a few more variables are set.
+    async fn finds_with(
+        &mut self,
+        codes: &[&str],
+        variables: &[(&str, &str)],
+        args: &[&str],
+    ) -> String {
+        let mut doctor = command();
+        doctor.args(["doctor", "--json"]).args(args).current_dir(self.folder.path());
+        doctor.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        doctor.envs(variables.iter().copied());
+        let output = tokio::process::Command::from(doctor).output().await.unwrap();
+        let said = text(&output);
+        let report: Value = serde_json::from_slice(&output.stdout).expect(&said);
+        let findings = report["findings"].as_array().unwrap();
+        let bad = findings.iter().filter(|finding| finding["code"] != "ok");
+        let found: Vec<_> = bad.clone().map(|it| it["code"].as_str().unwrap()).collect();
+        assert_eq!(found, codes, "{said}");
+        let stops = bad.filter(|finding| finding["level"] == "stop").count();
+        assert_eq!(output.status.code(), Some(i32::from(stops > 0)), "{said}");
+        self.found.extend(found.into_iter().map(str::to_owned));
+        said
+    }
 }
 
-/// The codes of what was found to stop the function, and what it exits with.
-fn stops(output: &Output) -> (Vec<String>, Option<i32>) {
-    let report: Value =
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(output)));
-    let findings = report["findings"].as_array().unwrap();
-    let stops = findings.iter().filter(|finding| finding["level"] == "stop");
-    let codes = stops.map(|finding| finding["code"].as_str().unwrap().to_owned()).collect();
-    (codes, output.status.code())
-}
+type Scenario = Pin<Box<dyn Future<Output = Doctor> + Send>>;
 
-fn only(codes: &[&str]) -> (Vec<String>, Option<i32>) {
-    (codes.iter().map(|&code| code.to_owned()).collect(), Some(1))
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_that_the_page_lists_is_found_for_real() {
+    let scenarios: [Scenario; 6] = [
+        Box::pin(each_step_to_a_function_that_works()),
+        Box::pin(a_version_that_a_poll_made()),
+        Box::pin(tls_that_does_not_fit()),
+        Box::pin(credentials_that_are_refused()),
+        Box::pin(a_server_that_does_not_say()),
+        Box::pin(a_function_that_cannot_work_anywhere()),
+    ];
+    let mut found = BTreeSet::new();
+    for doctor in scenarios.map(tokio::spawn) {
+        match doctor.await {
+            Ok(doctor) => found.extend(doctor.found),
+            Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+        }
+    }
+    let rows = PAGE.lines().filter_map(|line| line.strip_prefix("| `"));
+    let listed: BTreeSet<_> = rows.map(|row| row.split_once('`').unwrap().0.to_owned()).collect();
+    assert_eq!(found, listed);
 }
 
 /// The function as it would be deployed, polling the server for a moment per call.
@@ -41,86 +105,138 @@ fn deployed(lambda: &LambdaEmulator, name: &str, server: &DevServer) -> Function
     lambda.add_function(config).unwrap()
 }
 
-#[tokio::test]
-async fn a_function_that_works_has_no_findings_and_each_step_missing_is_named() {
-    let here = tempfile::tempdir().unwrap();
+async fn each_step_to_a_function_that_works() -> Doctor {
     let lambda = LambdaEmulator::start().await.unwrap();
     let server =
         DevServer::builder().worker_controller(lambda.endpoint_url()).start().await.unwrap();
-    let address = server.address();
-    let look =
-        |args: &[&str]| stops(&doctor(here.path(), &[&["--address", &address], args].concat()));
+    let mut doctor = Doctor::of(&server.address());
+    let known = [NAMED.as_slice(), &ENOUGH].concat();
 
-    assert_eq!(look(&["--timeout", "3s"]), only(&["timeout-too-short", "no-deployment"]));
+    doctor.finds(&["no-deployment"], &known).await;
     server.create_deployment("hello").await.unwrap();
-    assert_eq!(look(&["--timeout", "60s"]), only(&["no-version"]));
+    doctor.finds(&["no-version"], &known).await;
 
     // It is called, but does not poll.
     let silent = FunctionConfig::in_process("silent", |_| async { Ok(Value::Null) });
     let silent = lambda.add_function(silent).unwrap();
     server.create_version_for_lambda("hello", "dev", silent.arn()).await.unwrap();
     silent.wait_for(1, Duration::from_secs(30)).await.unwrap();
-    assert_eq!(look(&["--timeout", "60s"]), only(&["no-task-queue", "not-current"]));
+    doctor.finds(&["no-task-queue", "not-current"], &known).await;
 
     let function = deployed(&lambda, "function", &server);
     function.invoke("").await.unwrap();
-    assert_eq!(look(&["--timeout", "60s"]), only(&["not-current"]));
+    doctor.finds(&["not-current"], &known).await;
+    let other = [("TEMPORAL_TASK_QUEUE", "other")];
+    doctor.finds_with(&["task-queue-mismatch", "not-current"], &other, &known).await;
+    let ramp = ["worker", "deployment", "set-ramping-version", "--yes", "--percentage", "30"];
+    server.cli(ramp.into_iter().chain(NAMED)).await.unwrap();
+    let said = doctor.finds(&["ramping"], &known).await;
+    assert!(said.contains("30 % of new workflows"), "{said}");
     server.set_current_version("hello", "dev").await.unwrap();
-    assert_eq!(look(&["--timeout", "60s"]), (vec![], Some(0)));
-    let other = doctor_of("other", here.path(), &["--address", &address, "--timeout", "60s"]);
-    assert_eq!(stops(&other), only(&["version-mismatch"]));
+    doctor.finds(&[], &known).await;
+    doctor.finds(&["version-unknown"], &ENOUGH).await;
+    let other = ["--deployment-name", "hello", "--build-id", "other", "--timeout", "60s"];
+    doctor.finds(&["version-mismatch"], &other).await;
+    let nowhere = [("TEMPORAL_NAMESPACE", "nowhere")];
+    doctor.finds_with(&["namespace-not-found"], &nowhere, &known).await;
+
+    lambda.shutdown().await;
+    let said = doctor.finds(&["provider-refused"], &known).await;
+    assert!(said.contains("connection refused"), "{said}");
+    doctor
 }
 
-#[tokio::test]
-async fn a_version_that_a_poll_made_has_no_provider() {
-    let here = tempfile::tempdir().unwrap();
+async fn a_version_that_a_poll_made() -> Doctor {
     let lambda = LambdaEmulator::start().await.unwrap();
     let server = DevServer::start().await.unwrap();
     deployed(&lambda, "function", &server).invoke("").await.unwrap();
-    let output = doctor(here.path(), &["--address", &server.address(), "--timeout", "60s"]);
-    assert_eq!(stops(&output), only(&["no-compute-provider", "not-current"]));
+    let mut doctor = Doctor::of(&server.address());
+    let known = [NAMED.as_slice(), &ENOUGH].concat();
+    doctor.finds(&["no-compute-provider", "not-current"], &known).await;
+    doctor
 }
 
-#[tokio::test]
-async fn a_namespace_that_is_not_there_is_named() {
-    let here = tempfile::tempdir().unwrap();
-    let server = DevServer::start().await.unwrap();
-    let env = here.path().join("function.env");
-    let lines = format!("TEMPORAL_ADDRESS={}\nTEMPORAL_NAMESPACE=nowhere\n", server.address());
-    std::fs::write(&env, lines).unwrap();
-    let output = doctor(here.path(), &["--function-env", env.to_str().unwrap()]);
-    let (codes, exit) = stops(&output);
-    assert!(codes.contains(&"namespace-not-found".to_owned()), "{}", text(&output));
-    assert_eq!(exit, Some(1));
+async fn tls_that_does_not_fit() -> Doctor {
+    let tls = MockTls::new().unwrap().require_client_certificate();
+    let served = MockFrontend::new().serve_tls(tls.clone()).await.unwrap();
+    let mut doctor = Doctor::of(&format!("localhost:{}", served.address().port()));
+    let said = doctor.finds(&["unreachable"], &ENOUGH).await;
+    assert!(said.contains("TEMPORAL_TLS"), "{said}");
+
+    let stranger = doctor.file("stranger", MockTls::new().unwrap().ca_pem());
+    let ca = doctor.file("ca", tls.ca_pem());
+    let cert = doctor.file("cert", tls.client_certificate_pem());
+    let key = doctor.file("key", tls.client_key_pem());
+    const CA: &str = "TEMPORAL_TLS_SERVER_CA_CERT_PATH";
+    let said = doctor.finds_with(&["unreachable"], &[(CA, &stranger)], &ENOUGH).await;
+    assert!(said.contains("certificate"), "{said}");
+    doctor.finds_with(&["unreachable"], &[(CA, &ca)], &ENOUGH).await;
+    let whole = [
+        (CA, ca.as_str()),
+        ("TEMPORAL_TLS_CLIENT_CERT_PATH", &cert),
+        ("TEMPORAL_TLS_CLIENT_KEY_PATH", &key),
+    ];
+    let said = doctor.finds_with(&["version-unknown"], &whole, &ENOUGH).await;
+    assert!(said.contains("answers, with TLS"), "{said}");
+    doctor
 }
 
-#[test]
-fn what_aws_says_about_a_function_is_understood_and_secrets_stay_secret() {
-    let here = tempfile::tempdir().unwrap();
-    let file = here.path().join("function.json");
+async fn credentials_that_are_refused() -> Doctor {
+    let frontend = MockFrontend::new();
+    frontend.require_api_key("right");
+    let served = frontend.serve().await.unwrap();
+    let mut doctor = Doctor::of(&served.address().to_string());
+    doctor.finds(&["refused"], &ENOUGH).await;
+    let wrong = [("TEMPORAL_API_KEY", "s3cret"), ("TEMPORAL_TLS", "false")];
+    let said = doctor.finds_with(&["refused"], &wrong, &ENOUGH).await;
+    assert!(said.contains("TEMPORAL_API_KEY") && !said.contains("s3cret"), "{said}");
+    // A careless server quotes it.
+    let quote = "no such key: s3cret";
+    frontend.on(Rpc::GetSystemInfo).fail(Code::PermissionDenied, quote);
+    frontend.require_api_key("s3cret");
+    let said = doctor.finds_with(&["refused"], &wrong, &ENOUGH).await;
+    assert!(said.contains("no such key: ***"), "{said}");
+    // Everybody may connect; the namespace is what the key is not for.
+    frontend.permission_denied();
+    doctor.finds_with(&["refused"], &wrong, &ENOUGH).await;
+    doctor
+}
+
+async fn a_server_that_does_not_say() -> Doctor {
+    let frontend = MockFrontend::new();
+    let served = frontend.serve().await.unwrap();
+    let mut doctor = Doctor::of(&served.address().to_string());
+    frontend.on(Rpc::DescribeNamespace).fail(Code::Unimplemented, "not here").always();
+    let known = [NAMED.as_slice(), &ENOUGH].concat();
+    doctor.finds(&["namespace-unknown", "server-error"], &known).await;
+    doctor
+}
+
+async fn a_function_that_cannot_work_anywhere() -> Doctor {
+    // A port that nobody listens on.
+    let mut doctor = Doctor::of("127.0.0.1:1");
+    doctor.finds(&["timeout-unknown", "unreachable"], &NAMED).await;
+    doctor.finds(&["timeout-short", "unreachable"], &["--timeout", "10s"]).await;
+    doctor.finds(&["timeout-too-short", "unreachable"], &["--timeout", "3s"]).await;
+    let buffer = [("TEMPORAL_LAMBDA_SHUTDOWN_DEADLINE_BUFFER", "5200ms")];
+    doctor.finds_with(&["buffer-too-small", "unreachable"], &buffer, &ENOUGH).await;
+
+    // What AWS says of a function.
     let function = serde_json::json!({
         "Timeout": 3,
         "Environment": { "Variables": {
-            // A port that nobody listens on.
             "TEMPORAL_ADDRESS": "127.0.0.1:1",
             "TEMPORAL_API_KEY": "s3cret",
         }},
     });
-    std::fs::write(&file, function.to_string()).unwrap();
-    let output = doctor(here.path(), &["--function-env", file.to_str().unwrap()]);
-    assert_eq!(stops(&output), only(&["timeout-too-short", "unreachable"]));
-    let said = text(&output);
+    let file = doctor.file("function.json", &function.to_string());
+    let eyes = ["--function-env", &file];
+    let said = doctor.finds(&["timeout-too-short", "unreachable"], &eyes).await;
     assert!(said.contains("TEMPORAL_API_KEY") && !said.contains("s3cret"), "{said}");
-}
 
-#[test]
-fn a_setting_that_the_function_would_refuse_is_named() {
-    let here = tempfile::tempdir().unwrap();
-    let settings = "[lambda_worker]\nidle_timout = \"1s\"\n";
-    std::fs::write(here.path().join("temporal.toml"), settings).unwrap();
-    let output = doctor(here.path(), &[]);
-    assert_eq!(stops(&output), only(&["settings-refused"]));
-    let said = text(&output);
+    doctor.file("temporal.toml", "[lambda_worker]\nidle_timout = \"1s\"\n");
+    let said = doctor.finds(&["settings-refused"], &[]).await;
     assert!(said.contains("idle_timout") && said.contains("idle_timeout"), "{said}");
     assert!(said.contains("temporal.toml"), "{said}");
+    doctor
 }
