@@ -6,7 +6,6 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use temporal_lambda_testkit::lambda::FunctionConfig;
 use temporal_lambda_tests::{Invoked as _, World, temporal::count};
 use temporalio_common::protos::temporal::api::enums::v1::EventType;
 use tokio_util::sync::CancellationToken;
@@ -16,8 +15,9 @@ use crate::HELLO;
 const WORKFLOWS: usize = 500;
 /// Environments at a time, at most.
 const SERVERS: u64 = 4;
-/// How long workflows go on arriving.
-const ARRIVALS: Duration = Duration::from_secs(30);
+/// They come in this many swarms, with pauses between that are now shorter, now longer than the idle
+/// timeout: many come when an invocation is about to end.
+const SWARMS: usize = 14;
 /// In the middle, nobody is invoked for longer than a task may lie on a sticky queue (10 s).
 const PAUSE: Duration = Duration::from_secs(12);
 
@@ -25,14 +25,18 @@ const PAUSE: Duration = Duration::from_secs(12);
 async fn five_hundred_workflows_over_idle_exiting_invocations_have_no_task_that_times_out() {
     let world = World::new("swarm").await;
     let temporal = world.temporal().await;
-    let hello = world.add(careful(world.brief("hello", HELLO)).concurrency(SERVERS as usize));
+    let hello = world.add(
+        world
+            .config("hello", HELLO)
+            .env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s")
+            .env("TEMPORAL_LAMBDA_MINIMUM_STAY", "500ms")
+            .concurrency(SERVERS as usize),
+    );
     let mut random = Random::seeded();
     println!("seed {}", random.0);
 
-    // When each workflow arrives, after the first.
-    let mut arrivals: Vec<Duration> =
-        (0..WORKFLOWS).map(|_| ARRIVALS.mul_f64(random.fraction())).collect();
-    arrivals.sort();
+    let arrivals = arrivals(&mut random);
+    let last = arrivals[WORKFLOWS - 1];
     let began = Instant::now();
     let start = async {
         for (number, at) in arrivals.iter().enumerate() {
@@ -56,7 +60,7 @@ async fn five_hundred_workflows_over_idle_exiting_invocations_have_no_task_that_
             while !finished.is_cancelled() {
                 hello.invoke("{}").await.unwrap().report();
                 invocations += 1;
-                if !paused && began.elapsed() > ARRIVALS / 2 {
+                if !paused && began.elapsed() > last / 2 {
                     paused = true;
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -66,10 +70,10 @@ async fn five_hundred_workflows_over_idle_exiting_invocations_have_no_task_that_
         }
     });
     let watch = async {
+        start.await;
         let mut open: HashSet<usize> = (0..WORKFLOWS).collect();
-        tokio::time::sleep(ARRIVALS).await;
         while !open.is_empty() {
-            assert!(began.elapsed() < 4 * ARRIVALS, "{} are open", open.len());
+            assert!(began.elapsed() < last + Duration::from_secs(60), "{} are open", open.len());
             for number in Vec::from_iter(open.clone()) {
                 if temporal.has_ended(&world.id(number)).await {
                     open.remove(&number);
@@ -78,7 +82,7 @@ async fn five_hundred_workflows_over_idle_exiting_invocations_have_no_task_that_
         }
         finished.cancel();
     };
-    let ((), (), invocations) = tokio::join!(start, watch, join_all(servers));
+    let ((), invocations) = tokio::join!(watch, join_all(servers));
     let invocations: u32 = invocations.into_iter().sum();
     println!("{invocations} invocations in {:?}", began.elapsed());
 
@@ -97,9 +101,18 @@ async fn five_hundred_workflows_over_idle_exiting_invocations_have_no_task_that_
     assert!(lost.is_empty(), "{} of {WORKFLOWS}: {lost:#?}", lost.len());
 }
 
-/// As by default, though it costs time: polls are waited for.
-fn careful(config: FunctionConfig) -> FunctionConfig {
-    config.env("TEMPORAL_LAMBDA_POLL_DRAIN_TIMEOUT", "3s")
+/// When each workflow arrives, after the first.
+fn arrivals(random: &mut Random) -> Vec<Duration> {
+    let mut arrivals = Vec::new();
+    let mut swarm = Duration::ZERO;
+    for number in 0..WORKFLOWS {
+        if number % WORKFLOWS.div_ceil(SWARMS) == 0 {
+            swarm += Duration::from_secs(1) + Duration::from_secs(3).mul_f64(random.fraction());
+        }
+        arrivals.push(swarm + Duration::from_secs(1).mul_f64(random.fraction()));
+    }
+    arrivals.sort();
+    arrivals
 }
 
 /// What no history may have.

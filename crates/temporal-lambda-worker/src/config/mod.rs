@@ -58,8 +58,9 @@ pub struct LambdaWorkerConfig {
     /// How long polls are waited for once polling has stopped, so that no task is lost with a poll
     /// that is dropped: 3 s, but no longer than the grace period. Mostly there is nothing to wait
     /// for at the stop time, and up to 1.25 s after an idle timeout, unless the server ends polls
-    /// of a worker that shuts down. Zero: polls are dropped at once, as the SDK does; a task that
-    /// the server hands out in that moment comes again after its timeout.
+    /// of a worker that shuts down. Zero, or an idle timeout under 2 s: polls are dropped at once,
+    /// as the SDK does; a task that the server hands out in that moment comes again after its
+    /// timeout.
     pub poll_drain_timeout: Duration,
     /// Whether the connection is kept for the next invocation in this environment. Default: yes.
     pub reuse_connection: bool,

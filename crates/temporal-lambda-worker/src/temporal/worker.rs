@@ -24,6 +24,7 @@ use super::flight::Flight;
 use super::gate::{Gate, Horizon};
 use super::leave::Leaver;
 use super::{Launched, Link, Ports};
+use crate::config::defaults::SHORTEST_IDLE_TIMEOUT_TO_DRAIN_POLLS;
 use crate::error::Fault;
 use crate::lifecycle::{Ending, Input};
 use crate::panic_message;
@@ -71,7 +72,10 @@ impl SdkWorker {
         let flight = Flight::new(&ports, blueprint.fit.clone());
         let registration = Registration::default();
         // Polls are part of the drain, which lasts as long as the grace period.
-        let patience = blueprint.poll_drain_timeout.min(blueprint.grace);
+        let patience = match blueprint.idle_timeout {
+            Some(it) if it < SHORTEST_IDLE_TIMEOUT_TO_DRAIN_POLLS => Duration::ZERO,
+            _ => blueprint.poll_drain_timeout.min(blueprint.grace),
+        };
         let horizon = (!patience.is_zero())
             .then(|| Horizon::new(ports.stop, ports.next_stop.clone(), blueprint.idle_timeout));
         let gate = Gate::new(&blueprint.link, horizon.clone(), ports.running.clone());

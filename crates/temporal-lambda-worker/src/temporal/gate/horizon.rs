@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use super::polls::WINDING_DOWN;
 
 /// Polls for workflow tasks end before the stop time only where polling lasts this many times as
-/// long as that takes: they are missing for a tenth of the time at most.
-const WORTH_IT: u32 = 10;
+/// long as that takes: they are missing for a fifth of the time at most.
+const WORTH_IT: u32 = 5;
 
 /// A poll that begins with a task lasts this much longer than the idle timeout: 0.3 s. If the task
 /// takes no longer, the poll is the last one.

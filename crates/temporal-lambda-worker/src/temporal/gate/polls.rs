@@ -25,9 +25,6 @@ const LONGEST: Duration = Duration::from_secs(70);
 /// passes a poll on to where the task may be only for the time over 2 s that it asks for.
 pub(super) const SHORTEST_WAIT: Duration = Duration::from_millis(1_250);
 
-/// The shortest that the first poll lasts: 2 s. It is to find what the invocation was called for.
-const SHORTEST_FIRST_WAIT: Duration = Duration::from_secs(2);
-
 /// Once polls for workflow tasks end before the stop time, those for sticky tasks still begin for
 /// this long: 0.3 s. Nobody else can have what lies on the worker's own queue.
 pub(crate) const CLEARING: Duration = Duration::from_millis(300);
@@ -101,8 +98,6 @@ pub(super) struct Polls {
     horizon: Option<Horizon>,
     stage: Arc<watch::Sender<Stage>>,
     server_ends_them: Arc<AtomicBool>,
-    /// Whether any poll for workflow tasks has begun.
-    polled: Arc<AtomicBool>,
     tasks: Tasks,
     running: TaskTracker,
 }
@@ -112,14 +107,7 @@ impl Polls {
     /// lasts.
     pub(super) fn new(horizon: Option<Horizon>, tasks: Tasks, running: TaskTracker) -> Self {
         let stage = Arc::new(watch::Sender::new(Stage::Open));
-        Self {
-            horizon,
-            stage,
-            server_ends_them: Arc::default(),
-            polled: Arc::default(),
-            tasks,
-            running,
-        }
+        Self { horizon, stage, server_ends_them: Arc::default(), tasks, running }
     }
 
     /// Sets whether the server ends polls when it hears that their worker shuts down.
@@ -191,7 +179,7 @@ impl Polls {
             drop(under_way);
             return self.hold_back().await;
         }
-        let lasts = self.time_to_last(kind, now);
+        let lasts = self.time_to_last(now);
         let answered = now + lasts;
         let answer = tokio::select! {
             biased;
@@ -207,15 +195,14 @@ impl Polls {
         answer
     }
 
-    fn time_to_last(&self, kind: Kind, now: Instant) -> Duration {
+    fn time_to_last(&self, now: Instant) -> Duration {
         // A server that ends polls when told to needs no help.
         let end = if self.server_ends_them() {
             None
         } else {
             self.horizon.as_ref().and_then(|horizon| horizon.earliest_end(now))
         };
-        let first = kind == Kind::Workflow && !self.polled.swap(true, Ordering::Relaxed);
-        time_to_last(end, now, if first { SHORTEST_FIRST_WAIT } else { SHORTEST_WAIT })
+        time_to_last(end, now)
     }
 
     fn note_cleared(&self) {
@@ -256,10 +243,10 @@ impl Polls {
 }
 
 /// How long a poll that begins `now` had better last, if polling may end at `end`.
-fn time_to_last(end: Option<Instant>, now: Instant, shortest: Duration) -> Duration {
+fn time_to_last(end: Option<Instant>, now: Instant) -> Duration {
     let longest = LONGEST - ANSWERED_EARLIER;
     let Some(end) = end else { return longest };
-    end.saturating_duration_since(now).clamp(shortest, longest)
+    end.saturating_duration_since(now).clamp(SHORTEST_WAIT, longest)
 }
 
 /// What the server answers when there was no task.
