@@ -1,5 +1,6 @@
 //! Building functions with cargo, its progress shown.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -83,17 +84,23 @@ impl CargoTarget {
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
         }
-        // What `cargo run` says about this package would be news to build scripts, and have half
-        // of the dependencies compiled again.
         for (name, _) in std::env::vars_os() {
-            let bytes = name.as_encoded_bytes();
-            if bytes.starts_with(b"CARGO_MANIFEST_") || bytes.starts_with(b"CARGO_PKG_") {
+            if is_of_a_package(&name) {
                 command.env_remove(name);
             }
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         command
     }
+}
+
+/// Whether a variable is what `cargo run` and `cargo test` say about the package that they run. To
+/// build scripts that would be news, and half of the dependencies would be compiled again.
+fn is_of_a_package(variable: &OsStr) -> bool {
+    let families: [&[u8]; 3] = [b"CARGO_MANIFEST_", b"CARGO_PKG_", b"CARGO_BIN_"];
+    let names = ["CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "CARGO_TARGET_TMPDIR", "OUT_DIR"];
+    families.iter().any(|family| variable.as_encoded_bytes().starts_with(family))
+        || names.iter().any(|name| variable == *name)
 }
 
 /// The folder of this very crate, if its sources are still where they were built; else the
@@ -138,6 +145,16 @@ mod tests {
         assert_eq!(executable(message).unwrap().program, PathBuf::from("/t/hello"));
         assert!(executable(r#"{"reason":"compiler-artifact","executable":null}"#).is_none());
         assert!(executable("warning").is_none());
+    }
+
+    #[test]
+    fn what_the_user_tells_cargo_is_kept() {
+        for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_BIN_EXE_hello", "OUT_DIR"] {
+            assert!(is_of_a_package(OsStr::new(name)), "{name}");
+        }
+        for name in ["CARGO", "CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_BUILD_JOBS", "PATH"] {
+            assert!(!is_of_a_package(OsStr::new(name)), "{name}");
+        }
     }
 
     #[test]

@@ -1,5 +1,3 @@
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -91,54 +89,4 @@ async fn a_first_call_that_fails_is_named() {
     let mut dev = Running::start(dev("hello").args(["--address", &address, "--", "/bin/false"]));
     dev.line("the first call of hello:dev failed");
     assert_eq!(dev.ended().code(), Some(1));
-}
-
-/// Stands in for cargo: "builds" by copying the function, and says so as cargo does.
-fn fake_cargo(folder: &Path) -> std::path::PathBuf {
-    let script = format!(
-        "#!/bin/sh\nrm -f {0}/hello && cp {1} {0}/hello\n\
-         echo '{{\"executable\":\"{0}/hello\",\"manifest_path\":\"{0}/Cargo.toml\"}}'\n",
-        folder.display(),
-        hello().display()
-    );
-    let cargo = folder.join("cargo.sh");
-    std::fs::write(&cargo, script).unwrap();
-    std::fs::set_permissions(&cargo, std::fs::Permissions::from_mode(0o755)).unwrap();
-    cargo
-}
-
-/// The build ID that a workflow ran on last.
-async fn build_id(workflow: &UntypedWorkflowHandle<Client>) -> String {
-    let described = workflow.describe(Default::default()).await.unwrap();
-    let info = described.raw().workflow_execution_info.clone().unwrap();
-    let version = info.versioning_info.and_then(|it| it.deployment_version);
-    version.map(|it| it.build_id).unwrap_or_default()
-}
-
-#[tokio::test]
-async fn a_change_makes_a_version_and_pinned_workflows_stay_on_theirs() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("Cargo.toml"), "").unwrap();
-    std::fs::write(folder.path().join("main.rs"), "// one").unwrap();
-    let mut command = dev("hello");
-    command.args(["--port", "0", "--watch", "--bin", "hello"]);
-    let dev = Running::start(command.env("CARGO", fake_cargo(folder.path())));
-    let address = address(&dev.line("server at"));
-    dev.line("hello:dev-1 is current");
-    let client = client(&address).await;
-    let old = start(&client, "SleepWorkflow", "old", &6000_u64).await;
-    // It is pinned once its first task is done.
-    let until = Instant::now() + PATIENCE;
-    while build_id(&old).await != "dev-1" {
-        assert!(Instant::now() < until, "{}", dev.seen());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-
-    std::fs::write(folder.path().join("main.rs"), "// two").unwrap();
-    dev.line("hello:dev-2 is current");
-    let new = start(&client, "HelloWorkflow", "new", &"dev".to_owned()).await;
-    done(&new).await;
-    done(&old).await;
-    assert_eq!(build_id(&old).await, "dev-1");
-    assert_eq!(build_id(&new).await, "dev-2");
 }

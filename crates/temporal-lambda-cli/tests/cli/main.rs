@@ -11,3 +11,4 @@ mod scaling;
 mod support;
 mod svg;
 mod terminal;
+mod watch;

@@ -48,15 +48,21 @@ pub(crate) fn example(name: &str) -> PathBuf {
     built.find(|program| program.ends_with(name)).unwrap().clone()
 }
 
-fn build_examples() -> Vec<PathBuf> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // With them, build scripts would find their environment changed, and much be compiled again.
+/// Takes away what cargo says of this very package. With it, build scripts would find their
+/// environment changed, and much would be compiled again.
+pub(crate) fn without_package_variables(cargo: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars_os() {
         let bytes = name.as_encoded_bytes();
         if bytes.starts_with(b"CARGO_MANIFEST_") || bytes.starts_with(b"CARGO_PKG_") {
             cargo.env_remove(name);
         }
     }
+    cargo
+}
+
+fn build_examples() -> Vec<PathBuf> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    without_package_variables(&mut cargo);
     let built = cargo
         .args(["build", "--package", "temporal-lambda-examples"])
         .args(["--package", env!("CARGO_PKG_NAME"), "--bin", "hello", "--bin", "crashing"])
