@@ -43,9 +43,6 @@ async fn a_hundred_warm_invocations_leave_no_threads_no_descriptors_and_no_memor
     let grown =
         |from: usize| readings[INVOCATIONS - 1].rss_kb.saturating_sub(readings[from].rss_kb);
     println!("{} kB grown, {} kB in the second half", grown(WARMED_UP - 1), grown(INVOCATIONS / 2));
-    // The heap finds its level, which takes more where nothing is optimized: over 500 invocations
-    // it was seen to level off.
-    let bound = if cfg!(debug_assertions) { 2048 } else { 1024 };
-    assert!(grown(WARMED_UP - 1) < bound, "more than after {WARMED_UP} invocations");
-    assert!(grown(INVOCATIONS / 2) < bound / 4, "more than half-way");
+    assert!(grown(WARMED_UP - 1) < 1024, "more than after {WARMED_UP} invocations");
+    assert!(grown(INVOCATIONS / 2) < 256, "more than half-way");
 }
