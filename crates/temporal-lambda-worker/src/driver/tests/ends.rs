@@ -18,10 +18,7 @@ use crate::report::CallbackOutcome;
 /// What the handler does: a task drives, and dropping the handler's future cancels the token.
 async fn dropped_after(script: &Script, millis: u64) -> Performance {
     let stage = Stage::new().await;
-    let prepared = match stage.prepare(script) {
-        Ok(prepared) => prepared,
-        Err(fault) => panic!("not let in: {fault}"),
-    };
+    let prepared = stage.prepare(script);
     let (window, log, stop) = (prepared.window, prepared.log.clone(), prepared.stop.clone());
     let arrived = prepared.invocation.arrived();
     let driving = tokio::spawn(async move {
@@ -57,10 +54,7 @@ async fn dropping_the_future_anywhere_leaves_no_worker_polling() {
 async fn cancelled_beforehand(script: &Script) -> Performance {
     let stage = Stage::new().await;
     stage.environment.stop.cancel();
-    let prepared = match stage.prepare(script) {
-        Ok(prepared) => prepared,
-        Err(fault) => panic!("not let in: {fault}"),
-    };
+    let prepared = stage.prepare(script);
     prepared.log.see(Seen::Heard(Input::Cancelled));
     let performance = prepared.play(script).await;
     judge(&performance.story);
@@ -113,46 +107,31 @@ async fn an_on_start_that_is_cut_short_before_it_begins_does_not_begin() {
     assert!(performance.report.on_shutdown.is_some());
 }
 
+/// Plays a script in an environment that freezes at a moment and thaws so much later.
+async fn frozen(from: u64, lasting: u64, script: &Script) -> Performance {
+    let stage = Stage::new().await;
+    let prepared = stage.prepare(script);
+    let log = prepared.log.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(ms(from)).await;
+        advance(ms(lasting)).await;
+        log.see(Seen::Thawed);
+    });
+    prepared.play(script).await
+}
+
 /// An environment that thaws after the stop time does not begin to poll, whatever has happened
 /// meanwhile.
 #[tokio::test(start_paused = true)]
 async fn a_frozen_environment_does_not_poll_when_it_thaws_too_late() {
     // Frozen while connecting, creating, and in on_start.
-    for frozen_at in [100, 240, 275] {
-        let stage = Stage::new().await;
+    for from in [100, 240, 275] {
         let script = Script { lasts: Some(30_000), ..Script::good() };
-        let prepared = match stage.prepare(&script) {
-            Ok(prepared) => prepared,
-            Err(fault) => panic!("not let in: {fault}"),
-        };
-        let log = prepared.log.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(ms(frozen_at)).await;
-            advance(ms(25_000)).await;
-            log.see(Seen::Thawed);
-        });
-        let performance = prepared.play(&script).await;
+        let performance = frozen(from, 25_000, &script).await;
         assert_eq!(performance.story.first(Effect::Poll), None, "{}", performance.story);
         assert_eq!(performance.error.map(|it| it.fault().error_type()), Some("OutOfTime"));
         assert!(performance.report.on_shutdown.is_some());
     }
-}
-
-/// Plays a script in an environment that freezes at a moment and thaws 20 s later, after all that
-/// was still to come.
-async fn frozen_at(millis: u64, script: &Script) -> Performance {
-    let stage = Stage::new().await;
-    let prepared = match stage.prepare(script) {
-        Ok(prepared) => prepared,
-        Err(fault) => panic!("not let in: {fault}"),
-    };
-    let log = prepared.log.clone();
-    tokio::spawn(async move {
-        tokio::time::sleep(ms(millis)).await;
-        advance(ms(20_000)).await;
-        log.see(Seen::Thawed);
-    });
-    prepared.play(script).await
 }
 
 /// The worker has stopped, though the time to drop it has come as well.
@@ -160,7 +139,7 @@ async fn frozen_at(millis: u64, script: &Script) -> Performance {
 async fn a_worker_that_stopped_while_frozen_is_not_given_up() {
     for drain in [Drain::Stops(300), Drain::Fails(300)] {
         let script = Script { cancelled_at: Some(1_000), drain, ..Script::good() };
-        let performance = frozen_at(1_100, &script).await;
+        let performance = frozen(1_100, 20_000, &script).await;
         judge(&performance.story);
         for given_up in [Effect::AbandonActivities, Effect::AbandonWorker] {
             assert_eq!(performance.story.first(given_up), None, "{}", performance.story);
@@ -176,8 +155,8 @@ async fn a_worker_that_stopped_while_frozen_is_not_given_up() {
 async fn a_callback_that_ended_while_frozen_did_not_take_too_long() {
     let script = Script { hooks: vec![Part::ok(200)], cancelled_at: Some(1_000), ..Script::good() };
     // The hook runs from 1,300 ms on, on_shutdown from 1,500 ms on.
-    let in_hook = frozen_at(1_400, &script).await;
-    let in_on_shutdown = frozen_at(1_530, &script).await;
+    let in_hook = frozen(1_400, 20_000, &script).await;
+    let in_on_shutdown = frozen(1_530, 20_000, &script).await;
     for performance in [&in_hook, &in_on_shutdown] {
         let outcomes: Vec<_> = performance.report.hooks.iter().map(|hook| &hook.outcome).collect();
         assert_eq!(outcomes, [&CallbackOutcome::Ok], "{}", performance.story);
@@ -222,9 +201,7 @@ async fn several_invocations_at_once_do_not_touch_each_other() {
     let stage = Stage::new().await;
     let script = Script { lasts: Some(20_000), ..Script::good() };
     let cancelled = Script { cancelled_at: Some(2_000), ..script.clone() };
-    let (Ok(first), Ok(second)) = (stage.prepare(&script), stage.prepare(&cancelled)) else {
-        panic!("not let in")
-    };
+    let (first, second) = (stage.prepare(&script), stage.prepare(&cancelled));
     assert_eq!(stage.environment.active(), 2);
     let (first, second) = tokio::join!(first.play(&script), second.play(&cancelled));
     assert_eq!(first.report.reason, Some(Reason::DeadlineNear));

@@ -59,7 +59,15 @@ impl Stage {
     }
 
     /// Lets an event arrive.
-    pub(super) fn prepare(&self, script: &Script) -> Result<Prepared, Fault> {
+    pub(super) fn prepare(&self, script: &Script) -> Prepared {
+        match self.let_in(script) {
+            Ok(prepared) => prepared,
+            Err(fault) => panic!("not let in: {fault}"),
+        }
+    }
+
+    /// Lets an event arrive in an environment that may refuse it.
+    pub(super) fn let_in(&self, script: &Script) -> Result<Prepared, Fault> {
         let admission = self.environment.admit()?;
         let mut context = lambda_runtime::Context::default();
         context.request_id = "r-1".to_owned();
@@ -86,10 +94,7 @@ impl Stage {
 
     /// Plays a script to its end.
     pub(super) async fn perform(&self, script: &Script) -> Performance {
-        match self.prepare(script) {
-            Ok(prepared) => prepared.play(script).await,
-            Err(fault) => panic!("not let in: {fault}"),
-        }
+        self.prepare(script).play(script).await
     }
 }
 

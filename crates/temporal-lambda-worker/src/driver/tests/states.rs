@@ -63,9 +63,8 @@ async fn observers_see_each_of_the_six_states() {
 #[tokio::test(start_paused = true)]
 async fn cold_start_is_said_of_the_first_invocation_only() {
     let stage = Stage::new().await;
-    let begins = || stage.prepare(&Script::good()).map(|it| it.driver.machine.step());
-    assert!(matches!(begins(), Ok(Step::ColdStart)));
-    assert!(matches!(begins(), Ok(Step::Healthy)));
+    let begins = || stage.prepare(&Script::good()).driver.machine.step();
+    assert_eq!([begins(), begins()], [Step::ColdStart, Step::Healthy]);
     let stage = Stage::new().await;
     assert!(stage.perform(&Script::good()).await.report.cold_start);
     let second = stage.perform(&Script::good()).await;
@@ -195,10 +194,7 @@ async fn polling_goes_on_to_the_stop_time_and_succeeds() {
 async fn polling_and_its_end_cancels_the_token_that_on_start_was_given() {
     let script = Script { idle: Some(500), stay: 500, ..Script::good() };
     let stage = Stage::new().await;
-    let prepared = match stage.prepare(&script) {
-        Ok(prepared) => prepared,
-        Err(fault) => panic!("not let in: {fault}"),
-    };
+    let prepared = stage.prepare(&script);
     let (stop, arrived) = (prepared.stop.clone(), prepared.invocation.arrived());
     let cancelled = tokio::spawn(async move {
         stop.cancelled().await;
@@ -292,7 +288,7 @@ async fn torn_down_and_healthy_accepts_the_next_and_poisoned_refuses_it() {
     assert!(second.error.is_some_and(|error| error.is_poisoned()));
     assert!(stage.environment.is_poisoned());
     assert_eq!(stage.environment.active(), 0);
-    let refused = stage.prepare(&Script::good()).err();
+    let refused = stage.let_in(&Script::good()).err();
     assert!(matches!(refused, Some(Fault::Poisoned)), "{refused:?}");
     assert_eq!(stage.environment.active(), 0, "who was not let in does not stay");
 }
