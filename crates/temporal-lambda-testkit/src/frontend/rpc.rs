@@ -134,12 +134,37 @@ pub(crate) struct Told {
     pub(crate) deployment_version: Option<DeploymentVersion>,
 }
 
+/// Reads a request, by a table: the RPC, its message, and those of its fields that tell something.
+/// Each message has a namespace.
 macro_rules! read {
-    ($bytes:expr, $request:ty, $told:ident, $message:ident $(, $more:expr)*) => {
-        if let Ok($message) = <$request>::decode($bytes) {
-            $told.namespace = $message.namespace;
-            $($more;)*
+    ($told:ident, $rpc:ident, $bytes:ident:
+     $($name:ident($request:ident) { $($field:ident)* })*) => {
+        match $rpc {
+            $(Rpc::$name => if let Ok(message) = api::$request::decode($bytes) {
+                $told.namespace = message.namespace;
+                $(read!(@$field $told, message);)*
+            })*
+            _ => {}
         }
+    };
+    (@identity $told:ident, $message:ident) => { $told.identity = $message.identity };
+    (@worker_instance_key $told:ident, $message:ident) => {
+        $told.worker_instance_key = $message.worker_instance_key
+    };
+    (@deployment_options $told:ident, $message:ident) => {
+        $told.deployment_version = version($message.deployment_options)
+    };
+    (@task_queue $told:ident, $message:ident) => { $told.queue($message.task_queue) };
+    (@worker_heartbeat $told:ident, $message:ident) => {
+        if let Some(heartbeat) = $message.worker_heartbeat.into_iter().next() {
+            $told.worker_instance_key = heartbeat.worker_instance_key;
+            $told.task_queue = heartbeat.task_queue;
+        }
+    };
+    // Where the two queues are fields of their own.
+    (@queues $told:ident, $message:ident) => {
+        $told.task_queue = $message.task_queue;
+        $told.sticky_queue = Some($message.sticky_task_queue).filter(|name| !name.is_empty());
     };
 }
 
@@ -147,120 +172,39 @@ impl Told {
     /// Reads a request. One that cannot be decoded tells nothing.
     pub(crate) fn read(rpc: &Rpc, bytes: &[u8]) -> Self {
         let mut told = Self::default();
-        match rpc {
-            Rpc::DescribeNamespace => read!(bytes, api::DescribeNamespaceRequest, told, m),
-            Rpc::PollWorkflowTaskQueue => read!(
-                bytes,
-                api::PollWorkflowTaskQueueRequest,
-                told,
-                m,
-                told.identity = m.identity,
-                told.worker_instance_key = m.worker_instance_key,
-                told.deployment_version = version(m.deployment_options),
-                told.queue(m.task_queue)
-            ),
-            Rpc::PollActivityTaskQueue => read!(
-                bytes,
-                api::PollActivityTaskQueueRequest,
-                told,
-                m,
-                told.identity = m.identity,
-                told.worker_instance_key = m.worker_instance_key,
-                told.deployment_version = version(m.deployment_options),
-                told.queue(m.task_queue)
-            ),
-            Rpc::PollNexusTaskQueue => read!(
-                bytes,
-                api::PollNexusTaskQueueRequest,
-                told,
-                m,
-                told.identity = m.identity,
-                told.worker_instance_key = m.worker_instance_key,
-                told.deployment_version = version(m.deployment_options),
-                told.queue(m.task_queue)
-            ),
-            Rpc::RespondWorkflowTaskCompleted => read!(
-                bytes,
-                api::RespondWorkflowTaskCompletedRequest,
-                told,
-                m,
-                told.identity = m.identity,
-                told.worker_instance_key = m.worker_instance_key,
-                told.deployment_version = version(m.deployment_options)
-            ),
-            Rpc::RespondWorkflowTaskFailed => read!(
-                bytes,
-                api::RespondWorkflowTaskFailedRequest,
-                told,
-                m,
-                told.identity = m.identity,
-                told.deployment_version = version(m.deployment_options)
-            ),
-            Rpc::RespondActivityTaskCompleted => read!(
-                bytes,
-                api::RespondActivityTaskCompletedRequest,
-                told,
-                m,
-                told.identity = m.identity,
-                told.deployment_version = version(m.deployment_options)
-            ),
-            Rpc::RespondActivityTaskFailed => read!(
-                bytes,
-                api::RespondActivityTaskFailedRequest,
-                told,
-                m,
-                told.identity = m.identity,
-                told.deployment_version = version(m.deployment_options)
-            ),
-            Rpc::RespondActivityTaskCanceled => read!(
-                bytes,
-                api::RespondActivityTaskCanceledRequest,
-                told,
-                m,
-                told.identity = m.identity,
-                told.deployment_version = version(m.deployment_options)
-            ),
-            Rpc::RecordActivityTaskHeartbeat => read!(
-                bytes,
-                api::RecordActivityTaskHeartbeatRequest,
-                told,
-                m,
-                told.identity = m.identity
-            ),
-            Rpc::RecordWorkerHeartbeat => read!(
-                bytes,
-                api::RecordWorkerHeartbeatRequest,
-                told,
-                m,
-                told.identity = m.identity,
-                if let Some(heartbeat) = m.worker_heartbeat.into_iter().next() {
-                    told.worker_instance_key = heartbeat.worker_instance_key;
-                    told.task_queue = heartbeat.task_queue;
-                }
-            ),
-            Rpc::ShutdownWorker => read!(
-                bytes,
-                api::ShutdownWorkerRequest,
-                told,
-                m,
-                told.identity = m.identity,
-                told.worker_instance_key = m.worker_instance_key,
-                told.task_queue = m.task_queue,
-                told.sticky_queue = Some(m.sticky_task_queue).filter(|name| !name.is_empty())
-            ),
-            Rpc::ResetStickyTaskQueue => read!(bytes, api::ResetStickyTaskQueueRequest, told, m),
-            Rpc::GetWorkflowExecutionHistory => {
-                read!(bytes, api::GetWorkflowExecutionHistoryRequest, told, m);
+        read! {
+            told, rpc, bytes:
+            DescribeNamespace(DescribeNamespaceRequest) {}
+            PollWorkflowTaskQueue(PollWorkflowTaskQueueRequest) {
+                identity worker_instance_key deployment_options task_queue
             }
-            Rpc::StartWorkflowExecution => read!(
-                bytes,
-                api::StartWorkflowExecutionRequest,
-                told,
-                m,
-                told.identity = m.identity,
-                told.queue(m.task_queue)
-            ),
-            _ => {}
+            PollActivityTaskQueue(PollActivityTaskQueueRequest) {
+                identity worker_instance_key deployment_options task_queue
+            }
+            PollNexusTaskQueue(PollNexusTaskQueueRequest) {
+                identity worker_instance_key deployment_options task_queue
+            }
+            RespondWorkflowTaskCompleted(RespondWorkflowTaskCompletedRequest) {
+                identity worker_instance_key deployment_options
+            }
+            RespondWorkflowTaskFailed(RespondWorkflowTaskFailedRequest) {
+                identity deployment_options
+            }
+            RespondActivityTaskCompleted(RespondActivityTaskCompletedRequest) {
+                identity deployment_options
+            }
+            RespondActivityTaskFailed(RespondActivityTaskFailedRequest) {
+                identity deployment_options
+            }
+            RespondActivityTaskCanceled(RespondActivityTaskCanceledRequest) {
+                identity deployment_options
+            }
+            RecordActivityTaskHeartbeat(RecordActivityTaskHeartbeatRequest) { identity }
+            RecordWorkerHeartbeat(RecordWorkerHeartbeatRequest) { identity worker_heartbeat }
+            ShutdownWorker(ShutdownWorkerRequest) { identity worker_instance_key queues }
+            ResetStickyTaskQueue(ResetStickyTaskQueueRequest) {}
+            GetWorkflowExecutionHistory(GetWorkflowExecutionHistoryRequest) {}
+            StartWorkflowExecution(StartWorkflowExecutionRequest) { identity task_queue }
         }
         told
     }

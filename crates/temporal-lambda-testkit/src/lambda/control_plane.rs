@@ -65,6 +65,22 @@ impl Shared {
             || config.aliases.iter().any(|alias| alias == qualifier);
         known.then(|| (function.clone(), qualifier.to_owned()))
     }
+
+    /// Answers a call that asks for what is known of a function.
+    fn describe(
+        &self,
+        operation: &'static str,
+        name: &str,
+        query: Option<&str>,
+        describe: impl FnOnce(&Function) -> serde_json::Value,
+    ) -> Response {
+        let answer = match self.find(name, query) {
+            None => not_found(name),
+            Some((function, _)) => Json(describe(&function)).into_response(),
+        };
+        self.called(operation, name, &answer);
+        answer
+    }
 }
 
 async fn get_function(
@@ -72,20 +88,16 @@ async fn get_function(
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let answer = match shared.find(&name, query.as_deref()) {
-        None => not_found(&name),
-        Some((function, _)) => Json(json!({
-            "Configuration": configuration(&function),
+    shared.describe("GetFunction", &name, query.as_deref(), |function| {
+        json!({
+            "Configuration": configuration(function),
             "Code": { "RepositoryType": "S3", "Location": "" },
             "Tags": {},
             "Concurrency": {
                 "ReservedConcurrentExecutions": function.config().concurrency,
             },
-        }))
-        .into_response(),
-    };
-    shared.called("GetFunction", &name, &answer);
-    answer
+        })
+    })
 }
 
 async fn get_configuration(
@@ -93,12 +105,7 @@ async fn get_configuration(
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let answer = match shared.find(&name, query.as_deref()) {
-        None => not_found(&name),
-        Some((function, _)) => Json(configuration(&function)).into_response(),
-    };
-    shared.called("GetFunctionConfiguration", &name, &answer);
-    answer
+    shared.describe("GetFunctionConfiguration", &name, query.as_deref(), configuration)
 }
 
 fn configuration(function: &Function) -> serde_json::Value {
