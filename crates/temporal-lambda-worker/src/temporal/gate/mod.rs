@@ -18,6 +18,8 @@ mod goodbye;
 mod horizon;
 mod polls;
 mod tasks;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
