@@ -15,8 +15,8 @@ mod faults;
 mod network;
 mod peers;
 mod poisoned;
+mod polls;
 mod settings;
-mod swarm;
 mod telemetry;
 mod tls;
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::polls::WINDING_DOWN;
+use super::polls::{SPARE, WINDING_DOWN};
 
 /// Polls for workflow tasks end before the stop time only where polling lasts this many times as
 /// long as that takes: they are missing for a fifth of the time at most.
-const WORTH_IT: u32 = 5;
+pub(super) const WORTH_IT: u32 = 5;
 
 /// A poll that begins with a task lasts this much longer than the idle timeout: 0.3 s. If the task
 /// takes no longer, the poll is the last one.
@@ -46,9 +46,13 @@ impl Horizon {
         (time >= WINDING_DOWN * WORTH_IT).then(|| stop - WINDING_DOWN)
     }
 
-    /// The earliest moment at which polling may end by itself.
-    pub(super) fn earliest_end(&self, now: Instant) -> Option<Instant> {
+    /// The earliest moment at which polling may end by itself. `is_busy`: whatever is heard of it,
+    /// the worker has something to do.
+    pub(super) fn earliest_end(&self, now: Instant, is_busy: bool) -> Option<Instant> {
         let if_quiet = self.idle_timeout.and_then(|it| now.checked_add(it.saturating_add(WORK)));
-        [self.stop, *self.next.borrow(), if_quiet].into_iter().flatten().min()
+        let next = if is_busy { self.stop } else { *self.next.borrow() };
+        // Answered a little before the stop time, a poll need not be waited for then.
+        let stop = self.stop.map(|stop| stop.checked_sub(SPARE).unwrap_or(stop));
+        [stop, next, if_quiet].into_iter().flatten().min()
     }
 }

@@ -79,6 +79,7 @@ pub(crate) struct Gate {
 
 impl Gate {
     /// A gate to the connection of `link`.
+    ///
     /// Without a horizon, polls are as long as they can be. `running` knows of each as long as it
     /// lasts.
     pub(crate) fn new(link: &Link, horizon: Option<Horizon>, running: TaskTracker) -> Self {

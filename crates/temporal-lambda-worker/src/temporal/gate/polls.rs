@@ -29,8 +29,16 @@ pub(super) const SHORTEST_WAIT: Duration = Duration::from_millis(1_250);
 /// this long: 0.3 s. Nobody else can have what lies on the worker's own queue.
 pub(crate) const CLEARING: Duration = Duration::from_millis(300);
 
-/// How long it then takes until the last of them has ended: 1.55 s.
-pub(crate) const WINDING_DOWN: Duration = SHORTEST_WAIT.saturating_add(CLEARING);
+/// How long before the stop time the last of them has ended: 0.2 s. Answers take their time.
+pub(super) const SPARE: Duration = Duration::from_millis(200);
+
+/// How long before the stop time they begin to end: 1.75 s.
+pub(crate) const WINDING_DOWN: Duration =
+    SHORTEST_WAIT.saturating_add(CLEARING).saturating_add(SPARE);
+
+/// When a poll has brought a task, the worker counts as busy for this long, whatever is heard of
+/// it: 0.1 s. The next poll begins before the task does.
+const HEARD: Duration = Duration::from_millis(100);
 
 /// How far polling has come to its end.
 #[derive(Clone, Copy, PartialEq)]
@@ -98,6 +106,8 @@ pub(super) struct Polls {
     horizon: Option<Horizon>,
     stage: Arc<watch::Sender<Stage>>,
     server_ends_them: Arc<AtomicBool>,
+    /// When a poll last brought a task.
+    got_a_task: Arc<watch::Sender<Option<Instant>>>,
     tasks: Tasks,
     running: TaskTracker,
 }
@@ -107,7 +117,14 @@ impl Polls {
     /// lasts.
     pub(super) fn new(horizon: Option<Horizon>, tasks: Tasks, running: TaskTracker) -> Self {
         let stage = Arc::new(watch::Sender::new(Stage::Open));
-        Self { horizon, stage, server_ends_them: Arc::default(), tasks, running }
+        Self {
+            horizon,
+            stage,
+            server_ends_them: Arc::default(),
+            got_a_task: Arc::default(),
+            tasks,
+            running,
+        }
     }
 
     /// Sets whether the server ends polls when it hears that their worker shuts down.
@@ -186,6 +203,9 @@ impl Polls {
             answer = forward::poll(connection, call, lasts + ANSWERED_EARLIER) => answer,
             () = self.nobody_waits(kind, answered) => Ok(nothing()),
         };
+        if answer.as_ref().is_ok_and(|answer| !answer.proto.is_empty()) {
+            self.got_a_task.send_replace(Some(Instant::now()));
+        }
         if let (Some(under_way), Ok(answer)) = (under_way, &answer) {
             if kind == Kind::Sticky && answer.proto.is_empty() {
                 self.note_cleared();
@@ -200,7 +220,8 @@ impl Polls {
         let end = if self.server_ends_them() {
             None
         } else {
-            self.horizon.as_ref().and_then(|horizon| horizon.earliest_end(now))
+            let is_busy = self.got_a_task.borrow().is_some_and(|at| now - at < HEARD);
+            self.horizon.as_ref().and_then(|horizon| horizon.earliest_end(now, is_busy))
         };
         time_to_last(end, now)
     }

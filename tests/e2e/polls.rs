@@ -1,0 +1,49 @@
+//! The end of long polls, on servers that do and do not end them by themselves.
+
+use std::time::Duration;
+
+use temporal_lambda_testkit::server::DevServer;
+use temporal_lambda_tests::{Invoked as _, World};
+
+use crate::HELLO;
+
+/// Less than the shortest poll lasts, let alone the 3 s that polls are waited for.
+const AT_ONCE: Duration = Duration::from_millis(1_000);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_ends_them_is_not_waited_for() {
+    let server = DevServer::builder()
+        .dynamic_config("frontend.enableCancelWorkerPollsOnShutdown", true)
+        .start()
+        .await
+        .unwrap();
+    let world = World::at(&server.address(), "ended").await;
+    let temporal = world.temporal().await;
+    let hello = world.add(world.config("hello", HELLO).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
+    for number in 0..2 {
+        let id = world.id(number);
+        temporal.start(&world.name, &id, "HelloWorkflow", "you").await;
+        let report = hello.invoke("{}").await.unwrap().report();
+        assert_eq!(report["reason"], "idle", "{report}");
+        let draining = report["state_ms"]["draining"].as_u64().unwrap();
+        assert!(Duration::from_millis(draining) < AT_ONCE, "{report}");
+        assert!(temporal.has_ended(&id).await, "{report}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_does_not_ends_them_soon_after_the_idle_timeout() {
+    let world = World::new("soon").await;
+    let temporal = world.temporal().await;
+    let hello = world.add(world.config("hello", HELLO).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "3s"));
+    let id = world.id("it");
+    temporal.start(&world.name, &id, "HelloWorkflow", "you").await;
+    let invocation = hello.invoke("{}").await.unwrap();
+    let report = invocation.report();
+    assert_eq!(report["reason"], "idle", "{report}");
+    assert!(temporal.has_ended(&id).await, "{report}");
+    // Not 60 s, which polls last where nothing is asked for.
+    let longest = Duration::from_secs(3) + Duration::from_secs(3);
+    assert!(invocation.duration < longest, "{report}");
+    println!("{:?} with an idle timeout of 3 s", invocation.duration);
+}
