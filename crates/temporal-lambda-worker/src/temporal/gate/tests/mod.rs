@@ -1,188 +1,30 @@
 //! The gate between a scripted server and calls as a worker makes them, with the clock paused.
 
-use std::sync::{Arc, Mutex};
+mod stage;
+
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use prost::Message as _;
-use temporalio_client::callback_based::{CallbackBasedGrpcService, GrpcRequest};
+use temporalio_client::callback_based::GrpcRequest;
 use temporalio_client::grpc::WorkflowService as _;
-use temporalio_client::tonic::{Code, IntoRequest as _, Status};
-use temporalio_client::{Connection, ConnectionOptions, Url};
+use temporalio_client::tonic::{Code, IntoRequest as _};
 use temporalio_common::protos::temporal::api::cloud::cloudservice::v1::GetUsersRequest;
 use temporalio_common::protos::temporal::api::enums::v1::TaskQueueKind;
-use temporalio_common::protos::temporal::api::namespace::v1::{
-    NamespaceInfo, namespace_info::Capabilities,
-};
 use temporalio_common::protos::temporal::api::operatorservice::v1::ListClustersRequest;
-use temporalio_common::protos::temporal::api::taskqueue::v1::{
-    StickyExecutionAttributes, TaskQueue,
-};
+use temporalio_common::protos::temporal::api::taskqueue::v1::TaskQueue;
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
-    DescribeNamespaceRequest, DescribeNamespaceResponse, PollActivityTaskQueueRequest,
-    PollWorkflowTaskQueueRequest, PollWorkflowTaskQueueResponse,
+    PollActivityTaskQueueRequest, PollWorkflowTaskQueueResponse,
     RespondWorkflowTaskCompletedRequest, RespondWorkflowTaskCompletedResponse,
     SetCurrentDeploymentRequest, ShutdownWorkerRequest,
 };
-use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, advance};
-use tokio_util::task::TaskTracker;
 
-use super::forward::Answer;
 use super::polls::SHORTEST_WAIT;
-use super::{Gate, Horizon, Link, Namespaces, success};
 use crate::config::defaults::{
     POLL_DRAIN_TIMEOUT, SHORTEST_IDLE_TIMEOUT_TO_DRAIN_POLLS as SHORT_IDLE,
 };
-use crate::report::ConnectionUse;
-
-/// A server that hangs on polls until it is told to answer them, and remembers what it was asked.
-#[derive(Clone, Default)]
-struct Server {
-    asked: Arc<Mutex<Vec<GrpcRequest>>>,
-    answer_polls: Arc<Notify>,
-    task: Arc<Mutex<Option<&'static str>>>,
-    ends_polls: bool,
-}
-
-impl Server {
-    async fn link(&self) -> Link {
-        let server = self.clone();
-        let callback = Arc::new(move |call| server.clone().answer(call).boxed());
-        let options = ConnectionOptions::new(Url::parse("http://nowhere:7233").unwrap())
-            .identity("invocation")
-            .dns_load_balancing(None)
-            .service_override(CallbackBasedGrpcService { callback })
-            .build();
-        Link {
-            connection: Connection::connect(options).await.unwrap(),
-            how: ConnectionUse::New,
-            namespaces: Namespaces::default(),
-        }
-    }
-
-    async fn answer(self, call: GrpcRequest) -> Answer {
-        let rpc = call.rpc.clone();
-        self.asked.lock().unwrap().push(call);
-        match rpc.as_str() {
-            "PollWorkflowTaskQueue" | "PollActivityTaskQueue" => {
-                self.answer_polls.notified().await;
-                let task_token = self.task.lock().unwrap().take().unwrap_or_default().into();
-                Ok(success(&PollWorkflowTaskQueueResponse { task_token, ..Default::default() }))
-            }
-            "DescribeNamespace" => {
-                let capabilities = Some(Capabilities {
-                    worker_poll_complete_on_shutdown: self.ends_polls,
-                    ..Default::default()
-                });
-                let namespace_info = Some(NamespaceInfo { capabilities, ..Default::default() });
-                Ok(success(&DescribeNamespaceResponse { namespace_info, ..Default::default() }))
-            }
-            "ShutdownWorker" if self.ends_polls => {
-                self.answer_polls.notify_waiters();
-                Ok(super::polls::nothing())
-            }
-            "SetCurrentDeployment" => Err(Status::permission_denied("not you")),
-            _ => Ok(super::polls::nothing()),
-        }
-    }
-
-    fn asked(&self, rpc: &str) -> Vec<GrpcRequest> {
-        let is_it = |call: &&GrpcRequest| call.rpc == rpc;
-        let clone = |call: &GrpcRequest| GrpcRequest {
-            service: call.service.clone(),
-            rpc: call.rpc.clone(),
-            headers: call.headers.clone(),
-            proto: call.proto.clone(),
-        };
-        self.asked.lock().unwrap().iter().filter(is_it).map(clone).collect()
-    }
-
-    /// What the polls asked for, in milliseconds.
-    fn times(&self) -> Vec<u64> {
-        let millis = |call: GrpcRequest| {
-            let time = call.headers["grpc-timeout"].to_str().unwrap().to_owned();
-            let (number, unit) = time.split_at(time.len() - 1);
-            let per_milli = match unit {
-                "m" => 1,
-                "u" => 1_000,
-                "n" => 1_000_000,
-                other => panic!("{other}"),
-            };
-            number.parse::<u64>().unwrap() / per_milli
-        };
-        self.asked("PollWorkflowTaskQueue").into_iter().map(millis).collect()
-    }
-}
-
-/// A gate with a worker's connection to it.
-struct Scene {
-    server: Server,
-    gate: Gate,
-    worker: Connection,
-    next: watch::Sender<Option<Instant>>,
-    running: TaskTracker,
-}
-
-impl Scene {
-    async fn new(server: Server, stop: Option<u64>, idle_timeout: Option<Duration>) -> Self {
-        let stop = stop.map(|millis| Instant::now() + Duration::from_millis(millis));
-        let next = watch::Sender::new(stop);
-        let horizon = Horizon::new(stop, next.subscribe(), idle_timeout);
-        let running = TaskTracker::new();
-        let gate = Gate::new(&server.link().await, Some(horizon), running.clone());
-        let options = ConnectionOptions::new(Url::parse("http://nowhere:7233").unwrap()).build();
-        let worker = gate.open(&options).await.unwrap();
-        let scene = Self { server, gate, worker, next, running };
-        scene.describe().await;
-        scene
-    }
-
-    async fn describe(&self) -> bool {
-        let request = DescribeNamespaceRequest { namespace: "n".to_owned(), ..Default::default() };
-        let answer = self.worker.clone().describe_namespace(request.into_request()).await.unwrap();
-        let info = answer.into_inner().namespace_info.unwrap();
-        info.capabilities.unwrap().worker_poll_complete_on_shutdown
-    }
-
-    /// A poll under way: the task that it brings, or an empty string.
-    fn poll(&self, kind: TaskQueueKind) -> tokio::task::JoinHandle<String> {
-        let name = if kind == TaskQueueKind::Sticky { "mine" } else { "everybody's" };
-        let queue = TaskQueue { name: name.to_owned(), kind: kind as i32, ..Default::default() };
-        let request = PollWorkflowTaskQueueRequest {
-            namespace: "n".to_owned(),
-            worker_instance_key: "key".to_owned(),
-            task_queue: Some(queue),
-            ..Default::default()
-        };
-        let mut worker = self.worker.clone();
-        tokio::spawn(async move {
-            let answer = worker.poll_workflow_task_queue(request.into_request()).await.unwrap();
-            String::from_utf8(answer.into_inner().task_token).unwrap()
-        })
-    }
-
-    async fn complete(&self, token: &str) {
-        let request = RespondWorkflowTaskCompletedRequest {
-            task_token: token.into(),
-            sticky_attributes: Some(StickyExecutionAttributes::default()),
-            ..Default::default()
-        };
-        self.worker.clone().respond_workflow_task_completed(request.into_request()).await.unwrap();
-    }
-
-    fn hand_out(&self, task: &'static str) {
-        *self.server.task.lock().unwrap() = Some(task);
-        self.server.answer_polls.notify_one();
-    }
-}
-
-/// Lets everything that can go on go on, without time that passes.
-async fn a_moment() {
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-    }
-}
+use stage::{Scene, Server, a_moment};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -445,7 +287,7 @@ fn the_times_fit_the_servers() {
 
 #[test]
 fn the_guide_has_the_numbers() {
-    let guide = include_str!("../../docs/guide.md");
+    let guide = include_str!("../../../docs/guide.md");
     let window = super::WINDING_DOWN * super::horizon::WORTH_IT;
     for time in [SHORTEST_WAIT, super::WINDING_DOWN, window, SHORT_IDLE] {
         let number = format!("{} s", time.as_secs_f64());
