@@ -15,6 +15,10 @@ pub(super) const WORTH_IT: u32 = 5;
 /// takes no longer, the poll is the last one.
 const WORK: Duration = Duration::from_millis(300);
 
+/// A poll lasts this much longer than a quiet worker stays: 0.1 s. One that ended just before would be
+/// followed by another.
+const AFTER: Duration = Duration::from_millis(100);
+
 /// When polling may end.
 #[derive(Clone)]
 pub(crate) struct Horizon {
@@ -50,7 +54,8 @@ impl Horizon {
     /// the worker has something to do.
     pub(super) fn earliest_end(&self, now: Instant, is_busy: bool) -> Option<Instant> {
         let if_quiet = self.idle_timeout.and_then(|it| now.checked_add(it.saturating_add(WORK)));
-        let next = if is_busy { self.stop } else { *self.next.borrow() };
+        let next = if is_busy { None } else { *self.next.borrow() };
+        let next = next.and_then(|next| next.checked_add(AFTER));
         // Answered a little before the stop time, a poll need not be waited for then.
         let stop = self.stop.map(|stop| stop.checked_sub(SPARE).unwrap_or(stop));
         [stop, next, if_quiet].into_iter().flatten().min()
