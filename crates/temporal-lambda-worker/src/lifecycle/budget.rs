@@ -104,8 +104,9 @@ impl Window {
     }
 
     /// When the last polls begin to end, if polling began at `since` and they need
-    /// `polls_end_within`: so that they have ended at the stop time, but not before half of the
-    /// time for polling is over.
+    /// `polls_end_within`: so that they have ended at the stop time. In a short window that would
+    /// leave little time to poll; so not before four fifths of it are over, and the last polls may
+    /// end after the stop time.
     pub fn stop_near(
         &self,
         allowance: &Allowance,
@@ -113,8 +114,8 @@ impl Window {
         polls_end_within: Duration,
     ) -> Option<Moment> {
         let stop = self.stop_at(allowance)?;
-        let half = stop.since(since) / 2;
-        Some(stop.earlier(polls_end_within.saturating_add(POLL_SPARE).min(half)))
+        let fifth = stop.since(since) / 5;
+        Some(stop.earlier(polls_end_within.saturating_add(POLL_SPARE).min(fifth)))
     }
 
     /// When draining must begin at the latest, without any grace period.

@@ -13,11 +13,11 @@ pub(super) fn stop_time(story: &Story) -> Option<Moment> {
 }
 
 /// When the last polls begin to end, of a worker that polls from `poll` on: 0.3 s more than they
-/// need before the stop time, but not in the first half of the time for polling.
+/// need before the stop time, but not in the first four fifths of the time for polling.
 pub(super) fn stop_near(story: &Story, poll: Moment) -> Option<Moment> {
     let stop = stop_time(story)?;
     let needed = story.polls_end_within() + ms(300);
-    Some(stop.earlier(needed.min(stop.since(poll) / 2)))
+    Some(stop.earlier(needed.min(stop.since(poll) / 5)))
 }
 
 /// When a worker that polls from `poll` on is idle, by what it last said before polls were held
