@@ -84,10 +84,19 @@ pub struct Loss {
     pub kind: Kind,
     /// What the history says.
     pub what: String,
-    /// Who was given the task, and when, if the history says so. Of an activity it does not: there
-    /// it only has the last attempt. Of a task that timed out on a sticky queue: who had made the
-    /// workflow sticky, and when.
+    /// Who was given the task, and when, if that is known. Of a task that timed out on a sticky
+    /// queue: who had made the workflow sticky, and when.
     pub given: Option<(String, SystemTime)>,
+    /// Of an activity, its ID and the attempt that was lost. The history does not say who was given
+    /// it, for it only has the last attempt.
+    pub attempt: Option<(String, i32)>,
+}
+
+impl Loss {
+    /// A loss of which nothing else is known.
+    pub fn new(kind: Kind, what: impl Into<String>) -> Self {
+        Self { kind, what: what.into(), given: None, attempt: None }
+    }
 }
 
 /// What a history says.
@@ -129,15 +138,14 @@ fn done(attributes: &Attributes) -> Option<Kind> {
 }
 
 fn lost(attributes: &Attributes, kind: Kind, history: &[HistoryEvent]) -> Option<Loss> {
-    let loss = |kind, what: String| Some(Loss { kind, what, given: None });
+    let loss = |kind, what: String| Some(Loss::new(kind, what));
     match attributes {
         Attributes::WorkflowTaskTimedOutEventAttributes(it) => Some(Loss {
-            kind,
-            what: format!("workflow task timed out, {:?}", it.timeout_type()),
             given: match it.timeout_type() {
                 TimeoutType::ScheduleToStart => given_before(history, it.scheduled_event_id),
                 _ => given(history, it.started_event_id),
             },
+            ..Loss::new(kind, format!("workflow task timed out, {:?}", it.timeout_type()))
         }),
         Attributes::WorkflowTaskFailedEventAttributes(it) => match it.cause() {
             // A signal came while the workflow was about to end: the server's way to show it.
@@ -148,7 +156,11 @@ fn lost(attributes: &Attributes, kind: Kind, history: &[HistoryEvent]) -> Option
         Attributes::ActivityTaskStartedEventAttributes(it) => {
             let timeout = it.last_failure.as_ref().and_then(timeout)?;
             let what = format!("attempt {} after a timeout, {timeout:?}", it.attempt);
-            loss(Kind::Activity, what)
+            let id = activity_id(history, it.scheduled_event_id);
+            Some(Loss {
+                attempt: id.map(|id| (id, it.attempt - 1)),
+                ..Loss::new(Kind::Activity, what)
+            })
         }
         Attributes::ActivityTaskTimedOutEventAttributes(it) => {
             loss(Kind::Activity, format!("activity timed out: {}", words(&it.failure)))
@@ -170,6 +182,14 @@ fn lost(attributes: &Attributes, kind: Kind, history: &[HistoryEvent]) -> Option
 
 fn is_local_marker(event: &HistoryEvent) -> bool {
     event.attributes.as_ref().is_some_and(|it| done(it) == Some(Kind::Local))
+}
+
+fn activity_id(history: &[HistoryEvent], scheduled: i64) -> Option<String> {
+    let event = history.iter().find(|event| event.event_id == scheduled)?;
+    match event.attributes.as_ref()? {
+        Attributes::ActivityTaskScheduledEventAttributes(it) => Some(it.activity_id.clone()),
+        _ => None,
+    }
 }
 
 /// Who started the workflow task of this event, and when.
@@ -255,6 +275,7 @@ mod tests {
 
     fn activity_started(attempt: i32, last_failure: Option<FailureInfo>) -> Attributes {
         Attributes::ActivityTaskStartedEventAttributes(events::ActivityTaskStartedEventAttributes {
+            scheduled_event_id: 1,
             attempt,
             last_failure: last_failure
                 .map(|info| Failure { failure_info: Some(info), ..Default::default() }),
@@ -311,8 +332,17 @@ mod tests {
     fn an_activity_was_lost_when_its_attempt_before_timed_out() {
         let timeout = FailureInfo::TimeoutFailureInfo(TimeoutFailureInfo::default());
         let failure = FailureInfo::ApplicationFailureInfo(ApplicationFailureInfo::default());
-        let started = |failure| read(&history([activity_started(2, failure)]));
-        assert_eq!(kinds(&started(Some(timeout))), [Kind::Activity]);
+        let scheduled = || {
+            let scheduled = events::ActivityTaskScheduledEventAttributes {
+                activity_id: "7".to_owned(),
+                ..Default::default()
+            };
+            Attributes::ActivityTaskScheduledEventAttributes(scheduled)
+        };
+        let started = |failure| read(&history([scheduled(), activity_started(2, failure)]));
+        let lost = started(Some(timeout));
+        assert_eq!(kinds(&lost), [Kind::Activity]);
+        assert_eq!(lost.lost[0].attempt, Some(("7".to_owned(), 1)));
         assert!(started(Some(failure)).lost.is_empty(), "it was given back");
         assert!(read(&history([activity_started(1, None)])).lost.is_empty());
     }

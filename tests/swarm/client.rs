@@ -1,7 +1,13 @@
 //! A client that does not give up: where connections are closed and calls are throttled, it is the
 //! worker that is tested.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
 
 use temporal_lambda_tests::SOON;
 use temporalio_client::{Connection, ConnectionOptions, RetryOptions, Url};
@@ -12,9 +18,11 @@ use temporalio_common::protos::temporal::api::{
     query::v1::WorkflowQuery,
     taskqueue::v1::TaskQueue,
     update::v1::{self as updates, Input, Meta, Request, WaitPolicy},
+    workflow::v1::PendingActivityInfo,
     workflowservice::v1::{
-        GetWorkflowExecutionHistoryRequest, QueryWorkflowRequest, SignalWorkflowExecutionRequest,
-        StartWorkflowExecutionRequest, UpdateWorkflowExecutionRequest,
+        DescribeWorkflowExecutionRequest, GetWorkflowExecutionHistoryRequest, QueryWorkflowRequest,
+        SignalWorkflowExecutionRequest, StartWorkflowExecutionRequest,
+        UpdateWorkflowExecutionRequest,
     },
 };
 use tonic::{Code, IntoRequest as _, Request as Call, Status};
@@ -29,6 +37,7 @@ const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct Client {
     connection: Connection,
     task_queue: String,
+    refused: Arc<AtomicUsize>,
 }
 
 impl Client {
@@ -41,7 +50,7 @@ impl Client {
             .retry_options(RetryOptions::no_retries())
             .build();
         let connection = Connection::connect(options).await.expect("the server answers");
-        Self { connection, task_queue: task_queue.to_owned() }
+        Self { connection, task_queue: task_queue.to_owned(), refused: Arc::default() }
     }
 
     pub(crate) async fn start(&self, id: &str, kind: &str, input: serde_json::Value) {
@@ -56,7 +65,7 @@ impl Client {
             request_id: id.to_owned(),
             ..Default::default()
         };
-        again("start", || async {
+        self.again("start", || async {
             let mut service = self.connection.workflow_service();
             service.start_workflow_execution(request.clone().into_request()).await
         })
@@ -72,7 +81,7 @@ impl Client {
             request_id: format!("{id}-{number}"),
             ..Default::default()
         };
-        again("signal", || async {
+        self.again("signal", || async {
             let mut service = self.connection.workflow_service();
             service.signal_workflow_execution(request.clone().into_request()).await
         })
@@ -102,7 +111,7 @@ impl Client {
         let began = Instant::now();
         while began.elapsed() < SOON {
             // A server answers without an outcome after 20 s.
-            let response = again("update", || async {
+            let response = self.again("update", || async {
                 let mut service = self.connection.workflow_service();
                 service.update_workflow_execution(request.clone().into_request()).await
             });
@@ -133,12 +142,31 @@ impl Client {
             let mut service = self.connection.workflow_service();
             match service.query_workflow(call).await {
                 Ok(_) => return Ok(()),
-                Err(status) if is_of_the_way(&status) && began.elapsed() < SOON => {
+                Err(status) if self.is_of_the_way(&status) && began.elapsed() < SOON => {
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(status) => return Err(format!("{:?}: {}", status.code(), status.message())),
             }
         }
+    }
+
+    /// The attempts of a workflow's activities that are under way: who has each, and since when, by
+    /// the activity's ID and the number of the attempt.
+    pub(crate) async fn attempts_under_way(
+        &self,
+        id: &str,
+    ) -> Vec<((String, i32), (String, SystemTime))> {
+        let request =
+            DescribeWorkflowExecutionRequest { namespace: namespace(), execution: execution(id) };
+        let response = self.again("describe", || async {
+            let mut service = self.connection.workflow_service();
+            service.describe_workflow_execution(request.clone().into_request()).await
+        });
+        let attempt = |it: PendingActivityInfo| {
+            let since = it.last_started_time?.try_into().ok()?;
+            Some(((it.activity_id, it.attempt), (it.last_worker_identity, since)))
+        };
+        response.await.pending_activities.into_iter().filter_map(attempt).collect()
     }
 
     /// The history of a workflow, once it has ended.
@@ -162,51 +190,64 @@ impl Client {
             execution: execution(id),
             ..Default::default()
         };
-        let response = again("history", || async {
+        let response = self.again("history", || async {
             let mut service = self.connection.workflow_service();
             service.get_workflow_execution_history(request.clone().into_request()).await
         });
         response.await.history.unwrap_or_default().events
     }
-}
 
-/// Makes a call until it is answered.
-///
-/// # Panics
-/// When it is refused for good, or not answered within [`SOON`].
-async fn again<T, F>(what: &str, call: impl Fn() -> F) -> T
-where
-    F: Future<Output = Result<tonic::Response<T>, Status>>,
-{
-    let began = Instant::now();
-    loop {
-        match call().await {
-            Ok(response) => return response.into_inner(),
-            Err(status) if is_of_the_way(&status) && began.elapsed() < SOON => {
-                tokio::time::sleep(PAUSE).await;
+    /// How many calls were refused because there were too many.
+    pub(crate) fn refused(&self) -> usize {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Makes a call until it is answered.
+    ///
+    /// # Panics
+    /// When it is refused for good, or not answered within [`SOON`].
+    async fn again<T, F>(&self, what: &str, call: impl Fn() -> F) -> T
+    where
+        F: Future<Output = Result<tonic::Response<T>, Status>>,
+    {
+        let began = Instant::now();
+        loop {
+            match call().await {
+                Ok(response) => return response.into_inner(),
+                Err(status) if self.is_of_the_way(&status) && began.elapsed() < SOON => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(status) if is_late(&status) && began.elapsed() < SOON => {}
+                Err(status) => panic!("{what}: {status}"),
             }
-            // The server's, or the channel's, word for a call that took too long.
-            Err(status)
-                if matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled)
-                    && began.elapsed() < SOON => {}
-            Err(status) => panic!("{what}: {status}"),
         }
+    }
+
+    /// Whether a call failed on its way or was refused for the moment, and is to be made again.
+    fn is_of_the_way(&self, status: &Status) -> bool {
+        if status.code() == Code::ResourceExhausted {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        let retried = matches!(
+            status.code(),
+            Code::Unavailable
+                // Of a call whose connection closed.
+                | Code::Cancelled
+                | Code::ResourceExhausted
+                | Code::Unknown
+                | Code::Internal
+                | Code::Aborted
+                // The answer to queries and updates while a lost workflow task is tried again; that
+                // loss is in the history.
+                | Code::FailedPrecondition
+        );
+        retried && !is_late(status)
     }
 }
 
-/// Whether a call failed on its way or was refused for the moment, and is to be made again.
-fn is_of_the_way(status: &Status) -> bool {
-    matches!(
-        status.code(),
-        Code::Unavailable
-            | Code::ResourceExhausted
-            | Code::Unknown
-            | Code::Internal
-            | Code::Aborted
-            // The answer to queries and updates while a lost workflow task is tried again; that loss
-            // is in the history.
-            | Code::FailedPrecondition
-    )
+/// Whether a call was not answered in time: a server says the former, a channel the latter.
+fn is_late(status: &Status) -> bool {
+    status.code() == Code::DeadlineExceeded || status.message() == "Timeout expired"
 }
 
 fn namespace() -> String {

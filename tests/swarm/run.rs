@@ -24,6 +24,10 @@ const LINE: Duration = Duration::from_secs(10);
 /// Runs that are at least this long have a pause in which nobody is invoked.
 const LONG_ENOUGH: Duration = Duration::from_secs(50);
 
+/// A task that is given out so soon before the end of an invocation is given out at its exit: its
+/// draining takes about a second.
+const AT_AN_EXIT: Duration = Duration::from_millis(1_500);
+
 /// How a scenario is run.
 #[derive(Clone)]
 pub(crate) struct Plan {
@@ -44,6 +48,8 @@ pub(crate) struct Ran {
     pub(crate) done: Counts,
     /// With the workflow's ID.
     pub(crate) lost: Vec<(String, Loss)>,
+    /// How many of the swarm's own calls were refused because there were too many.
+    pub(crate) refused: usize,
     pub(crate) worst: Worst,
     pub(crate) took: Duration,
 }
@@ -61,21 +67,28 @@ impl Ran {
         counts
     }
 
+    /// The invocation that was given a lost task, and how long before its end, if that is known.
+    fn invoked(&self, loss: &Loss) -> Option<(&Invoked, Duration)> {
+        let (identity, at) = loss.given.as_ref()?;
+        let invoked = self.invocations.iter().find(|it| identity.contains(&it.request_id))?;
+        Some((invoked, invoked.ended.duration_since(*at).unwrap_or_default()))
+    }
+
+    /// How many tasks were lost that were given out within [`AT_AN_EXIT`] of an invocation's end.
+    pub(crate) fn lost_at_exits(&self) -> usize {
+        let invoked = self.lost.iter().filter_map(|(_, loss)| self.invoked(loss));
+        invoked.filter(|(_, before)| *before < AT_AN_EXIT).count()
+    }
+
     /// A loss in words, with the invocation that was given the task, if that is known.
     pub(crate) fn describe(&self, id: &str, loss: &Loss) -> String {
         let mut text = format!("{id}: {}", loss.what);
-        let Some((identity, at)) = &loss.given else { return text };
-        text.push_str("; given to ");
-        match self.invocations.iter().find(|it| identity.contains(&it.request_id)) {
-            Some(it) => {
-                let before = it.ended.duration_since(*at).unwrap_or_default();
-                let (function, id, exit) = (&it.function, &it.request_id, it.exit);
-                text.push_str(&format!(
-                    "{function} {before:.1?} before the end of its invocation {id} ({exit:?})"
-                ));
-            }
-            // A task that only carried an update has no identity once it timed out.
-            None => text.push_str(if identity.is_empty() { "somebody" } else { identity }),
+        // A task that only carried an update has no identity once it timed out.
+        if let Some((it, before)) = self.invoked(loss) {
+            let (function, id, exit) = (&it.function, &it.request_id, it.exit);
+            text.push_str(&format!(
+                "; given to {function} {before:.1?} before the end of its invocation {id} ({exit:?})"
+            ));
         }
         text
     }
@@ -120,7 +133,7 @@ pub(crate) async fn run(scenario: &Scenario, plan: Plan) -> Ran {
     let invocations = invocations.into_iter().flatten().collect();
     let (worst, took) = (load.worst(), began.elapsed());
     server.stop().await;
-    Ran { workflows: jobs.len(), invocations, done, lost, worst, took }
+    Ran { workflows: jobs.len(), invocations, done, lost, refused: client.refused(), worst, took }
 }
 
 /// Says now and then how far it is.

@@ -10,6 +10,8 @@ pub(crate) struct Scenario {
     pub(crate) about: &'static str,
     /// What a worker's calls take for their way to the server and back.
     pub(crate) round_trip: Duration,
+    /// Whether the server refuses calls now and then.
+    pub(crate) is_throttled: bool,
     /// The server's dynamic configuration; values are JSON.
     config: &'static [(&'static str, &'static str)],
     /// Whether it is part of the short form.
@@ -29,6 +31,7 @@ pub(crate) const SCENARIOS: [Scenario; 8] = [
         name: "stock",
         about: "a stock server, near",
         round_trip: NEAR,
+        is_throttled: false,
         config: &[],
         is_short: false,
         is_strict: true,
@@ -37,6 +40,7 @@ pub(crate) const SCENARIOS: [Scenario; 8] = [
         name: "stock-far",
         about: "a stock server, 50 ms there and back",
         round_trip: FAR,
+        is_throttled: false,
         config: &[],
         is_short: true,
         is_strict: true,
@@ -45,6 +49,7 @@ pub(crate) const SCENARIOS: [Scenario; 8] = [
         name: "ends-polls",
         about: "a server that ends the polls of a worker that shuts down, near",
         round_trip: NEAR,
+        is_throttled: false,
         config: &[ENDS_POLLS],
         is_short: true,
         is_strict: true,
@@ -53,6 +58,7 @@ pub(crate) const SCENARIOS: [Scenario; 8] = [
         name: "ends-polls-far",
         about: "a server that ends the polls of a worker that shuts down, 50 ms there and back",
         round_trip: FAR,
+        is_throttled: false,
         config: &[ENDS_POLLS],
         is_short: false,
         is_strict: true,
@@ -61,6 +67,7 @@ pub(crate) const SCENARIOS: [Scenario; 8] = [
         name: "closed",
         about: "a server that closes connections every 4 s; calls under way have 5 s to end",
         round_trip: NEAR,
+        is_throttled: false,
         config: &[
             ("frontend.keepAliveMaxConnectionAge", "\"4s\""),
             ("frontend.keepAliveMaxConnectionAgeGrace", "\"5s\""),
@@ -72,6 +79,7 @@ pub(crate) const SCENARIOS: [Scenario; 8] = [
         name: "cut",
         about: "a server that closes connections every 2 s; calls under way have 0.3 s to end",
         round_trip: NEAR,
+        is_throttled: false,
         config: &[
             ("frontend.keepAliveMaxConnectionAge", "\"2s\""),
             ("frontend.keepAliveMaxConnectionAgeGrace", "\"300ms\""),
@@ -83,6 +91,7 @@ pub(crate) const SCENARIOS: [Scenario; 8] = [
         name: "throttled",
         about: "a server that refuses calls when there are many, polls first, near",
         round_trip: NEAR,
+        is_throttled: true,
         config: THROTTLED,
         is_short: false,
         is_strict: true,
@@ -91,6 +100,7 @@ pub(crate) const SCENARIOS: [Scenario; 8] = [
         name: "throttled-far",
         about: "a server that refuses calls when there are many, polls first, 50 ms there and back",
         round_trip: FAR,
+        is_throttled: true,
         config: THROTTLED,
         is_short: false,
         is_strict: true,

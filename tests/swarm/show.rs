@@ -1,6 +1,6 @@
 //! What is shown in the end, and what is wrong with it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use comfy_table::{Table, presets};
 use temporal_lambda_tests::losses::{Counts, Kind};
@@ -13,6 +13,9 @@ use crate::{
 
 /// Details of so many losses of a run are shown.
 const DETAILS: usize = 12;
+
+/// Where this process, which does little, was late by so much, workers were too.
+const STARVED: Duration = Duration::from_secs(2);
 
 /// One run of a scenario.
 pub(crate) struct Row<'a> {
@@ -32,6 +35,12 @@ impl Row<'_> {
         let ran = &self.ran;
         for (id, loss) in ran.lost.iter().take(DETAILS) {
             println!("  lost, {}: {}", loss.kind.name(), ran.describe(id, loss));
+        }
+        if ran.refused > 0 {
+            println!(
+                "  {} of the swarm's own calls were refused, there were too many",
+                ran.refused
+            );
         }
         let left = ran.lost.len().saturating_sub(DETAILS);
         if left > 0 {
@@ -64,6 +73,7 @@ impl Row<'_> {
             by_kind(ran.done),
             ran.lost.len().to_string(),
             by_kind(ran.lost_by_kind()),
+            ran.lost_at_exits().to_string(),
             format!("{load} / {:.0?}", worst.late),
             format!("{:.0?}", ran.took),
         ]
@@ -84,6 +94,7 @@ pub(crate) fn print_table(rows: &[Row<'_>]) {
         "done: workflow tasks / activities / local / signals / queries / updates",
         "lost",
         "lost: workflow tasks / activities / local / signals / queries / updates",
+        "of these at exits",
         "worst load / lateness",
         "took",
     ];
@@ -111,6 +122,11 @@ pub(crate) fn faults(rows: &[Row<'_>]) -> Vec<String> {
             }
             _ => {}
         }
+        if ran.worst.late > STARVED && lost > 0 {
+            let late = ran.worst.late;
+            faults
+                .push(format!("{name}: the machine is too busy to blame the worker ({late:.1?})"));
+        }
         let failed = ran.exits(Exit::Failed);
         if failed > 0 {
             faults.push(format!("{name}: {failed} invocations failed"));
@@ -119,6 +135,9 @@ pub(crate) fn faults(rows: &[Row<'_>]) -> Vec<String> {
         let idle = ran.exits(Exit::Idle) > 0 || beside_a_peer;
         if !idle || ran.exits(Exit::Deadline) == 0 {
             faults.push(format!("{name}: there was not every kind of exit"));
+        }
+        if row.scenario.is_throttled && ran.refused == 0 {
+            faults.push(format!("{name}: the server refused nothing"));
         }
         for kind in Kind::ALL.into_iter().filter(|kind| ran.done.of(*kind) == 0) {
             faults.push(format!("{name}: there were no {}", kind.name()));

@@ -1,6 +1,7 @@
 //! What the workflows of a swarm do, and when.
 
 use std::{
+    collections::HashMap,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
@@ -143,6 +144,7 @@ pub(crate) async fn carry_out(
         send(messages, id, client, &mut reading).await;
     }
     let begins_to_wait = Instant::now();
+    let mut attempts = HashMap::new();
     let history = loop {
         if let Some(history) = client.history_of_ended(id).await {
             progress.ended.fetch_add(1, Ordering::Relaxed);
@@ -150,14 +152,19 @@ pub(crate) async fn carry_out(
         }
         if begins_to_wait.elapsed() > PATIENCE {
             let what = format!("not ended {PATIENCE:?} after everything had come");
-            reading.lost.push(Loss { kind: Kind::Workflow, what, given: None });
+            reading.lost.push(Loss::new(Kind::Workflow, what));
             break client.history(id).await;
         }
+        // Who has an attempt is only told while it is not over.
+        attempts.extend(client.attempts_under_way(id).await);
         sleep(LOOK).await;
     };
     let read = losses::read(&history);
     reading.done.add_all(read.done);
-    reading.lost.extend(read.lost);
+    for loss in read.lost {
+        let given = loss.attempt.as_ref().and_then(|attempt| attempts.remove(attempt));
+        reading.lost.push(Loss { given: given.or_else(|| loss.given.clone()), ..loss });
+    }
     reading
 }
 
@@ -168,11 +175,11 @@ async fn send(messages: &[(Duration, Message)], id: &str, client: &Client, readi
             Message::Signal => client.signal(id, "put", number).await,
             Message::Query => match client.query(id, "received").await {
                 Ok(()) => reading.done.add(Kind::Query, 1),
-                Err(what) => reading.lost.push(Loss { kind: Kind::Query, what, given: None }),
+                Err(what) => reading.lost.push(Loss::new(Kind::Query, what)),
             },
             Message::Update => {
                 if let Err(what) = client.update(id, "put_and_count", number).await {
-                    reading.lost.push(Loss { kind: Kind::Update, what, given: None });
+                    reading.lost.push(Loss::new(Kind::Update, what));
                 }
             }
         }
