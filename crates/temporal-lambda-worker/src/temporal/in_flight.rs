@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prost::Message as _;
 use temporalio_client::callback_based::GrpcRequest;
@@ -13,6 +14,7 @@ use temporalio_common::protos::temporal::api::enums::v1::TaskQueueKind;
 use temporalio_common::protos::temporal::api::workflowservice::v1::PollWorkflowTaskQueueRequest;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 use crate::error::Fault;
 use crate::lifecycle::Input;
@@ -53,8 +55,9 @@ pub(super) struct WorkflowTask {
 pub(super) struct State {
     /// Polls that the server has, and may answer with a task.
     polls: usize,
-    /// Those of them that are for the sticky queue.
+    /// Those of them that are for the sticky queue, and when the last of these began.
     sticky_polls: usize,
+    sticky_poll_began: Option<Instant>,
     /// Answers to workflow tasks on their way that make their workflow sticky.
     sticking: usize,
     /// Workflow tasks that nobody has answered, by token; `false`: not seen in the worker yet.
@@ -87,8 +90,9 @@ impl State {
         self.sticking == 0
     }
 
-    pub(super) fn polls_sticky_queue(&self) -> bool {
-        self.sticky_polls > 0
+    /// Since when the sticky queue is polled; `None`: it is not.
+    pub(super) fn polls_sticky_queue_since(&self) -> Option<Instant> {
+        self.sticky_poll_began.filter(|_| self.sticky_polls > 0)
     }
 }
 
@@ -128,6 +132,24 @@ impl InFlight {
         let _ = self.state.subscribe().wait_for(holds).await;
     }
 
+    /// Waits until the sticky queue was polled for so long without a task.
+    pub(super) async fn sticky_queue_is_polled(&self, time: Duration) {
+        let mut state = self.state.subscribe();
+        loop {
+            let since = state.borrow_and_update().polls_sticky_queue_since();
+            let polled = async {
+                match since {
+                    Some(since) => sleep_until(since + time).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = polled => return,
+                _ = state.changed() => {}
+            }
+        }
+    }
+
     /// Changes the account, and says so if that made the worker busy or quiet. The message goes
     /// out under the lock, so that messages come in the order of the changes.
     fn change(&self, change: impl FnOnce(&mut State)) {
@@ -147,7 +169,10 @@ impl InFlight {
         self.change(|state| {
             // Nobody waits for a poll for Nexus tasks.
             state.polls += usize::from(kind != Kind::Nexus);
-            state.sticky_polls += usize::from(kind == Kind::Sticky);
+            if kind == Kind::Sticky {
+                state.sticky_polls += 1;
+                state.sticky_poll_began = Some(Instant::now());
+            }
         });
         PollUnderWay { in_flight: self.clone(), kind, brought: None }
     }
@@ -229,13 +254,15 @@ impl InFlight {
         });
     }
 
-    /// Takes the workflows that are sticky to this worker: workflow ID and run ID.
-    pub(super) fn take_sticky(&self) -> Vec<(String, String)> {
-        let mut taken = Vec::new();
-        self.change(|state| {
-            taken.extend(state.sticky.drain().map(|(run_id, workflow_id)| (workflow_id, run_id)));
-        });
-        taken
+    /// The workflows that are sticky to this worker: run ID and workflow ID.
+    pub(super) fn sticky(&self) -> Vec<(String, String)> {
+        let state = self.state.borrow();
+        state.sticky.iter().map(|(run, workflow)| (run.clone(), workflow.clone())).collect()
+    }
+
+    /// The server has heard that this workflow run is sticky no longer.
+    pub(super) fn is_given_back(&self, run_id: &str) {
+        self.change(|state| drop(state.sticky.remove(run_id)));
     }
 
     /// Takes the tokens of the workflow tasks that nobody has answered.

@@ -47,14 +47,22 @@ const FAREWELL_CAP: Duration = Duration::from_millis(FINALIZE_CAP.as_millis() as
 /// `ShutdownWorker` may take this long to be answered: 0.1 s. The SDK waits for the answer; the
 /// server acts on the call.
 const SHUTDOWN_CAP: Duration = Duration::from_millis(100);
+/// When the sticky queue was polled for this long, what waited there has come: 60 ms, a round trip.
+const POLLED: Duration = Duration::from_millis(60);
 /// Calls at a time for giving workflows back.
 const GIVE_BACK_WIDTH: usize = 32;
 
-/// How long polls may take to end where the server does not end them: the longest of the last ones,
-/// and what clearing the sticky queue takes.
-const POLLS_END_WITHIN: Duration = polls::SHORTEST.saturating_add(polls::CLEARING);
-/// The same where the server ends them.
-const SERVER_ENDS_POLLS_WITHIN: Duration = Duration::from_millis(200);
+/// What the server is told before polls end may take this long to be answered: 0.5 s, several round
+/// trips.
+const TOLD_WITHIN: Duration = Duration::from_millis(500);
+
+/// How long polls may take to end where the server does not end them: 1.85 s. The longest of the
+/// last ones, and what comes before it: workflows are given back.
+const POLLS_END_WITHIN: Duration =
+    polls::SHORTEST.saturating_add(polls::CLEARING.saturating_mul(2));
+/// The same where the server ends them: 1.1 s. Workflows are given back first, too.
+const SERVER_ENDS_POLLS_WITHIN: Duration =
+    polls::ENDED_WITHIN.saturating_add(polls::CLEARING.saturating_mul(2));
 
 /// When polling may end, as a poll sees it that begins.
 #[derive(Clone)]
@@ -155,10 +163,12 @@ impl Gate {
     pub(super) async fn quiesce(&self) {
         self.polls.hold();
         self.unsticking.store(true, Ordering::SeqCst);
-        let _ = timeout(FAREWELL_CAP, self.in_flight.until(|state| state.nothing_sticks())).await;
+        let _ = timeout(TOLD_WITHIN, self.in_flight.until(|state| state.nothing_sticks())).await;
         if self.in_flight.has_sticky() {
             // While a poll is on the sticky queue, what still goes there finds it.
-            self.give_back_sticky().await;
+            let polled = self.in_flight.sticky_queue_is_polled(POLLED);
+            let _ = timeout(polls::CLEARING, polled).await;
+            let _ = timeout(TOLD_WITHIN, self.give_back_sticky()).await;
             if !self.polls.server_ends_them() {
                 self.polls.clear_sticky_queue().await;
             }
@@ -200,7 +210,7 @@ impl Gate {
         });
         let all = stream::iter(tasks).buffer_unordered(GIVE_BACK_WIDTH).collect::<()>();
         let _ = timeout(FAREWELL_CAP, all).await;
-        self.give_back_sticky().await;
+        let _ = timeout(FAREWELL_CAP, self.give_back_sticky()).await;
     }
 
     /// What the server refused or left unanswered.
@@ -222,19 +232,20 @@ impl Gate {
     /// Tells the server that workflows are sticky to this worker no longer, so that what happens
     /// to them while no worker polls does not end in a timed-out workflow task.
     async fn give_back_sticky(&self) {
-        let resets = self.in_flight.take_sticky().into_iter().map(|(workflow_id, run_id)| {
+        let resets = self.in_flight.sticky().into_iter().map(|(run_id, workflow_id)| {
             let mut service = self.connection.workflow_service();
+            let execution = WorkflowExecution { workflow_id, run_id: run_id.clone() };
             let request = ResetStickyTaskQueueRequest {
                 namespace: self.namespace(),
-                execution: Some(WorkflowExecution { workflow_id, run_id }),
+                execution: Some(execution),
             };
             async move {
                 // A workflow that is closed by now is an error, and the usual case.
                 let _ = service.reset_sticky_task_queue(request.into_request()).await;
+                self.in_flight.is_given_back(&run_id);
             }
         });
-        let all = stream::iter(resets).buffer_unordered(GIVE_BACK_WIDTH).collect::<()>();
-        let _ = timeout(FAREWELL_CAP, all).await;
+        stream::iter(resets).buffer_unordered(GIVE_BACK_WIDTH).collect::<()>().await;
     }
 
     /// Tells the server that this worker shuts down, so that it ends the polls.
@@ -244,7 +255,7 @@ impl Gate {
             let mut service = self.connection.workflow_service();
             let telling = service.shutdown_worker(request.into_request());
             // Polls that do not end are given up, so nothing more depends on it.
-            if let Err(status) = timeout(FAREWELL_CAP, telling)
+            if let Err(status) = timeout(TOLD_WITHIN, telling)
                 .await
                 .unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer came in time")))
             {
@@ -367,3 +378,6 @@ impl Gate {
 fn token(call: &GrpcRequest) -> Vec<u8> {
     task_token(&call.proto).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,7 +44,7 @@ const WORK: Duration = Duration::from_millis(300);
 const AFTER: Duration = Duration::from_millis(100);
 
 /// A server that ends polls when it is told to has this long: 0.5 s.
-const ENDED_WITHIN: Duration = Duration::from_millis(500);
+pub(super) const ENDED_WITHIN: Duration = Duration::from_millis(500);
 
 /// Which polls may begin.
 #[derive(Clone, Copy, PartialEq)]
@@ -128,7 +128,7 @@ impl Polls {
             match self.timing.stop {
                 Some(stop) => {
                     sleep_until(stop.checked_sub(SHORTEST).unwrap_or(stop)).await;
-                    self.in_flight.until(|state| !state.polls_sticky_queue()).await;
+                    self.in_flight.until(|state| state.polls_sticky_queue_since().is_none()).await;
                 }
                 None => std::future::pending().await,
             }

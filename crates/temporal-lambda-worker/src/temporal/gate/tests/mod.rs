@@ -1,0 +1,345 @@
+//! The gate between a scripted server and calls as a worker makes them, with the clock paused.
+
+mod stage;
+
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use prost::Message as _;
+use temporalio_client::grpc::WorkflowService as _;
+use temporalio_client::tonic::{Code, IntoRequest as _};
+use temporalio_common::protos::temporal::api::enums::v1::TaskQueueKind::{Normal, Sticky};
+use temporalio_common::protos::temporal::api::workflowservice::v1::{
+    PollWorkflowTaskQueueRequest, RespondWorkflowTaskCompletedRequest,
+    RespondWorkflowTaskFailedRequest, ShutdownWorkerRequest,
+};
+use tokio::time::{Instant, advance};
+
+use stage::{Scene, Server, a_moment};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_asks_for_the_time_until_polling_may_end_and_one_second() {
+    let cases = [
+        (None, None, 70_000),
+        (Some(120_000), None, 70_000),
+        // Answered 0.3 s before the stop time.
+        (Some(20_000), None, 20_700),
+        (Some(1_000), None, 2_250),
+        // The idle timeout, and 0.3 s for what the poll brings.
+        (Some(20_000), Some(5_000), 6_300),
+        (None, Some(2_000), 3_300),
+        (None, Some(100), 2_250),
+    ];
+    for (stop, idle, asked) in cases {
+        let scene = Scene::new(Server::default(), stop, idle.map(ms)).await;
+        let _poll = scene.poll(Normal);
+        a_moment().await;
+        assert_eq!(scene.server.times(), [asked], "{stop:?} {idle:?}");
+    }
+    // A quiet worker says when it will have been idle for long enough.
+    let scene = Scene::new(Server::default(), Some(20_000), Some(5 * SECOND)).await;
+    scene.idle_end.send_replace(Some(Instant::now() + 2 * SECOND));
+    let _poll = scene.poll(Normal);
+    a_moment().await;
+    // And 0.1 s, so that no other poll begins just before.
+    assert_eq!(scene.server.times(), [3_100]);
+    // But one that has a task in flight is not quiet, whatever was said before.
+    scene.hand_out("task");
+    a_moment().await;
+    let _poll = scene.poll(Normal);
+    a_moment().await;
+    assert_eq!(scene.server.times(), [3_100, 6_300]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_asks_for_no_more_than_the_sdk_does() {
+    let scene = Scene::new(Server::default(), None, None).await;
+    let _poll = scene.poll_for(Normal, 11 * SECOND);
+    a_moment().await;
+    assert_eq!(scene.server.times(), [11_000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_is_as_long_as_it_can_be_where_the_server_ends_it() {
+    let server = Server { ends_polls: true, ..Server::default() };
+    let scene = Scene::new(server, Some(20_000), Some(5 * SECOND)).await;
+    let _poll = scene.poll(Normal);
+    a_moment().await;
+    assert_eq!(scene.server.times(), [70_000]);
+    assert_eq!(scene.gate.polls_end_within(), ms(1_100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_worker_is_told_that_no_server_ends_polls_so_that_it_drops_those_held_back() {
+    for ends_polls in [true, false] {
+        let server = Server { ends_polls, ..Server::default() };
+        let scene = Scene::new(server, None, None).await;
+        assert!(!scene.describe().await);
+        // Asked once; the rest is answered from memory.
+        assert_eq!(scene.server.asked("DescribeNamespace").len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_poll_begins_while_they_are_held_back_and_they_go_on_when_polling_resumes() {
+    let scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
+    let quiescing = scene.quiesce();
+    a_moment().await;
+    let mut held = scene.poll(Normal);
+    a_moment().await;
+    assert!(scene.server.times().is_empty() && (&mut held).now_or_never().is_none());
+    quiescing.abort();
+    scene.gate.resume();
+    a_moment().await;
+    assert_eq!(scene.server.times().len(), 1, "it goes on");
+    scene.hand_out("task");
+    assert_eq!(held.await.unwrap(), "task");
+}
+
+#[tokio::test(start_paused = true)]
+async fn polls_have_ended_when_the_last_is_answered_and_no_earlier() {
+    let mut scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
+    let (poll, activities) = (scene.poll(Normal), scene.poll_activities());
+    a_moment().await;
+    let _quiescing = scene.quiesce();
+    a_moment().await;
+    scene.server.answer_polls.notify_one();
+    a_moment().await;
+    assert!(scene.told().is_empty(), "one is still under way");
+    scene.server.answer_polls.notify_one();
+    a_moment().await;
+    assert_eq!(scene.told(), ["PollsEnded"]);
+    assert!(poll.is_finished() && activities.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_of_the_last_poll_makes_busy_and_polls_have_ended_when_the_worker_has_it() {
+    let mut scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
+    let _poll = scene.poll(Normal);
+    a_moment().await;
+    let _quiescing = scene.quiesce();
+    a_moment().await;
+    scene.hand_out("task");
+    a_moment().await;
+    assert_eq!(scene.told(), ["Busy"], "a shutdown of the worker would lose the task now");
+    scene.in_flight.workflow_task_is_seen("run of task");
+    a_moment().await;
+    assert_eq!(scene.told(), ["PollsEnded"]);
+    scene.complete("task").await;
+    assert_eq!(scene.told(), ["Quiet"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn completions_lose_their_sticky_queue_while_polls_are_held_back_and_have_it_again_after() {
+    let scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
+    for held in [false, true, false] {
+        let quiescing = held.then(|| scene.quiesce());
+        a_moment().await;
+        scene.complete("task").await;
+        if let Some(quiescing) = quiescing {
+            quiescing.abort();
+            scene.gate.resume();
+        }
+    }
+    let sticky = scene.server.asked("RespondWorkflowTaskCompleted").into_iter().map(|call| {
+        let request = RespondWorkflowTaskCompletedRequest::decode(call.proto).unwrap();
+        request.sticky_attributes.is_some()
+    });
+    assert!(sticky.eq([true, false, true]));
+}
+
+/// A task that waits on the sticky queue when its workflow is reset would wait for its timeout.
+#[tokio::test(start_paused = true)]
+async fn workflows_are_given_back_while_a_poll_is_on_the_sticky_queue_which_is_then_cleared() {
+    let mut scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
+    let poll = scene.poll(Normal);
+    a_moment().await;
+    scene.hand_out("task");
+    assert_eq!(poll.await.unwrap(), "task");
+    scene.complete("task").await;
+    assert_eq!(scene.told(), ["Busy", "Quiet"]);
+    let sticky = scene.poll(Sticky);
+    a_moment().await;
+    let _quiescing = scene.quiesce();
+    a_moment().await;
+    // What waited there before the poll would have come by now.
+    assert!(scene.server.asked("ResetStickyTaskQueue").is_empty());
+    advance(ms(61)).await;
+    a_moment().await;
+    assert_eq!(scene.server.asked("ResetStickyTaskQueue").len(), 1);
+    assert!(!sticky.is_finished() && scene.told().is_empty(), "the sticky queue is not cleared");
+    scene.server.answer_polls.notify_one();
+    a_moment().await;
+    assert!(sticky.is_finished());
+    assert_eq!(scene.told(), ["PollsEnded"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workflow_whose_giving_back_was_cut_short_is_given_back_the_next_time() {
+    let scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
+    let poll = scene.poll(Normal);
+    a_moment().await;
+    scene.hand_out("task");
+    assert_eq!(poll.await.unwrap(), "task");
+    scene.complete("task").await;
+    let _sticky = scene.poll(Sticky);
+    a_moment().await;
+    // The first time polling goes on before the server has heard of it.
+    for resets in [0, 1] {
+        let quiescing = scene.quiesce();
+        a_moment().await;
+        if resets == 1 {
+            advance(ms(61)).await;
+            a_moment().await;
+        }
+        quiescing.abort();
+        assert_eq!(scene.server.asked("ResetStickyTaskQueue").len(), resets);
+        scene.gate.resume();
+    }
+    assert!(!scene.in_flight.has_sticky());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_on_the_sticky_queue_is_not_waited_for_if_no_workflow_is_sticky() {
+    let mut scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
+    let sticky = scene.poll(Sticky);
+    a_moment().await;
+    let _quiescing = scene.quiesce();
+    a_moment().await;
+    assert!(sticky.is_finished());
+    assert_eq!(scene.told(), ["PollsEnded"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_ends_polls_is_told_and_a_worker_that_goes_on_has_another_key() {
+    let server = Server { ends_polls: true, ..Server::default() };
+    let mut scene = Scene::new(server, None, Some(2 * SECOND)).await;
+    let poll = scene.poll(Normal);
+    a_moment().await;
+    let _quiescing = scene.quiesce();
+    a_moment().await;
+    assert!(poll.is_finished());
+    assert_eq!(scene.told(), ["PollsEnded"]);
+    scene.gate.resume();
+    let _poll = scene.poll(Normal);
+    a_moment().await;
+    let told = scene.server.asked("ShutdownWorker").pop().unwrap();
+    let told = ShutdownWorkerRequest::decode(told.proto).unwrap();
+    assert_eq!((told.namespace.as_str(), told.task_queue.as_str()), ("n", "everybody's"));
+    let keys =
+        scene.server.asked("PollWorkflowTaskQueue").into_iter().map(|call| {
+            PollWorkflowTaskQueueRequest::decode(call.proto).unwrap().worker_instance_key
+        });
+    let keys: Vec<_> = keys.collect();
+    assert_eq!((keys[0].as_str(), told.worker_instance_key.as_str()), ("key", "key"));
+    assert_ne!(keys[1], "key", "a server that was told of a shutdown gives that one no task");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_that_the_server_leaves_unanswered_is_given_up_0_3_s_after_its_time() {
+    let mut scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
+    let poll = scene.poll(Normal);
+    a_moment().await;
+    let _quiescing = scene.quiesce();
+    a_moment().await;
+    // It should have been answered after 2.3 s.
+    advance(ms(2_599)).await;
+    a_moment().await;
+    assert!(!poll.is_finished() && scene.told().is_empty());
+    advance(ms(2)).await;
+    a_moment().await;
+    assert!(poll.is_finished());
+    assert_eq!(scene.told(), ["PollsEnded"]);
+    let trouble = scene.gate.trouble();
+    assert_eq!((trouble[0].status.as_str(), trouble[0].count), ("DeadlineExceeded", 1));
+    assert!(scene.gate.server_fault(false).is_some(), "no poll was ever answered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_polls_are_counted_with_the_servers_words_and_keep_nobody_waiting() {
+    let mut scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
+    for words in ["first", "second", "the key is secret"] {
+        *scene.server.refuses.lock().unwrap() = Some((Code::ResourceExhausted, words));
+        assert_eq!(scene.poll(Normal).await.unwrap(), "ResourceExhausted");
+    }
+    let _quiescing = scene.quiesce();
+    a_moment().await;
+    assert_eq!(scene.told(), ["PollsEnded"]);
+    let trouble = scene.gate.trouble();
+    let noted = &trouble[0];
+    assert_eq!((noted.call.as_str(), noted.count), ("PollWorkflowTaskQueue", 3));
+    assert_eq!((noted.first.as_str(), noted.last.as_str()), ("first", "the key is [API key]"));
+    let fault = scene.gate.server_fault(false).map(|fault| fault.to_string()).unwrap_or_default();
+    assert!(fault.contains("ResourceExhausted") && !fault.contains("secret"), "{fault}");
+    // One poll that is answered shows that the worker could poll.
+    scene.gate.resume();
+    *scene.server.refuses.lock().unwrap() = None;
+    let poll = scene.poll(Normal);
+    a_moment().await;
+    scene.server.answer_polls.notify_one();
+    assert_eq!(poll.await.unwrap(), "");
+    assert!(scene.gate.server_fault(false).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_dropped_worker_leaves_unanswered_is_failed_so_that_it_is_handed_out_again() {
+    let scene = Scene::new(Server::default(), None, None).await;
+    let poll = scene.poll(Normal);
+    a_moment().await;
+    scene.hand_out("task");
+    assert_eq!(poll.await.unwrap(), "task");
+    scene.gate.close();
+    scene.gate.give_back().await;
+    let failed = scene.server.asked("RespondWorkflowTaskFailed").pop().unwrap();
+    let failed = RespondWorkflowTaskFailedRequest::decode(failed.proto).unwrap();
+    assert_eq!((failed.task_token.as_slice(), failed.namespace.as_str()), (&b"task"[..], "n"));
+    // What the worker would say now comes too late.
+    let request =
+        RespondWorkflowTaskCompletedRequest { task_token: "task".into(), ..Default::default() };
+    let mut worker = scene.worker.clone();
+    let late = worker.respond_workflow_task_completed(request.into_request()).await;
+    assert_eq!(late.unwrap_err().code(), Code::Cancelled);
+    assert!(scene.server.asked("RespondWorkflowTaskCompleted").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_that_the_server_leaves_unanswered_keeps_the_worker_for_0_1_s() {
+    let scene = Scene::new(Server::default(), None, None).await;
+    let polls = scene.poll(Normal);
+    a_moment().await;
+    scene.gate.close();
+    a_moment().await;
+    assert!(polls.is_finished(), "a poll that is not waited for ends at once");
+    let since = Instant::now();
+    let mut service = scene.worker.workflow_service();
+    // Held up like a poll.
+    let request = ShutdownWorkerRequest::default().into_request();
+    *scene.server.refuses.lock().unwrap() = None;
+    service.shutdown_worker(request).await.unwrap();
+    assert!(since.elapsed() <= ms(100));
+    assert_eq!(scene.server.order(&["ShutdownWorker"]).len(), 1);
+}
+
+/// From the second attempt on the SDK does not answer a workflow task that fails.
+#[tokio::test(start_paused = true)]
+async fn a_workflow_task_that_failed_is_in_flight_no_longer_and_is_named() {
+    let mut scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
+    let poll = scene.poll(Normal);
+    a_moment().await;
+    scene.hand_out("task");
+    assert_eq!(poll.await.unwrap(), "task");
+    scene.in_flight.workflow_task_failed("run of task", "no such type");
+    assert_eq!(scene.told(), ["Busy", "Quiet"]);
+    let failed = scene.in_flight.failed();
+    assert_eq!((failed[0].workflow_id.as_str(), failed[0].attempt), ("workflow of task", 1));
+    assert_eq!(failed[0].failure, "no such type");
+    let _quiescing = scene.quiesce();
+    a_moment().await;
+    assert_eq!(scene.told(), ["PollsEnded"]);
+}
