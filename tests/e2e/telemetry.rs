@@ -12,6 +12,8 @@ use temporalio_common::protos::temporal::api::enums::v1::EventType;
 
 use crate::TRACED;
 
+mod variables;
+
 /// The library's own instrumentation scope.
 const OURS: &str = "temporal-lambda-worker";
 

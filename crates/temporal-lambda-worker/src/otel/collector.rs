@@ -1,0 +1,240 @@
+//! A connection to a collector, over one of OTLP's transports.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use prost::Message as _;
+use temporalio_client::tonic::metadata::MetadataMap;
+use temporalio_client::tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use temporalio_client::tonic::{Code, Extensions, Request, Status};
+use tokio::runtime::Handle;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use super::requests::{Answer as _, Export};
+use super::settings::{Target, Transport};
+
+/// A gRPC connection does not outlive a long freeze. This is how often it has to prove that it
+/// lives; after a thaw that is due at once.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// An HTTP connection that was not used for so long is not used again, for the same reason.
+const IDLE: Duration = Duration::from_secs(20);
+/// No answer is longer: it has a number and a sentence.
+const LONGEST_ANSWER: usize = 64 * 1024;
+/// Who sends.
+const AGENT: &str =
+    concat!("OTel-OTLP-Exporter-temporal-lambda-worker/", env!("CARGO_PKG_VERSION"));
+
+/// Why a request did not get through. The text has no header's value in it.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) reason: String,
+    /// Whether it is worth sending the same request again.
+    pub(super) again: bool,
+}
+
+impl Failure {
+    fn again(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), again: true }
+    }
+}
+
+/// A collector. It is connected to when it is first used, by the tasks of `io`.
+#[derive(Clone)]
+pub(super) struct Collector {
+    io: Handle,
+    target: Target,
+    connection: Connection,
+}
+
+#[derive(Clone)]
+enum Connection {
+    Grpc(Channel),
+    Http(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
+}
+
+impl Collector {
+    /// Prepares connections. Nobody connects yet.
+    ///
+    /// # Errors
+    /// What is wrong, in words: no certificates to trust, for `https`.
+    pub(super) fn new(target: Target, io: Handle) -> Result<Self, String> {
+        let _io = io.enter();
+        let connection = match target.transport {
+            Transport::Grpc => Connection::Grpc(channel(&target)?),
+            Transport::Http => Connection::Http(client(&target)?),
+        };
+        Ok(Self { io: io.clone(), target, connection })
+    }
+
+    /// Sends a request and waits for the answer, for as long as the target allows.
+    pub(super) async fn send<R: Export>(&self, request: R) -> Result<(), Failure> {
+        let this = self.clone();
+        let timeout = self.target.timeout;
+        // On threads that have timers and sockets: the caller's may have neither.
+        let sent = self.io.spawn(async move {
+            tokio::time::timeout(timeout, this.send_now(request))
+                .await
+                .unwrap_or_else(|_| Err(Failure::again(format!("no answer within {timeout:?}"))))
+        });
+        let answer = sent.await.unwrap_or_else(|error| Err(Failure::again(error.to_string())));
+        if let Ok(answer) = &answer
+            && let Some((rejected, message)) = answer.rejected()
+        {
+            let message = self.conceal(message);
+            tracing::warn!(rejected, message, "the collector took a part of an export only");
+        }
+        answer.map(|_| ())
+    }
+
+    async fn send_now<R: Export>(&self, request: R) -> Result<R::Answer, Failure> {
+        match &self.connection {
+            Connection::Grpc(channel) => {
+                let metadata = MetadataMap::from_headers(self.target.headers.clone());
+                let request = Request::from_parts(metadata, Extensions::default(), request);
+                let sent = R::over_grpc(request, channel.clone(), self.target.gzip).await;
+                sent.map_err(|status| self.refused(&status))
+            }
+            Connection::Http(client) => self.post(client, &request).await,
+        }
+    }
+
+    async fn post<R: Export>(
+        &self,
+        client: &Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+        message: &R,
+    ) -> Result<R::Answer, Failure> {
+        let body = message.encode_to_vec();
+        let body = if self.target.gzip { zip(&body)? } else { body.into() };
+        let mut request = http::Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.target.uri.clone();
+        *request.headers_mut() = self.http_headers();
+        let failed = |error: &dyn std::error::Error| Failure::again(chain(error));
+        let response = client.request(request).await.map_err(|error| failed(&error))?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(Failure {
+                reason: format!("the collector answered {status}"),
+                again: is_passing(status),
+            });
+        }
+        let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
+        let body = body.map_err(|error| Failure::again(error.to_string()))?;
+        // The status says that all is well, whatever the body says.
+        Ok(R::Answer::decode(body.to_bytes()).unwrap_or_default())
+    }
+
+    fn http_headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        headers.extend(self.target.headers.clone());
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+        if self.target.gzip {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        headers
+    }
+
+    /// A gRPC status, and whether the specification lets the same request be sent again.
+    fn refused(&self, status: &Status) -> Failure {
+        let again = matches!(
+            status.code(),
+            Code::Cancelled
+                | Code::DeadlineExceeded
+                | Code::ResourceExhausted
+                | Code::Aborted
+                | Code::OutOfRange
+                | Code::Unavailable
+                | Code::DataLoss
+                // How a connection that broke shows.
+                | Code::Unknown
+        );
+        let message = self.conceal(status.message());
+        Failure { reason: format!("{:?}: {message}", status.code()), again }
+    }
+
+    /// A text of the collector's without the headers that it was sent.
+    fn conceal(&self, text: &str) -> String {
+        let values = self.target.headers.values().filter_map(|value| value.to_str().ok());
+        let values = values.filter(|value| !value.is_empty());
+        values.fold(text.to_owned(), |text, value| text.replace(value, "[header]"))
+    }
+}
+
+fn channel(target: &Target) -> Result<Channel, String> {
+    let endpoint = Endpoint::from(target.uri.clone())
+        .user_agent(AGENT)
+        .map_err(|error| error.to_string())?
+        .connect_timeout(target.timeout)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(target.timeout / 2);
+    if is_plain(&target.uri) {
+        return Ok(endpoint.connect_lazy());
+    }
+    let tls = ClientTlsConfig::new().with_native_roots();
+    Ok(endpoint.tls_config(tls).map_err(|error| error.to_string())?.connect_lazy())
+}
+
+fn client(target: &Target) -> Result<Client<HttpsConnector<HttpConnector>, Full<Bytes>>, String> {
+    let config = ClientConfig::builder_with_provider(ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    // Reading the certificates takes a while; who does not need them does not wait for it.
+    let config = if is_plain(&target.uri) {
+        config.with_root_certificates(RootCertStore::empty())
+    } else {
+        config.with_native_roots().map_err(|error| error.to_string())?
+    };
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(target.timeout));
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(config.with_no_client_auth())
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(tcp);
+    Ok(Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .build(connector))
+}
+
+fn is_plain(uri: &Uri) -> bool {
+    uri.scheme_str() == Some("http")
+}
+
+/// Whether the specification lets the same request be sent again.
+fn is_passing(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 429 | 502 | 503 | 504)
+}
+
+fn zip(bytes: &[u8]) -> Result<Bytes, Failure> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    let zipped = std::io::Write::write_all(&mut encoder, bytes).and_then(|()| encoder.finish());
+    zipped.map(Bytes::from).map_err(|error| Failure::again(error.to_string()))
+}
+
+/// An error with all its causes; the outermost alone says only "client error".
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.contains(&message) {
+            text = format!("{text}: {message}");
+        }
+        cause = error.source();
+    }
+    text
+}
