@@ -238,3 +238,70 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+    use temporal_lambda_testkit::otlp::{Behavior, OtlpReceiver};
+
+    use super::*;
+
+    /// A collector over this transport, with a header that must not show.
+    fn connected(receiver: &OtlpReceiver, transport: Transport) -> Collector {
+        let mut uri = receiver.endpoint();
+        if transport == Transport::Http {
+            uri.push_str("/v1/traces");
+        }
+        let mut headers = HeaderMap::new();
+        // What the receiver says when it refuses.
+        headers.insert("x-key", HeaderValue::from_static("refuses"));
+        let uri = uri.parse().unwrap();
+        let timeout = Duration::from_secs(60);
+        let target = Target { uri, transport, gzip: true, headers, timeout };
+        Collector::new(target, Handle::current()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_a_collector_refuses_for_good_is_not_sent_again_and_what_passes_is() {
+        let receiver = OtlpReceiver::start().await.unwrap();
+        for transport in [Transport::Grpc, Transport::Http] {
+            let collector = connected(&receiver, transport);
+            for (code, again) in [
+                (Code::Unavailable, true),
+                (Code::ResourceExhausted, true),
+                (Code::InvalidArgument, false),
+                (Code::Unauthenticated, false),
+            ] {
+                receiver.behave(Behavior::Refuse(code));
+                let sent = collector.send(ExportTraceServiceRequest::default()).await;
+                let failure = sent.unwrap_err();
+                assert_eq!(failure.again, again, "{transport:?} {failure:?}");
+                assert!(!failure.reason.contains("refuses"), "{failure:?}");
+            }
+            receiver.behave(Behavior::Accept);
+            collector.send(ExportTraceServiceRequest::default()).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_there_and_nobody_who_answers_are_worth_another_try() {
+        let mut receiver = OtlpReceiver::start().await.unwrap();
+        receiver.behave(Behavior::Hang);
+        let silent = [Transport::Grpc, Transport::Http].map(|transport| {
+            let mut collector = connected(&receiver, transport);
+            collector.target.timeout = Duration::from_millis(50);
+            collector
+        });
+        for collector in &silent {
+            let failure = collector.send(ExportTraceServiceRequest::default()).await.unwrap_err();
+            assert!(failure.again && failure.reason.contains("no answer"), "{failure:?}");
+        }
+        let missing = [Transport::Grpc, Transport::Http].map(|it| connected(&receiver, it));
+        receiver.stop().await;
+        for collector in missing {
+            let failure = collector.send(ExportTraceServiceRequest::default()).await.unwrap_err();
+            assert!(failure.again, "{failure:?}");
+        }
+    }
+}
