@@ -170,3 +170,21 @@ async fn resource_sampler_and_temporality_are_as_the_variables_say() {
     // Who switches spans off needs no advice on how to switch them on.
     assert!(!invocation.log_text().contains("always_on"), "{}", invocation.log_text());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_to_a_collector_that_speaks_none_is_a_warning() {
+    let world = World::new("otel-tls").await;
+    let collector = OtlpReceiver::start().await.unwrap();
+    let secure = collector.endpoint().replace("http://", "https://");
+    for protocol in ["grpc", "http/protobuf"] {
+        let config = traced(&world, &collector, &protocol.replace('/', "-"))
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", &secure)
+            .env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol);
+        let invocation = world.add(config).invoke("{}").await.unwrap();
+        assert_eq!(invocation.report()["reason"], "idle");
+        let warnings = warnings(&invocation);
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].contains("did not reach the collector"), "{warnings:?}");
+        assert_eq!(collector.requests(), 0);
+    }
+}

@@ -56,10 +56,12 @@ pub(super) struct Collector {
     connection: Connection,
 }
 
+type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
 #[derive(Clone)]
 enum Connection {
     Grpc(Channel),
-    Http(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
+    Http(Box<HttpClient>),
 }
 
 impl Collector {
@@ -71,7 +73,7 @@ impl Collector {
         let _io = io.enter();
         let connection = match target.transport {
             Transport::Grpc => Connection::Grpc(channel(&target)?),
-            Transport::Http => Connection::Http(client(&target)?),
+            Transport::Http => Connection::Http(Box::new(client(&target)?)),
         };
         Ok(Self { io: io.clone(), target, connection })
     }
@@ -110,7 +112,7 @@ impl Collector {
 
     async fn post<R: Export>(
         &self,
-        client: &Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+        client: &HttpClient,
         message: &R,
     ) -> Result<R::Answer, Failure> {
         let body = message.encode_to_vec();
@@ -185,7 +187,7 @@ fn channel(target: &Target) -> Result<Channel, String> {
     Ok(endpoint.tls_config(tls).map_err(|error| error.to_string())?.connect_lazy())
 }
 
-fn client(target: &Target) -> Result<Client<HttpsConnector<HttpConnector>, Full<Bytes>>, String> {
+fn client(target: &Target) -> Result<HttpClient, String> {
     let config = ClientConfig::builder_with_provider(ring::default_provider().into())
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;

@@ -81,3 +81,15 @@ impl PushMetricExporter for Points {
         self.temporality
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_points_count_from_the_last_export_every_export_is_kept() {
+        assert_eq!(keep(Temporality::Cumulative), Keep::Last);
+        assert_eq!(keep(Temporality::Delta), Keep::All);
+        assert_eq!(keep(Temporality::LowMemory), Keep::All);
+    }
+}

@@ -118,11 +118,18 @@ impl<R> fmt::Debug for Outbox<R> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use std::time::Duration;
+
+    use http::HeaderMap;
     use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-    use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
+    use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
     use prost::Message as _;
+    use temporal_lambda_testkit::otlp::{Behavior, OtlpReceiver};
+    use temporalio_client::tonic::Code;
+    use tokio::runtime::Handle;
 
     use super::*;
+    use crate::otel::settings::{Target, Transport};
 
     /// A request of about this size.
     fn request(schema_url: String) -> ExportTraceServiceRequest {
@@ -150,6 +157,46 @@ mod tests {
         waiting.put_first(request(megabyte), Keep::All);
         assert_eq!(waiting.requests.len() + waiting.lost, 101);
         assert!(waiting.requests.front().unwrap().resource_spans[0].schema_url.starts_with("97"));
+    }
+
+    #[tokio::test]
+    async fn what_did_not_get_through_is_sent_before_what_comes_later() {
+        let receiver = OtlpReceiver::start().await.unwrap();
+        let target = Target {
+            uri: receiver.endpoint().parse().unwrap(),
+            transport: Transport::Grpc,
+            gzip: false,
+            headers: HeaderMap::new(),
+            timeout: Duration::from_secs(60),
+        };
+        let outbox = Outbox::new(Collector::new(target, Handle::current()).unwrap(), Keep::All);
+        let named = |name: &str| {
+            let span = Span { name: name.to_owned(), ..Span::default() };
+            let scope_spans = vec![ScopeSpans { spans: vec![span], ..ScopeSpans::default() }];
+            let resource_spans = vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }];
+            ExportTraceServiceRequest { resource_spans }
+        };
+        let sent = || -> Vec<_> { receiver.spans().into_iter().map(|span| span.name).collect() };
+        receiver.behave(Behavior::Refuse(Code::Unavailable));
+        outbox.send(named("first")).await.unwrap_err();
+        outbox.send(named("second")).await.unwrap_err();
+        receiver.behave(Behavior::Accept);
+        outbox.send(named("third")).await.unwrap();
+        assert_eq!(sent(), ["first", "second", "third"]);
+
+        receiver.behave(Behavior::Refuse(Code::Unavailable));
+        outbox.send(named("fourth")).await.unwrap_err();
+        receiver.behave(Behavior::Accept);
+        outbox.send_waiting().await.unwrap();
+        assert_eq!(sent().last().unwrap(), "fourth");
+        assert_eq!(outbox.take_lost(), 0);
+
+        receiver.behave(Behavior::Refuse(Code::InvalidArgument));
+        outbox.send(named("refused for good")).await.unwrap_err();
+        assert_eq!((outbox.take_lost(), outbox.take_lost()), (1, 0));
+        receiver.behave(Behavior::Accept);
+        outbox.send_waiting().await.unwrap();
+        assert_eq!(sent().len(), 4);
     }
 
     #[test]
