@@ -1,4 +1,8 @@
 //! A connection to a collector, over one of OTLP's transports.
+//!
+//! The messages and clients are OpenTelemetry's own, but its crate `opentelemetry-otlp` is not used:
+//! its builders read the variables themselves and fail on what the specification allows, such as
+//! `OTEL_EXPORTER_OTLP_COMPRESSION=none`; and what does not get through is lost with it.
 
 use std::time::Duration;
 
