@@ -17,6 +17,7 @@ use futures_util::{StreamExt as _, stream};
 use prost::Message as _;
 use temporalio_client::callback_based::GrpcRequest;
 use temporalio_client::errors::ClientConnectError;
+use temporalio_client::grpc::WorkflowService as _;
 use temporalio_client::tonic::{IntoRequest as _, Status};
 use temporalio_client::{Connection, ConnectionOptions};
 use temporalio_common::protos::temporal::api::common::v1::WorkflowExecution;
@@ -192,7 +193,7 @@ impl Gate {
     pub(super) async fn give_back(&self) {
         self.is_left.store(true, Ordering::SeqCst);
         let tasks = self.in_flight.take_workflow_tasks().into_iter().map(|task_token| {
-            let mut service = self.connection.workflow_service();
+            let mut service = self.connection.clone();
             let request = RespondWorkflowTaskFailedRequest {
                 task_token,
                 cause: WorkflowTaskFailedCause::WorkflowWorkerUnhandledFailure.into(),
@@ -233,7 +234,7 @@ impl Gate {
     /// to them while no worker polls does not end in a timed-out workflow task.
     async fn give_back_sticky(&self) {
         let resets = self.in_flight.sticky().into_iter().map(|(run_id, workflow_id)| {
-            let mut service = self.connection.workflow_service();
+            let mut service = self.connection.clone();
             let execution = WorkflowExecution { workflow_id, run_id: run_id.clone() };
             let request = ResetStickyTaskQueueRequest {
                 namespace: self.namespace(),
@@ -252,7 +253,7 @@ impl Gate {
     async fn tell_shutdown(&self) {
         if let Some(request) = self.identity.shutdown() {
             self.shutdown_is_told.store(true, Ordering::SeqCst);
-            let mut service = self.connection.workflow_service();
+            let mut service = self.connection.clone();
             let telling = service.shutdown_worker(request.into_request());
             // Polls that do not end are given up, so nothing more depends on it.
             if let Err(status) = timeout(TOLD_WITHIN, telling)

@@ -178,7 +178,8 @@ impl Polls {
         let mut call = self.identity.sign(call);
         let rpc = call.rpc.clone();
         let lasts = self.time_to_last(kind, asked_time(&call));
-        let due = Instant::now() + lasts;
+        let began = Instant::now();
+        let due = began + lasts;
         set_asked_time(&mut call, lasts + ANSWERED_EARLIER);
         let answer = tokio::select! {
             biased;
@@ -186,7 +187,7 @@ impl Polls {
             is_silent = self.nobody_waits(kind, due) => {
                 if is_silent {
                     let status = Status::deadline_exceeded("no answer came in time");
-                    self.trouble.poll_failed(&rpc, &status);
+                    self.trouble.poll_failed(&rpc, &status, began.elapsed());
                 }
                 return Ok(nothing());
             }
@@ -194,11 +195,11 @@ impl Polls {
         let brought = answer.and_then(|answer| Ok((brought(kind, &answer.proto)?, answer)));
         match brought {
             Err(status) => {
-                self.trouble.poll_failed(&rpc, &status);
+                self.trouble.poll_failed(&rpc, &status, began.elapsed());
                 Err(status)
             }
             Ok((brought, answer)) => {
-                self.trouble.poll_is_answered();
+                self.trouble.poll_is_taken();
                 match brought {
                     Some(brought) => under_way.ends_with(brought),
                     None if kind == Kind::Sticky => drop(self.cleared.send_replace(true)),

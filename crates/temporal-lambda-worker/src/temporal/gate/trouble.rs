@@ -1,6 +1,7 @@
 //! What the server refused, or left unanswered.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use temporalio_client::ConnectionOptions;
 use temporalio_client::tonic::{Code, Status};
@@ -13,6 +14,10 @@ use crate::temporal::connect::conceal;
 /// Different kinds of trouble that are kept: 8. More would be noise.
 const KINDS: usize = 8;
 
+/// A poll that ends with its connection after this long was waiting for a task: 1 s. What refuses a
+/// poll does so sooner.
+const TAKEN: Duration = Duration::from_secs(1);
+
 /// The trouble that one worker had with its server. Clones share it.
 #[derive(Clone)]
 pub(super) struct Trouble {
@@ -23,7 +28,7 @@ pub(super) struct Trouble {
 #[derive(Default)]
 struct Noted {
     kinds: Vec<ServerTrouble>,
-    answered_polls: u64,
+    polls_taken: u64,
 }
 
 impl Trouble {
@@ -31,13 +36,17 @@ impl Trouble {
         Self { noted: Arc::default(), options: Arc::new(options.clone()) }
     }
 
-    /// The server has answered a poll, with a task or without.
-    pub(super) fn poll_is_answered(&self) {
-        self.lock().answered_polls += 1;
+    /// The server has taken a poll: it has answered it, or had it for long enough to have.
+    pub(super) fn poll_is_taken(&self) {
+        self.lock().polls_taken += 1;
     }
 
-    /// A poll has failed, in whatever way: a worker can do nothing else than to try again.
-    pub(super) fn poll_failed(&self, rpc: &str, status: &Status) {
+    /// A poll has failed after so long a time, in whatever way: a worker can do nothing else than to
+    /// try again.
+    pub(super) fn poll_failed(&self, rpc: &str, status: &Status, after: Duration) {
+        if after >= TAKEN {
+            self.poll_is_taken();
+        }
         self.note(rpc, status);
     }
 
@@ -72,10 +81,7 @@ impl Trouble {
     pub(super) fn never_polled(&self) -> Option<Fault> {
         let noted = self.lock();
         let polls = noted.kinds.iter().filter(|it| it.call.starts_with("Poll"));
-        polls
-            .max_by_key(|it| it.count)
-            .filter(|_| noted.answered_polls == 0)
-            .map(|it| self.fault(it))
+        polls.max_by_key(|it| it.count).filter(|_| noted.polls_taken == 0).map(|it| self.fault(it))
     }
 
     /// The fault of the server towards a worker that could not end.
