@@ -1,103 +1,30 @@
-//! Where settings come from: the file and the environment, read once per invocation.
+//! The configuration file: which one it is, and what of it is whose.
 
-use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::error::ConfigError;
 use super::keys::{KEYS, Keys};
 use super::nearest::nearest;
+use super::variables::Variables;
+use super::warnings::Warnings;
 
-/// The prefix of this crate's environment variables.
-pub(crate) const PREFIX: &str = "TEMPORAL_LAMBDA_";
-/// The table of this crate's settings in the configuration file.
+/// The table of this crate's settings.
 pub(crate) const TABLE: &str = "lambda_worker";
-/// The name of the configuration file where none is named.
+/// The table of the SDKs' profiles.
+const PROFILES: &str = "profile";
+/// The name of the file where none is named.
 pub(crate) const FILE_NAME: &str = "temporal.toml";
-
-/// The process environment, or what stands for it in a test.
-#[derive(Clone, Default)]
-pub(crate) struct Environment(HashMap<String, String>);
-
-impl Environment {
-    /// The environment of this process. Values that are not Unicode are left out, save those of
-    /// variables that are read, where that is an error.
-    pub(crate) fn of_process() -> Result<Self, ConfigError> {
-        let mut variables = HashMap::new();
-        for (name, value) in std::env::vars_os() {
-            match (name.into_string(), value.into_string()) {
-                (Ok(name), Ok(value)) => {
-                    variables.insert(name, value);
-                }
-                (Ok(name), Err(_)) if name.starts_with("TEMPORAL_") => {
-                    return Err(ConfigError::NotUnicode { name });
-                }
-                _ => {}
-            }
-        }
-        Ok(Self(variables))
-    }
-
-    #[cfg(test)]
-    pub(crate) fn of<const N: usize>(variables: [(&str, &str); N]) -> Self {
-        Self::from_iter(variables.map(|(name, value)| (name.to_owned(), value.to_owned())))
-    }
-
-    pub(crate) fn variables(&self) -> &HashMap<String, String> {
-        &self.0
-    }
-
-    /// A variable's value; empty counts as unset.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
-    }
-
-    /// This crate's settings in the environment.
-    pub(crate) fn keys(&self) -> Result<Keys, ConfigError> {
-        for name in self.0.keys().filter(|name| name.starts_with(PREFIX)) {
-            let key = name[PREFIX.len()..].to_ascii_lowercase();
-            if !KEYS.contains(&key.as_str()) {
-                return Err(ConfigError::UnknownVariable {
-                    name: name.clone(),
-                    nearest: nearest(&key, KEYS)
-                        .map(|key| format!("{PREFIX}{}", key.to_ascii_uppercase())),
-                });
-            }
-        }
-        let mut keys = Keys::default();
-        // One variable at a time, so that an error can name its variable.
-        for name in KEYS {
-            let variable = format!("{PREFIX}{}", name.to_ascii_uppercase());
-            if let Some(value) = self.get(&variable) {
-                let one: Keys = envy::prefixed(PREFIX)
-                    .from_iter([(variable.clone(), value.to_owned())])
-                    .map_err(|error| ConfigError::BadVariable {
-                        name: variable,
-                        reason: error.to_string(),
-                    })?;
-                keys = keys.overlaid(one);
-            }
-        }
-        if let Some(task_queue) = self.get("TEMPORAL_TASK_QUEUE") {
-            keys.task_queue = Some(task_queue.to_owned());
-        }
-        Ok(keys)
-    }
-}
-
-#[cfg(test)]
-impl FromIterator<(String, String)> for Environment {
-    fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
-        Self(variables.into_iter().collect())
-    }
-}
 
 /// The configuration file, taken apart.
 #[derive(Debug, Default)]
 pub(crate) struct File {
     /// Where it is; `None` if there is none.
     pub(crate) path: Option<PathBuf>,
-    /// The part that is the SDK's, as TOML again; for its strict loader.
-    pub(crate) profiles: String,
+    /// Where it was looked for.
+    pub(crate) looked_at: Vec<PathBuf>,
+    /// The profiles, by name.
+    pub(crate) profiles: toml::Table,
     /// The settings in `[lambda_worker]`.
     pub(crate) keys: Keys,
 }
@@ -105,70 +32,86 @@ pub(crate) struct File {
 impl File {
     /// Finds and reads the file: the one that `TEMPORAL_CONFIG_FILE` names, else
     /// `$LAMBDA_TASK_ROOT/temporal.toml`, else `./temporal.toml`.
-    pub(crate) fn find(environment: &Environment) -> Result<Self, ConfigError> {
-        if let Some(named) = environment.get("TEMPORAL_CONFIG_FILE") {
-            return Self::read(Path::new(named))?
-                .ok_or_else(|| ConfigError::FileMissing { path: named.into() });
+    pub(crate) fn find(
+        variables: &Variables,
+        warnings: &mut Warnings,
+    ) -> Result<Self, ConfigError> {
+        let setting = "TEMPORAL_CONFIG_FILE";
+        if let Some(named) = variables.get(setting)? {
+            let path = PathBuf::from(named);
+            return match std::fs::read_to_string(&path) {
+                Ok(text) => Self::parse(path, &text, warnings),
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    Err(ConfigError::FileMissing { path })
+                }
+                Err(source) => Err(ConfigError::named_file(setting, path, source)),
+            };
         }
-        let task_root = environment.get("LAMBDA_TASK_ROOT").map(PathBuf::from);
+        let task_root = variables.get("LAMBDA_TASK_ROOT")?.map(PathBuf::from);
+        let mut looked_at = Vec::new();
         for folder in task_root.into_iter().chain([PathBuf::from(".")]) {
-            if let Some(file) = Self::read(&folder.join(FILE_NAME))? {
-                return Ok(file);
+            let path = folder.join(FILE_NAME);
+            match std::fs::read_to_string(&path) {
+                Ok(text) => return Self::parse(path, &text, warnings),
+                // A task root that is a file holds none, either.
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+                {
+                    looked_at.push(path);
+                }
+                Err(source) => return Err(ConfigError::FileUnreadable { path, source }),
             }
         }
-        Ok(Self::default())
+        Ok(Self { looked_at, ..Self::default() })
     }
 
-    fn read(path: &Path) -> Result<Option<Self>, ConfigError> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(ConfigError::FileUnreadable { path: path.into(), source }),
-        };
-        Self::parse(path, &text).map(Some)
-    }
-
-    fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+    fn parse(path: PathBuf, text: &str, warnings: &mut Warnings) -> Result<Self, ConfigError> {
+        // An editor on Windows may put a mark of three bytes before the text.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut tables: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-            ConfigError::FileMalformed { path: path.into(), line: line_of(text, error.span()) }
+            ConfigError::FileMalformed { path: path.clone(), line: line_of(text, error.span()) }
         })?;
-        for name in tables.keys().filter(|name| *name != TABLE && *name != "profile") {
-            if nearest(name, &[TABLE, "profile"]).is_some() {
-                return Err(ConfigError::UnknownTable { path: path.into(), name: name.clone() });
-            }
-        }
         let keys = match tables.remove(TABLE) {
-            Some(table) => Self::parse_keys(path, table)?,
+            Some(table) => Self::parse_keys(&path, table)?,
             None => Keys::default(),
         };
-        tables.retain(|name, _| name == "profile");
-        let profiles = tables.to_string();
-        Ok(Self { path: Some(path.into()), profiles, keys })
+        let profiles = match tables.remove(PROFILES) {
+            Some(toml::Value::Table(profiles)) => profiles,
+            Some(_) => {
+                let expected = "a table for each profile: [profile.default]";
+                return Err(ConfigError::bad_key(&path, PROFILES, expected));
+            }
+            None => toml::Table::new(),
+        };
+        // Other programs may have tables in the same file; only what looks like a slip is said.
+        for name in tables.keys() {
+            if let Some(meant) = nearest(name, &[TABLE, PROFILES]) {
+                let meant = if meant == PROFILES { "profile.<name>" } else { meant };
+                warnings.add(format!(
+                    "{path:?} has a table [{name}], which is not read here: did you mean [{meant}]?"
+                ));
+            }
+        }
+        Ok(Self { path: Some(path), looked_at: Vec::new(), profiles, keys })
     }
 
     fn parse_keys(path: &Path, table: toml::Value) -> Result<Keys, ConfigError> {
-        let bad = |key: &str, reason: String| ConfigError::BadKey {
-            path: path.into(),
-            key: key.to_owned(),
-            reason,
-        };
         let toml::Value::Table(table) = table else {
-            return Err(bad(TABLE, "it must be a table".to_owned()));
+            return Err(ConfigError::bad_key(path, TABLE, "a table: [lambda_worker]"));
         };
         let mut keys = Keys::default();
         for (key, value) in table {
             if !KEYS.contains(&key.as_str()) {
                 return Err(ConfigError::UnknownKey {
                     path: path.into(),
+                    table: TABLE.to_owned(),
                     nearest: nearest(&key, KEYS).map(str::to_owned),
                     key,
                 });
             }
-            let one = toml::Table::from_iter([(key.clone(), value)]);
-            let one: Keys = one
-                .try_into()
-                .map_err(|error: toml::de::Error| bad(&key, error.message().to_owned()))?;
-            keys = keys.overlaid(one);
+            keys.set_toml(&key, &value).map_err(|expected| {
+                ConfigError::bad_key(path, &format!("{TABLE}.{key}"), expected)
+            })?;
         }
         Ok(keys)
     }

@@ -12,6 +12,7 @@ use temporalio_common::protos::temporal::api::workflowservice::v1::GetSystemInfo
 
 use super::Link;
 use super::gate::Namespaces;
+pub(crate) use crate::config::conceal;
 use crate::config::{ConfigError, LambdaWorkerConfig};
 use crate::error::Fault;
 use crate::report::ConnectionUse;
@@ -186,12 +187,23 @@ fn fault(error: ClientConnectError, options: &ConnectionOptions) -> Fault {
             status_fault(&status, target, conceal(status.message().to_owned()))
         }
         ClientConnectError::TonicTransportError(error) => {
-            Fault::Unreachable { target, reason: conceal(chain(&error)) }
+            let reason = format!("{}{}", conceal(chain(&error)), about_the_port(options));
+            Fault::Unreachable { target, reason }
         }
         ClientConnectError::DnsResolutionError { host, source } => {
             Fault::Unreachable { target, reason: format!("{host} does not resolve: {source}") }
         }
         other => ConfigError::Profile { reason: conceal(other.to_string()) }.into(),
+    }
+}
+
+/// Why a port may be the wrong one, if the address names none.
+fn about_the_port(options: &ConnectionOptions) -> String {
+    match (options.target.port(), options.target.port_or_known_default()) {
+        (None, Some(default)) => format!(
+            " (the address names no port, so {default} was tried; Temporal listens on 7233, as a rule)"
+        ),
+        _ => String::new(),
     }
 }
 
@@ -206,14 +218,6 @@ pub(crate) fn status_fault(status: &Status, target: String, reason: String) -> F
         Code::Unauthenticated | Code::PermissionDenied => Fault::Refused { target, code, reason },
         Code::Unavailable | Code::DeadlineExceeded => Fault::Unreachable { target, reason },
         _ => Fault::Answered { target, code, reason },
-    }
-}
-
-/// A server may quote the key that it refuses; nobody else may see it.
-pub(crate) fn conceal(text: String, options: &ConnectionOptions) -> String {
-    match options.api_key.as_deref().filter(|key| !key.is_empty()) {
-        Some(key) => text.replace(key, "[API key]"),
-        None => text,
     }
 }
 

@@ -1,0 +1,401 @@
+//! How the server is reached: what empty variables, addresses, credentials and certificates mean.
+
+use temporal_lambda_testkit::frontend::MockTls;
+
+use super::*;
+
+/// A server elsewhere.
+const ELSEWHERE: &str = "temporal.internal:7233";
+
+fn settled(place: &Place) -> LambdaWorkerConfig {
+    let mut config = registered(place);
+    config.settle().unwrap();
+    config
+}
+
+fn uses_tls(config: &LambdaWorkerConfig) -> bool {
+    let options = &config.connection_options;
+    assert_eq!(options.target.scheme() == "https", options.tls_options.is_some());
+    options.tls_options.is_some()
+}
+
+#[tokio::test]
+async fn an_empty_or_blank_variable_is_as_good_as_none_whichever_it_is() {
+    let file = format!(
+        "[profile.default]\naddress = \"{ELSEWHERE}\"\nnamespace = \"n\"\napi_key = \"{SECRET}\"\n\
+         [lambda_worker]\ntask_queue = \"q\"\nidle_timeout = \"3s\"\n"
+    );
+    let expected = Place::with(&file).load().unwrap();
+    for blank in ["", " ", "\t\n"] {
+        let mut place = Place::with(&file);
+        for name in [
+            "ADDRESS",
+            "NAMESPACE",
+            "API_KEY",
+            "PROFILE",
+            "CONFIG_FILE",
+            "TASK_QUEUE",
+            "TLS",
+            "TLS_CLIENT_CERT_PATH",
+            "TLS_CLIENT_CERT_DATA",
+            "TLS_CLIENT_KEY_PATH",
+            "TLS_CLIENT_KEY_DATA",
+            "TLS_SERVER_CA_CERT_PATH",
+            "TLS_SERVER_CA_CERT_DATA",
+            "TLS_SERVER_NAME",
+            "TLS_DISABLE_HOST_VERIFICATION",
+            "CODEC_ENDPOINT",
+            "CODEC_AUTH",
+        ] {
+            place = place.set(&format!("TEMPORAL_{name}"), blank);
+        }
+        for key in KEYS {
+            place = place.set(&format!("TEMPORAL_LAMBDA_{}", key.to_ascii_uppercase()), blank);
+        }
+        let config = place.load().unwrap();
+        let (left, right) = (&config.connection_options, &expected.connection_options);
+        assert_eq!(left.target, right.target);
+        assert_eq!(left.api_key, right.api_key);
+        assert_eq!(uses_tls(&config), uses_tls(&expected));
+        assert_eq!(config.client_options.namespace, "n");
+        assert_eq!(config.worker_options.task_queue, "q");
+        assert_eq!(config.idle_timeout, expected.idle_timeout);
+        assert_eq!(config.warnings.texts(), expected.warnings.texts());
+    }
+    // Without anything else they leave the defaults, and no TLS.
+    let config =
+        Place::empty().set("TEMPORAL_TLS", "").set("TEMPORAL_ADDRESS", " ").load().unwrap();
+    assert_eq!(config.connection_options.target.as_str(), "http://localhost:7233/");
+    assert!(!uses_tls(&config));
+}
+
+#[tokio::test]
+async fn empty_text_in_a_profile_is_as_good_as_none() {
+    let file = "[profile.default]\naddress = \"\"\nnamespace = \" \"\napi_key = \"\"\n\
+                [profile.default.codec]\nendpoint = \"\"\n";
+    let config = Place::with(file).load().unwrap();
+    assert_eq!(config.connection_options.target.as_str(), "http://localhost:7233/");
+    assert_eq!(config.client_options.namespace, "default");
+    assert_eq!(config.connection_options.api_key, None);
+    assert_eq!(config.codec_endpoint, None);
+}
+
+#[tokio::test]
+async fn an_empty_header_variable_takes_the_header_of_the_profile_away() {
+    let place = Place::with("[profile.default.grpc_meta]\nx-one = \"1\"\nx-two = \"2\"\n")
+        .set("TEMPORAL_GRPC_META_X_ONE", "");
+    let headers = place.load().unwrap().connection_options.headers.unwrap();
+    assert_eq!(headers.into_iter().collect::<Vec<_>>(), [("x-two".to_owned(), "2".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_boolean_among_temporals_variables_is_checked() {
+    for name in ["TEMPORAL_TLS", "TEMPORAL_TLS_DISABLE_HOST_VERIFICATION"] {
+        for value in ["no", "yes", "on", "disabled"] {
+            let message = Place::empty().set(name, value).refused();
+            for part in [name, value, "true or false"] {
+                assert!(message.contains(part), "{message}");
+            }
+        }
+    }
+    assert!(uses_tls(&Place::empty().set("TEMPORAL_TLS", " TRUE\n").load().unwrap()));
+    assert!(!uses_tls(&Place::empty().set("TEMPORAL_TLS", "0").load().unwrap()));
+}
+
+#[tokio::test]
+async fn a_blank_task_queue_deployment_name_or_build_id_is_none() {
+    let place = Place::with("[lambda_worker]\ntask_queue = \"file\"\n")
+        .set("TEMPORAL_TASK_QUEUE", "  ")
+        .set("TEMPORAL_LAMBDA_DEPLOYMENT_NAME", " ")
+        .set("TEMPORAL_LAMBDA_BUILD_ID", "\t");
+    let config = settled(&place);
+    assert_eq!(config.worker_options.task_queue, "file");
+    let version = &config.worker_options.deployment_options.version;
+    assert_eq!((version.deployment_name.as_str(), version.build_id.as_str()), ("d", "b"));
+
+    let mut config = registered(&place);
+    config.worker_options.task_queue = "  ".to_owned();
+    assert!(matches!(config.settle(), Err(ConfigError::NoTaskQueue)));
+    let mut config = registered(&place);
+    config.worker_options.deployment_options.version.build_id = " ".to_owned();
+    assert!(matches!(config.settle(), Err(ConfigError::IncompleteVersion { .. })));
+    let mut config = registered(&place);
+    config.worker_options.task_queue = " q\n".to_owned();
+    config.settle().unwrap();
+    assert_eq!(config.worker_options.task_queue, "q");
+}
+
+#[tokio::test]
+async fn a_key_means_tls_however_it_is_set_unless_the_user_says_otherwise() {
+    let with_key = |address: &str| {
+        Place::empty()
+            .set("TEMPORAL_TASK_QUEUE", "q")
+            .set("TEMPORAL_ADDRESS", address)
+            .set("TEMPORAL_API_KEY", SECRET)
+    };
+    assert!(uses_tls(&settled(&with_key(ELSEWHERE))));
+    let config = settled(&with_key(&format!("http://{ELSEWHERE}")));
+    assert!(uses_tls(&config));
+    assert!(config.warnings.texts()[0].contains("http://"), "{:?}", config.warnings.texts());
+    let config = settled(&with_key("http://localhost:7233"));
+    assert!(!uses_tls(&config));
+    assert_eq!(config.warnings.texts(), [""; 0]);
+
+    let config = settled(&with_key(ELSEWHERE).set("TEMPORAL_TLS", "false"));
+    assert!(!uses_tls(&config));
+    assert!(config.warnings.texts()[0].contains("clear text"), "{:?}", config.warnings.texts());
+    let file = format!("[profile.default]\naddress = \"{ELSEWHERE}\"\napi_key = \"{SECRET}\"\n");
+    let place = Place::with(&format!("{file}[profile.default.tls]\ndisabled = true\n"));
+    let config = settled(&place.set("TEMPORAL_TASK_QUEUE", "q"));
+    assert!(!uses_tls(&config));
+    assert!(config.warnings.texts()[0].contains("clear text"), "{:?}", config.warnings.texts());
+}
+
+#[tokio::test]
+async fn a_key_that_configure_sets_means_tls_and_is_checked() {
+    let place = Place::empty().set("TEMPORAL_TASK_QUEUE", "q").set("TEMPORAL_ADDRESS", ELSEWHERE);
+    let set = |key: &str| {
+        let mut config = registered(&place);
+        assert!(!uses_tls(&config));
+        config.connection_options.api_key = Some(key.to_owned());
+        config
+    };
+    let mut config = set(SECRET);
+    config.settle().unwrap();
+    assert!(uses_tls(&config));
+
+    let mut config = set(SECRET);
+    config.clear_text_credentials = true;
+    config.settle().unwrap();
+    assert!(!uses_tls(&config));
+    assert_eq!(config.warnings.texts().len(), 1);
+
+    let error = set(&format!("{SECRET}\n")).settle().unwrap_err();
+    assert!(matches!(error, ConfigError::BadApiKey { .. }), "{error}");
+    assert!(!format!("{error} {error:?}").contains(SECRET));
+
+    let mut config = set(&format!("Bearer {SECRET}"));
+    config.settle().unwrap();
+    assert_eq!(config.connection_options.api_key.as_deref(), Some(SECRET));
+}
+
+#[tokio::test]
+async fn https_and_tls_settings_mean_tls_and_a_contradiction_is_refused() {
+    let https = format!("https://{ELSEWHERE}");
+    let place = Place::empty().set("TEMPORAL_ADDRESS", &https);
+    assert!(uses_tls(&place.load().unwrap()));
+    let message = place.set("TEMPORAL_TLS", "false").refused();
+    assert!(message.contains("TEMPORAL_TLS") && message.contains(&https), "{message}");
+
+    let http = format!("http://{ELSEWHERE}");
+    let config = Place::empty().set("TEMPORAL_ADDRESS", &http).set("TEMPORAL_TLS", "true").load();
+    assert!(uses_tls(&config.unwrap()), "the client would send plain text to http://");
+}
+
+/// A place with files for TLS.
+struct Certificates {
+    place: Place,
+    tls: MockTls,
+}
+
+impl Certificates {
+    fn new() -> Self {
+        let place = Place::empty().set("TEMPORAL_TLS", "true");
+        Self { place, tls: MockTls::new().unwrap().require_client_certificate() }
+    }
+
+    fn file(&self, name: &str, content: &str) -> String {
+        let path = self.place.folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    fn with(self, name: &str, value: &str) -> Place {
+        self.place.set(&format!("TEMPORAL_TLS_{name}"), value)
+    }
+}
+
+/// A PEM as it arrives where line breaks are lost.
+fn in_one_line(pem: &str, line_break: &str) -> String {
+    pem.trim().replace('\n', line_break)
+}
+
+#[tokio::test]
+async fn certificates_in_one_line_are_understood() {
+    let tls = MockTls::new().unwrap().require_client_certificate();
+    for line_break in ["\n", "\\n", "\\r\\n", " "] {
+        let place = Place::empty()
+            .set("TEMPORAL_TLS_SERVER_CA_CERT_DATA", &in_one_line(tls.ca_pem(), line_break))
+            .set(
+                "TEMPORAL_TLS_CLIENT_CERT_DATA",
+                &in_one_line(tls.client_certificate_pem(), line_break),
+            )
+            .set("TEMPORAL_TLS_CLIENT_KEY_DATA", &in_one_line(tls.client_key_pem(), line_break));
+        let config = place.load().unwrap_or_else(|error| panic!("{line_break:?}: {error}"));
+        assert!(config.connection_options.tls_options.unwrap().client_tls_options.is_some());
+    }
+}
+
+#[tokio::test]
+async fn tls_material_that_cannot_work_is_refused_by_setting_path_and_reason() {
+    let new = Certificates::new;
+    let (ca, client, key) = {
+        let tls = new().tls;
+        let own = |pem: &str| pem.to_owned();
+        (own(tls.ca_pem()), own(tls.client_certificate_pem()), own(tls.client_key_pem()))
+    };
+    let stranger = new().tls.client_key_pem().to_owned();
+    let at = |variable: &str, name: &str, content: &str| {
+        let certificates = new();
+        let path = certificates.file(name, content);
+        (certificates.with(variable, &path), path)
+    };
+    let cut = &ca[..ca.len() / 2];
+    let cases = [
+        (at("SERVER_CA_CERT_PATH", "none", "no certificate"), "no certificate"),
+        (at("SERVER_CA_CERT_PATH", "cut", cut), "cut off"),
+        (at("SERVER_CA_CERT_PATH", "key", &key), "private key"),
+        (at("SERVER_CA_CERT_PATH", "der", "\u{1}0\u{2}"), "no certificate"),
+    ];
+    for ((place, path), reason) in cases {
+        let message = place.refused();
+        for part in ["TEMPORAL_TLS_SERVER_CA_CERT_PATH", &path, reason] {
+            assert!(message.contains(part), "{part} is not in {message}");
+        }
+    }
+
+    let pair = |certificate: &str, key: &str| {
+        let place = new().with("CLIENT_CERT_DATA", certificate);
+        place.set("TEMPORAL_TLS_CLIENT_KEY_DATA", key)
+    };
+    pair(&client, &key).load().unwrap();
+    for (place, parts) in [
+        (
+            pair(&client, &stranger),
+            ["TEMPORAL_TLS_CLIENT_CERT_DATA", "TEMPORAL_TLS_CLIENT_KEY_DATA"],
+        ),
+        (pair(&key, &client), ["TEMPORAL_TLS_CLIENT_CERT_DATA", "swapped"]),
+        (pair(&client, "no key"), ["TEMPORAL_TLS_CLIENT_KEY_DATA", "no private key"]),
+        (
+            new().with("CLIENT_CERT_DATA", &client),
+            ["TEMPORAL_TLS_CLIENT_CERT_DATA", "needs its key"],
+        ),
+        (
+            new().with("CLIENT_KEY_DATA", &key),
+            ["TEMPORAL_TLS_CLIENT_KEY_DATA", "needs its certificate"],
+        ),
+        (
+            new().with("SERVER_CA_CERT_DATA", "/etc/ca.pem"),
+            ["TEMPORAL_TLS_SERVER_CA_CERT_DATA", "path"],
+        ),
+        (
+            new().with("SERVER_CA_CERT_PATH", "~/ca.pem"),
+            ["TEMPORAL_TLS_SERVER_CA_CERT_PATH", "whole path"],
+        ),
+        (new().with("CLIENT_KEY_PATH", &key), ["TEMPORAL_TLS_CLIENT_KEY_PATH", "DATA"]),
+    ] {
+        let message = place.refused();
+        for part in parts {
+            assert!(message.contains(part), "{part} is not in {message}");
+        }
+        let secret = key.lines().nth(1).unwrap();
+        assert!(!message.contains(secret), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_the_file_names_is_refused_by_its_key() {
+    let place = Place::with("[profile.p.tls]\nserver_ca_cert_path = \"/no/such/ca.pem\"\n");
+    let message = place.set("TEMPORAL_PROFILE", "p").refused();
+    for part in ["profile.p.tls.server_ca_cert_path", "temporal.toml", "/no/such/ca.pem"] {
+        assert!(message.contains(part), "{part} is not in {message}");
+    }
+}
+
+#[tokio::test]
+async fn certificates_are_not_looked_at_where_tls_is_off() {
+    let place = Place::empty().set("TEMPORAL_TLS", "false");
+    assert!(place.set("TEMPORAL_TLS_SERVER_CA_CERT_PATH", "/no/such/ca.pem").load().is_ok());
+}
+
+#[tokio::test]
+async fn certificates_that_configure_sets_are_judged_too() {
+    let place = Place::empty().set("TEMPORAL_TASK_QUEUE", "q").set("TEMPORAL_TLS", "true");
+    let tls = MockTls::new().unwrap();
+    let set = |pem: &str| {
+        let mut config = registered(&place);
+        let options = config.connection_options.tls_options.as_mut().unwrap();
+        options.server_root_ca_cert = Some(pem.as_bytes().to_vec());
+        config.settle().map(|()| config)
+    };
+    let Err(error) = set("no certificate") else { panic!("it must be refused") };
+    assert!(error.to_string().contains("server_root_ca_cert"), "{error}");
+    let config = set(&in_one_line(tls.ca_pem(), "\\n")).unwrap_or_else(|error| panic!("{error}"));
+    let options = config.connection_options.tls_options.unwrap();
+    assert!(
+        options.server_root_ca_cert.unwrap().iter().filter(|byte| **byte == b'\n').count() >= 2
+    );
+}
+
+#[tokio::test]
+async fn without_host_verification_a_verifier_takes_any_server_and_a_warning_says_so() {
+    let tls = MockTls::new().unwrap();
+    let place = Place::empty()
+        .set("TEMPORAL_TASK_QUEUE", "q")
+        .set("TEMPORAL_TLS_SERVER_CA_CERT_DATA", tls.ca_pem())
+        .set("TEMPORAL_TLS_DISABLE_HOST_VERIFICATION", "true");
+    let verifier = || {
+        let config = settled(&place);
+        let text = &config.warnings.texts()[0];
+        assert!(text.contains("TEMPORAL_TLS_DISABLE_HOST_VERIFICATION"), "{text}");
+        let options = config.connection_options.tls_options.unwrap();
+        assert_eq!(options.server_root_ca_cert, None, "the SDK refuses both");
+        std::sync::Arc::as_ptr(&options.server_cert_verifier.unwrap()).cast::<()>()
+    };
+    assert_eq!(verifier(), verifier(), "a kept connection fits the next invocation");
+}
+
+#[tokio::test]
+async fn a_remote_codec_is_refused_by_name_unless_configure_takes_it() {
+    let endpoint = "http://localhost:8081";
+    let in_file = format!("[profile.default.codec]\nendpoint = \"{endpoint}\"\n");
+    for (place, setting) in [
+        (Place::empty().set("TEMPORAL_CODEC_ENDPOINT", endpoint), "TEMPORAL_CODEC_ENDPOINT"),
+        (Place::with(&in_file), "profile.default.codec.endpoint"),
+    ] {
+        let place = place.set("TEMPORAL_TASK_QUEUE", "q");
+        let error = registered(&place).settle().unwrap_err().to_string();
+        assert!(error.contains(setting), "{error}");
+        let mut config = registered(&place);
+        assert_eq!(config.codec_endpoint.take().as_deref(), Some(endpoint));
+        config.settle().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_deployment_version_that_the_server_refuses_is_a_configuration_error() {
+    let place = Place::empty().set("TEMPORAL_TASK_QUEUE", "q");
+    for name in ["my.app", "team:app", "__app", "."] {
+        let place = Place::empty().set("TEMPORAL_TASK_QUEUE", "q");
+        let place = place.set("TEMPORAL_LAMBDA_DEPLOYMENT_NAME", name);
+        let error = registered(&place).settle().unwrap_err();
+        assert!(matches!(error, ConfigError::BadVersion { .. }), "{error}");
+        let error = error.to_string();
+        assert!(error.contains(name) && error.contains("DEPLOYMENT_NAME"), "{error}");
+    }
+    let error = registered(&place.set("TEMPORAL_LAMBDA_BUILD_ID", "__1")).settle().unwrap_err();
+    assert!(error.to_string().contains("BUILD_ID"), "{error}");
+    for build_id in ["1.2.3", "a:b", "_1"] {
+        let place = Place::empty().set("TEMPORAL_TASK_QUEUE", "q");
+        settled(&place.set("TEMPORAL_LAMBDA_BUILD_ID", build_id));
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_configure_changes_is_warned_about() {
+    let mut config = registered(&Place::empty().set("TEMPORAL_TASK_QUEUE", "q"));
+    config.worker_options.deployment_options.version.build_id = "c".to_owned();
+    config.settle().unwrap();
+    let text = &config.warnings.texts()[0];
+    assert!(text.contains("d/b") && text.contains("d/c"), "{text}");
+}
