@@ -45,6 +45,12 @@ async fn bad_variables_are_named() {
     refused(&world, small, &["shutdown_deadline_buffer is 4s", "4.6s"]).await;
     let broken = hello("g").env("TEMPORAL_API_KEY", format!("{API_KEY}\n"));
     refused(&world, broken, &["API key", "line break"]).await;
+    let version = hello("i").env("TEMPORAL_LAMBDA_DEPLOYMENT_NAME", "my.app");
+    refused(&world, version, &["my.app", "TEMPORAL_LAMBDA_DEPLOYMENT_NAME", "dot"]).await;
+    let boolean = hello("j").env("TEMPORAL_TLS", "no");
+    refused(&world, boolean, &["TEMPORAL_TLS", "\"no\"", "true or false"]).await;
+    let codec = hello("k").env("TEMPORAL_CODEC_ENDPOINT", "http://localhost:8081");
+    refused(&world, codec, &["TEMPORAL_CODEC_ENDPOINT", "codec"]).await;
     let nameless = world.brief("h", PROBE).env("TEMPORAL_TASK_QUEUE", "");
     refused(&world, nameless, &["TEMPORAL_TASK_QUEUE"]).await;
 }
@@ -69,10 +75,14 @@ async fn bad_files_are_named_and_nothing_of_them_is_shown() {
             "[lambda_worker]\nidle_timeout = 5\n".to_owned(),
             ["\"idle_timeout\"", "a duration such as \"500ms\""],
         ),
-        ("d", "[lambda_workers]\n".to_owned(), ["[lambda_workers]", "did you mean"]),
+        ("d", "[profile.default]\ntls = true\n".to_owned(), ["[profile.default.tls]", "a table"]),
         // Without its end, the line with the key is where the parser stops.
         ("e", format!("[profile.default]\n{}", &key[..key.len() - 1]), ["line 2", "temporal.toml"]),
-        ("f", format!("[profile.default]\napi_key = [\"{API_KEY}\"]\n"), ["temporal.toml", "type"]),
+        (
+            "f",
+            format!("[profile.default]\napi_key = [\"{API_KEY}\"]\n"),
+            ["temporal.toml", "text in quotes"],
+        ),
         ("g", format!("[profile.default]\n{key}\nadress = \"x\"\n"), ["adress", "temporal.toml"]),
     ];
     for (name, text, expected) in cases {
@@ -127,4 +137,34 @@ async fn outside_of_lambda_it_says_so() {
     assert!(stderr.contains("AWS_LAMBDA_RUNTIME_API"), "{stderr}");
     assert!(!stderr.contains(API_KEY), "{stderr}");
     assert_eq!(output.stdout, b"");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_file_of_the_working_directory_is_read_if_the_task_root_has_none() {
+    let world = World::new("working-directory").await;
+    let text = "[lambda_worker]\ntask_queue = \"of-the-directory\"\n";
+    std::fs::write(world.task_root().join("temporal.toml"), text).unwrap();
+    let empty = tempfile::tempdir().unwrap();
+    let hello = world
+        .brief("hello", HELLO)
+        .env("LAMBDA_TASK_ROOT", empty.path())
+        .env("TEMPORAL_TASK_QUEUE", "");
+    let report = world.add(hello).invoke("{}").await.unwrap().report();
+    assert_eq!(report["task_queue"], "of-the-directory");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invocation_that_is_refused_leaves_the_environment_as_cold_as_it_was_and_a_line_in_the_log()
+ {
+    let world = World::new("still-cold").await;
+    let file = world.task_root().join("key");
+    let hello = world.brief("hello", HELLO).env("TEMPORAL_LAMBDA_API_KEY_FILE", &file);
+    let hello = world.add(hello);
+    let refused = hello.invoke("{}").await.unwrap();
+    assert_eq!(refused.error().0, "Configuration");
+    assert!(refused.log_text().contains("invocation failed"), "{}", refused.log_text());
+    std::fs::write(&file, API_KEY).unwrap();
+    let report = hello.invoke("{}").await.unwrap().report();
+    assert_eq!(report["cold_start"], true);
+    assert_eq!(hello.invoke("{}").await.unwrap().report()["cold_start"], false);
 }

@@ -2,11 +2,13 @@
 //! as child processes in the Lambda emulator, and a TCP proxy that makes networks misbehave.
 
 pub mod proxy;
+pub mod runtime_api;
 pub mod server;
 pub mod temporal;
 pub mod world;
 
 pub use proxy::Proxy;
+pub use runtime_api::{Answer, RuntimeApi};
 pub use temporal::Temporal;
 pub use world::{API_KEY, Invoked, World};
 

@@ -338,3 +338,19 @@ async fn describe(
     let response = service.describe_worker_deployment_version(request.into_request()).await?;
     Ok(response.into_inner())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_that_was_cut_short_before_the_server_was_asked_is_not_ready() {
+        let notes = Notes::default();
+        notes.find("time", Level::Ok, "enough");
+        let verdict = notes.clone().verdict(Ok(InvocationReport::default()));
+        assert!(!verdict.ready);
+        assert_eq!(verdict.findings.last().map(|it| &*it.subject), Some(CONNECTION));
+        notes.find(CONNECTION, Level::Ok, "it answers");
+        assert!(notes.verdict(Ok(InvocationReport::default())).ready);
+    }
+}

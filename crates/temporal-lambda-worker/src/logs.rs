@@ -40,7 +40,8 @@ pub(crate) fn install() {
     // It fails if somebody was faster; then theirs is the one that counts.
     if subscriber::registry().with(lines).try_init().is_ok() {
         for complaint in complaints {
-            tracing::warn!("{complaint}");
+            // As an error, so that the level that is wrong does not hide what is said about it.
+            tracing::error!("{complaint}");
         }
     }
 }
