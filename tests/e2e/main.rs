@@ -13,6 +13,7 @@ mod credentials;
 mod endurance;
 mod environment;
 mod faults;
+mod logs;
 mod network;
 mod odd_events;
 mod peers;

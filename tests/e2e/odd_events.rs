@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use temporal_lambda_tests::{Answer, Invoked as _, RuntimeApi, SOON, World, server};
+use temporal_lambda_tests::{Answer, RuntimeApi, SOON, World, server};
 use tokio::process::Child;
 
-use crate::{HELLO, PROBE};
+use crate::HELLO;
 
 /// What a function of this world needs; the Runtime API says the rest.
 fn variables(world: &World) -> Vec<(&'static str, String)> {
@@ -50,7 +50,6 @@ async fn a_deadline_that_is_no_wall_clock_does_not_keep_a_workflow_from_being_se
         assert_eq!(posted.body["identity"], format!("r-{number}@function-arn"));
         assert_eq!(temporal.result(&id).await, "Hello, you!");
     }
-    // 8 s are enough for a second of work; an invocation without an end polls until they are over.
     api.answer(Answer::status(403));
     let (_, log) = ended(function).await;
     assert_eq!(log.matches("lambda-runtime-deadline-ms) is 600000").count(), 1, "{log}");
@@ -150,30 +149,5 @@ async fn an_address_of_the_runtime_api_that_is_none_is_named() {
     assert_eq!(code, Some(1));
     for part in ["AWS_LAMBDA_RUNTIME_API", &address, "host:port"] {
         assert!(log.contains(part), "{part} is not in {log}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_error_is_written_whatever_the_level_says() {
-    let world = World::new("levels").await;
-    for (variable, value, complains) in [
-        ("AWS_LAMBDA_LOG_LEVEL", "none", true),
-        ("AWS_LAMBDA_LOG_LEVEL", "Warning", true),
-        ("AWS_LAMBDA_LOG_LEVEL", "INFO ", false),
-        ("RUST_LOG", "some_crate=debug", false),
-        ("RUST_LOG", "off", false),
-    ] {
-        let name = format!("{}-{}", variable.to_lowercase(), value.trim().to_lowercase());
-        let name = name.replace(['_', '='], "-");
-        let probe = world.brief(&name, PROBE).env("PROBE_CONFIGURE", "fail").env(variable, value);
-        let probe = world.add(probe);
-        let invocation = probe.invoke("{}").await.unwrap();
-        assert_eq!(invocation.error().0, "ConfigureFailed");
-        let lines = probe.environments().remove(0).log();
-        let log: Vec<_> = lines.into_iter().map(|line| line.text).collect();
-        let log = log.join("\n");
-        assert!(log.contains("invocation failed"), "{variable}={value}: {log}");
-        let said = log.contains("AWS_LAMBDA_LOG_LEVEL");
-        assert_eq!(said, complains, "{variable}={value}: {log}");
     }
 }
