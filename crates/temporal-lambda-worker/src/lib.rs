@@ -53,7 +53,7 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
 /// A variable that says something. One that is not Unicode says nothing.
 #[cfg(any(feature = "otel", feature = "emf"))]
 fn variable(name: &str) -> Option<String> {
-    config::Variables::of_process().get(name).ok().flatten().map(str::to_owned)
+    config::Variables::only(name).get(name).ok().flatten().map(str::to_owned)
 }
 
 /// The README's examples compile.

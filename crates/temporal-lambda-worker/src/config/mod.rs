@@ -5,6 +5,7 @@ pub mod defaults;
 mod error;
 mod file;
 mod keys;
+mod names;
 mod nearest;
 mod profile;
 mod secrets;
@@ -126,6 +127,9 @@ impl LambdaWorkerConfig {
         let mut warnings = Warnings::default();
         if let Some(warning) = invocation.warning() {
             warnings.add(warning);
+        }
+        for near_miss in names::near_misses(variables) {
+            warnings.add(near_miss);
         }
         let file = File::find(variables, &mut warnings)?;
         let keys = file.keys.clone().overlaid(variables.keys()?);

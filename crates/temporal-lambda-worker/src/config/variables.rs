@@ -28,6 +28,12 @@ impl Variables {
         Self(unicode.collect())
     }
 
+    /// One variable of this process, where the others are not asked for.
+    #[cfg(any(feature = "otel", feature = "emf"))]
+    pub(crate) fn only(name: &str) -> Self {
+        Self(std::env::var_os(name).map(|value| (name.to_owned(), value)).into_iter().collect())
+    }
+
     #[cfg(test)]
     pub(crate) fn of<const N: usize>(variables: [(&str, &str); N]) -> Self {
         Self::from_iter(variables.map(|(name, value)| (name.to_owned(), value.to_owned())))

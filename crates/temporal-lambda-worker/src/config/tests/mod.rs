@@ -2,6 +2,7 @@
 
 mod connection;
 mod files;
+mod tls;
 
 use std::time::Duration;
 
