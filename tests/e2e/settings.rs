@@ -168,3 +168,16 @@ async fn an_invocation_that_is_refused_leaves_the_environment_as_cold_as_it_was_
     assert_eq!(report["cold_start"], true);
     assert_eq!(hello.invoke("{}").await.unwrap().report()["cold_start"], false);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_without_a_port_is_said_where_nobody_answers() {
+    // Nobody listens at the port of HTTP there.
+    let world = World::at("127.63.63.63", "no-port").await;
+    let hello = world.add(world.brief("hello", HELLO));
+    let invocation = hello.invoke("{}").await.unwrap();
+    let (kind, message) = invocation.error();
+    assert_eq!(kind, "TemporalUnreachable", "{message}");
+    assert!(message.contains("80 was tried") && message.contains("7233"), "{message}");
+    let log = invocation.log_text();
+    assert!(log.contains("TEMPORAL_ADDRESS is") && log.contains("without a port"), "{log}");
+}
