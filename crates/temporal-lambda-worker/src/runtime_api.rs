@@ -37,10 +37,7 @@ const ATTEMPTS: u32 = 3;
 /// # Cancel safety
 /// Dropping the future ends the watch.
 pub(crate) async fn gone(variables: &Variables) -> Fault {
-    let limit = variables
-        .parsed("AWS_LAMBDA_MAX_CONCURRENCY", "a number", |limit| limit.parse::<u32>().ok());
-    let is_concurrent = matches!(limit, Ok(Some(limit)) if limit > 1);
-    let (true, Ok(Some(address))) = (is_concurrent, variables.get(ADDRESS)) else {
+    let (true, Ok(Some(address))) = (is_concurrent(variables), variables.get(ADDRESS)) else {
         return std::future::pending().await;
     };
     let mut failures = 0;
@@ -53,6 +50,22 @@ pub(crate) async fn gone(variables: &Variables) -> Fault {
         failures = if is_refused { failures + 1 } else { 0 };
     }
     Fault::Runtime(format!("nobody listens at {address} ({ADDRESS}) any more"))
+}
+
+/// Whether `lambda_runtime` asks for several events at once. It takes a limit that is none for one.
+fn is_concurrent(variables: &Variables) -> bool {
+    let name = "AWS_LAMBDA_MAX_CONCURRENCY";
+    match variables.parsed(name, "a whole number above zero", positive) {
+        Ok(limit) => limit.is_some_and(|limit| limit > 1),
+        Err(error) => {
+            tracing::warn!("{error}; one event is served at a time");
+            false
+        }
+    }
+}
+
+fn positive(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|number| *number > 0)
 }
 
 /// What `lambda_runtime` said in its end, with what that means.
@@ -105,6 +118,15 @@ mod tests {
         for name in [ADDRESS, "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] {
             let error = check(&variables(name, " ")).unwrap_err();
             assert!(matches!(error, ConfigError::NotInLambda { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_limit_that_is_no_number_is_one_event_at_a_time() {
+        let limit = |text| is_concurrent(&Variables::of([("AWS_LAMBDA_MAX_CONCURRENCY", text)]));
+        assert!(limit("2"));
+        for text in ["", "1", "0", "-1", "many"] {
+            assert!(!limit(text), "{text}");
         }
     }
 

@@ -8,6 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Clone, Default)]
 pub(crate) struct Logged(Arc<Mutex<HashSet<String>>>);
 
+/// The most different warnings that an environment logs: a configuration that is another in each
+/// invocation must not fill log and memory.
+const MOST: usize = 64;
+
 /// What is odd about one invocation's configuration.
 #[derive(Clone, Default)]
 pub(crate) struct Warnings {
@@ -46,7 +50,7 @@ impl Logged {
     fn log(&self, text: &str) {
         let is_new = {
             let mut texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            texts.insert(text.to_owned())
+            texts.len() < MOST && texts.insert(text.to_owned())
         };
         if is_new {
             tracing::warn!("{text}");
@@ -70,5 +74,16 @@ mod tests {
             assert_eq!(warnings.texts(), ["early", "late"]);
         }
         assert_eq!(logged.0.lock().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn warnings_that_are_always_new_end_at_a_limit() {
+        let logged = Logged::default();
+        for number in 0..10 * MOST {
+            let mut warnings = Warnings::default();
+            warnings.log_to(logged.clone());
+            warnings.add(number.to_string());
+        }
+        assert_eq!(logged.0.lock().unwrap().len(), MOST);
     }
 }
