@@ -3,8 +3,15 @@
 
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use temporal_lambda_testkit::lambda::FunctionConfig;
-use temporal_lambda_tests::{API_KEY, Invoked as _, World};
+use temporal_lambda_tests::{API_KEY, Invoked as _, World, server};
+use temporalio_client::tonic::Code;
+use temporalio_client::{Connection, ConnectionOptions, Url};
+use temporalio_common::protos::temporal::api::deployment::v1::WorkerDeploymentOptions;
+use temporalio_common::protos::temporal::api::enums::v1::WorkerVersioningMode;
+use temporalio_common::protos::temporal::api::taskqueue::v1::TaskQueue;
+use temporalio_common::protos::temporal::api::workflowservice::v1::PollWorkflowTaskQueueRequest;
 
 use crate::{HELLO, PROBE};
 
@@ -180,4 +187,57 @@ async fn an_address_without_a_port_is_said_where_nobody_answers() {
     assert!(message.contains("80 was tried") && message.contains("7233"), "{message}");
     let log = invocation.log_text();
     assert!(log.contains("TEMPORAL_ADDRESS is") && log.contains("without a port"), "{log}");
+}
+
+/// What the server says to a poll of this version and task queue: nothing, if it takes it.
+async fn refusal(
+    connection: &Connection,
+    name: &str,
+    build_id: &str,
+    queue: &str,
+) -> Option<String> {
+    let poll = PollWorkflowTaskQueueRequest {
+        namespace: "default".to_owned(),
+        task_queue: Some(TaskQueue { name: queue.to_owned(), ..Default::default() }),
+        deployment_options: Some(WorkerDeploymentOptions {
+            deployment_name: name.to_owned(),
+            build_id: build_id.to_owned(),
+            worker_versioning_mode: WorkerVersioningMode::Versioned.into(),
+        }),
+        ..Default::default()
+    };
+    let mut poll = tonic::Request::new(poll);
+    // One that is taken lasts as long as it may.
+    poll.set_timeout(Duration::from_secs(3));
+    let status = connection.workflow_service().poll_workflow_task_queue(poll).await.err()?;
+    (status.code() == Code::InvalidArgument).then(|| status.message().to_owned())
+}
+
+/// What is refused as configuration is what the server refuses, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rules_for_names_are_those_of_the_server() {
+    let target = Url::parse(&format!("http://{}", server::shared().address())).unwrap();
+    let options = ConnectionOptions::new(target).dns_load_balancing(None).build();
+    let connection = Connection::connect(options).await.unwrap();
+    let (allowed, too_long, queue) = ("n".repeat(480), "n".repeat(481), "n".repeat(1001));
+    let (allowed, too_long, queue) = (allowed.as_str(), too_long.as_str(), queue.as_str());
+    let refused = [
+        ("my.app", "1", "q"),
+        ("team:app", "1", "q"),
+        ("__app", "1", "q"),
+        ("app", "__1", "q"),
+        ("app", "1", "/_sys/q"),
+        (too_long, "1", "q"),
+        ("app", too_long, "q"),
+        ("app", "1", queue),
+    ]
+    .map(|(name, build_id, queue)| refusal(&connection, name, build_id, queue).boxed());
+    for (number, refusal) in futures::future::join_all(refused).await.into_iter().enumerate() {
+        assert!(refusal.is_some(), "{number}");
+    }
+    let taken = [("a-b_c", "1.2.3", "q"), ("_app", "a:b", "q.r:s"), (allowed, allowed, "q")]
+        .map(|(name, build_id, queue)| refusal(&connection, name, build_id, queue).boxed());
+    for refusal in futures::future::join_all(taken).await {
+        assert_eq!(refusal, None);
+    }
 }

@@ -40,8 +40,12 @@ pub(crate) fn install() {
     // It fails if somebody was faster; then theirs is the one that counts.
     if subscriber::registry().with(lines).try_init().is_ok() {
         for complaint in complaints {
-            // As an error, so that the level that is wrong does not hide what is said about it.
-            tracing::error!("{complaint}");
+            // The level that is wrong must not hide what is said about it.
+            if tracing::enabled!(tracing::Level::WARN) {
+                tracing::warn!("{complaint}");
+            } else {
+                tracing::error!("{complaint}");
+            }
         }
     }
 }

@@ -11,7 +11,8 @@ use super::variables::is_secret;
 pub enum ConfigError {
     /// `TEMPORAL_CONFIG_FILE` names a file that does not exist.
     #[error(
-        "TEMPORAL_CONFIG_FILE names {path:?}, which does not exist: correct it, or unset it to use temporal.toml if there is one"
+        "TEMPORAL_CONFIG_FILE names {path:?}, which does not exist{}: correct it, or unset it to use temporal.toml if there is one",
+        about_the_home(path)
     )]
     FileMissing {
         /// The file that was named.
@@ -204,10 +205,10 @@ pub enum ConfigError {
         /// The variable.
         name: &'static str,
     },
-    /// The server takes no worker deployment version of this name or build ID.
+    /// The server takes no such deployment name, build ID or task queue.
     #[error("the {part} {value:?} is refused by the server: {rule}. Change {setting}")]
-    BadVersion {
-        /// `deployment name` or `build ID`.
+    BadName {
+        /// `deployment name`, `build ID` or `task queue`.
         part: &'static str,
         /// What it is.
         value: String,

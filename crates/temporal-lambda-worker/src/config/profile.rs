@@ -1,5 +1,5 @@
-//! The SDK's part of the configuration: one profile of the file and the `TEMPORAL_*` variables, by
-//! the SDK's own loader. What the loader would pass over in silence is judged here first.
+//! The connection's settings: one profile of the file and the `TEMPORAL_*` variables, read by the
+//! SDK's own loader. What the loader would ignore in silence is checked here first.
 
 use http::uri::Authority;
 use temporalio_client::envconfig::{
@@ -74,7 +74,7 @@ pub(crate) fn load(
             DataSource::Path(_) => setting(&format!("{variable}_PATH"), &format!("{key}_path")),
             _ => setting(&format!("{variable}_DATA"), &format!("{key}_data")),
         };
-        // Certificates that are not used because TLS is off are nobody's business.
+        // While TLS is off, no certificate is read.
         if tls_off.is_none() {
             tls::read(tls, &material)?;
         }
@@ -138,7 +138,8 @@ const CODEC_KEYS: &[&str] = &["endpoint", "auth"];
 
 impl<'a> Table<'a> {
     fn find(file: &'a File, variables: &'a Variables) -> Result<Self, ConfigError> {
-        let named = variables.get("TEMPORAL_PROFILE")?;
+        // The default one need not exist, also if it is named.
+        let named = variables.get("TEMPORAL_PROFILE")?.filter(|name| *name != DEFAULT_PROFILE);
         let name = named.unwrap_or(DEFAULT_PROFILE);
         let mut table = Self { file, name, values: toml::Table::new(), authority: None };
         match (file.profiles.get(name), named) {

@@ -6,6 +6,7 @@ use temporalio_common::worker::WorkerDeploymentVersion;
 
 use super::error::ConfigError;
 use super::secrets::secure;
+use super::warnings::Warnings;
 use super::{LambdaWorkerConfig, tls};
 use crate::lifecycle::Allowance;
 
@@ -32,6 +33,14 @@ impl LambdaWorkerConfig {
             return Err(ConfigError::NoTaskQueue);
         }
         settle_version(&mut worker.deployment_options.version)?;
+        let version = &worker.deployment_options.version;
+        for name in [
+            Name::DeploymentName(&version.deployment_name),
+            Name::BuildId(&version.build_id),
+            Name::TaskQueue(&worker.task_queue),
+        ] {
+            name.judge(&mut self.warnings)?;
+        }
         let (found, left) = (&self.loaded.version, &worker.deployment_options.version);
         if found != left {
             self.warnings.add(format!(
@@ -92,42 +101,82 @@ fn named(version: &WorkerDeploymentVersion) -> String {
     format!("{}/{}", version.deployment_name, version.build_id)
 }
 
-/// The server's rules for a version. Polls of a version that breaks them are refused, again and again.
 fn settle_version(version: &mut WorkerDeploymentVersion) -> Result<(), ConfigError> {
     trim(&mut version.deployment_name);
     trim(&mut version.build_id);
-    let WorkerDeploymentVersion { deployment_name, build_id, .. } = version;
-    if deployment_name.is_empty() || build_id.is_empty() {
+    if version.deployment_name.is_empty() || version.build_id.is_empty() {
         return Err(ConfigError::IncompleteVersion {
-            deployment_name: deployment_name.clone(),
-            build_id: build_id.clone(),
+            deployment_name: version.deployment_name.clone(),
+            build_id: version.build_id.clone(),
         });
     }
-    let parts = [
-        (
-            "deployment name",
-            deployment_name,
-            "TEMPORAL_LAMBDA_DEPLOYMENT_NAME (deployment_name), \
-          or the version that the code gives",
-        ),
-        (
-            "build ID",
-            build_id,
-            "TEMPORAL_LAMBDA_BUILD_ID (build_id), or the version that the code \
-          gives",
-        ),
-    ];
-    for (part, value, setting) in parts {
-        let rule = if value.starts_with("__") {
-            "it must not begin with two underscores"
-        } else if part == "deployment name" && value.contains(['.', ':']) {
-            "it must not contain a dot or a colon, which divide it from the build ID"
-        } else {
-            continue;
-        };
-        return Err(ConfigError::BadVersion { part, value: value.clone(), rule, setting });
-    }
     Ok(())
+}
+
+/// A name that the server has rules for. It refuses polls that break them, each time anew.
+#[derive(Clone, Copy)]
+enum Name<'a> {
+    DeploymentName(&'a str),
+    BuildId(&'a str),
+    TaskQueue(&'a str),
+}
+
+impl Name<'_> {
+    fn judge(self, warnings: &mut Warnings) -> Result<(), ConfigError> {
+        let (part, value, setting) = match self {
+            Self::DeploymentName(value) => (
+                "deployment name",
+                value,
+                "TEMPORAL_LAMBDA_DEPLOYMENT_NAME (deployment_name), or the version that the code gives",
+            ),
+            Self::BuildId(value) => (
+                "build ID",
+                value,
+                "TEMPORAL_LAMBDA_BUILD_ID (build_id), or the version that the code gives",
+            ),
+            Self::TaskQueue(value) => (
+                "task queue",
+                value,
+                "TEMPORAL_TASK_QUEUE (task_queue), or config.worker_options.task_queue",
+            ),
+        };
+        if let Some(rule) = self.broken_rule() {
+            return Err(ConfigError::BadName { part, value: value.to_owned(), rule, setting });
+        }
+        // A server may be set up for longer names, which cannot be seen from here.
+        if value.len() > self.usual_limit() {
+            warnings.add(format!(
+                "the {part} has {} bytes: servers take {}, unless they are set up for more. If tasks \
+                 do not come, shorten {setting}",
+                value.len(),
+                self.usual_limit()
+            ));
+        }
+        Ok(())
+    }
+
+    fn broken_rule(self) -> Option<&'static str> {
+        match self {
+            Self::DeploymentName(value) | Self::BuildId(value) if value.starts_with("__") => {
+                Some("it must not begin with two underscores")
+            }
+            Self::DeploymentName(value) if value.contains(['.', ':']) => {
+                Some("it must not contain a dot or a colon, which divide it from the build ID")
+            }
+            Self::TaskQueue(value) if value.starts_with("/_sys/") => {
+                Some("names that begin with /_sys/ are the server's own")
+            }
+            _ => None,
+        }
+    }
+
+    /// The server's limit for IDs is 1000 bytes; a version's two parts and a prefix make one ID.
+    fn usual_limit(self) -> usize {
+        match self {
+            Self::DeploymentName(_) | Self::BuildId(_) => 480,
+            Self::TaskQueue(_) => 1000,
+        }
+    }
 }
 
 /// Whether the certificates and keys are those that were judged when they were read.

@@ -1,6 +1,6 @@
-//! The variables of the environment. Every one that this crate reads is read here, so that empty
-//! and blank are unset, booleans and numbers are checked, and a refusal names variable, value and
-//! what would be right, whichever variable it is.
+//! The variables of the environment. Every variable that this crate reads is read here. So the rules
+//! are the same for all: empty and blank is unset, booleans and numbers are checked, and a refusal
+//! names the variable, its value and what would be right.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -21,7 +21,7 @@ const OF_OTHERS: &[&str] = &["WORKFLOW_ID_PREFIX"];
 pub(crate) struct Variables(HashMap<String, OsString>);
 
 impl Variables {
-    /// The environment of this process. A variable whose name is not Unicode is nobody's here.
+    /// The environment of this process, without variables whose names are not Unicode.
     pub(crate) fn of_process() -> Self {
         let unicode =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));

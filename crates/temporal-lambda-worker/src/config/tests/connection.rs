@@ -208,25 +208,6 @@ async fn a_remote_codec_is_refused_by_name_unless_configure_takes_it() {
 }
 
 #[tokio::test]
-async fn a_deployment_version_that_the_server_refuses_is_a_configuration_error() {
-    let place = Place::empty().set("TEMPORAL_TASK_QUEUE", "q");
-    for name in ["my.app", "team:app", "__app", "."] {
-        let place = Place::empty().set("TEMPORAL_TASK_QUEUE", "q");
-        let place = place.set("TEMPORAL_LAMBDA_DEPLOYMENT_NAME", name);
-        let error = registered(&place).settle().unwrap_err();
-        assert!(matches!(error, ConfigError::BadVersion { .. }), "{error}");
-        let error = error.to_string();
-        assert!(error.contains(name) && error.contains("DEPLOYMENT_NAME"), "{error}");
-    }
-    let error = registered(&place.set("TEMPORAL_LAMBDA_BUILD_ID", "__1")).settle().unwrap_err();
-    assert!(error.to_string().contains("BUILD_ID"), "{error}");
-    for build_id in ["1.2.3", "a:b", "_1"] {
-        let place = Place::empty().set("TEMPORAL_TASK_QUEUE", "q");
-        settled(&place.set("TEMPORAL_LAMBDA_BUILD_ID", build_id));
-    }
-}
-
-#[tokio::test]
 async fn a_version_that_configure_changes_is_warned_about() {
     let mut config = registered(&Place::empty().set("TEMPORAL_TASK_QUEUE", "q"));
     config.worker_options.deployment_options.version.build_id = "c".to_owned();

@@ -75,6 +75,7 @@ async fn a_profile_that_is_not_there_is_an_error_that_says_where_it_was_looked_f
     for part in ["TEMPORAL_PROFILE", "production", root.to_str().unwrap(), "./temporal.toml"] {
         assert!(message.contains(part), "{part} is not in {message}");
     }
+    assert!(Place::empty().set("TEMPORAL_PROFILE", "default").load().is_ok());
     let place = Place::with("[profile.staging]\n[profile.default]\n");
     let message = place.set("TEMPORAL_PROFILE", "production").refused();
     for part in ["production", "staging", "default", "TEMPORAL_PROFILE"] {

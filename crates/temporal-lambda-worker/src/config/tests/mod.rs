@@ -2,6 +2,7 @@
 
 mod connection;
 mod files;
+mod server_rules;
 mod tls;
 
 use std::time::Duration;
