@@ -35,8 +35,8 @@ impl LambdaWorkerConfig {
         settle_version(&mut worker.deployment_options.version)?;
         let version = &worker.deployment_options.version;
         for name in [
-            Name::DeploymentName(&version.deployment_name),
-            Name::BuildId(&version.build_id),
+            Name::Deployment(&version.deployment_name),
+            Name::Build(&version.build_id),
             Name::TaskQueue(&worker.task_queue),
         ] {
             name.judge(&mut self.warnings)?;
@@ -116,20 +116,20 @@ fn settle_version(version: &mut WorkerDeploymentVersion) -> Result<(), ConfigErr
 /// A name that the server has rules for. It refuses polls that break them, each time anew.
 #[derive(Clone, Copy)]
 enum Name<'a> {
-    DeploymentName(&'a str),
-    BuildId(&'a str),
+    Deployment(&'a str),
+    Build(&'a str),
     TaskQueue(&'a str),
 }
 
 impl Name<'_> {
     fn judge(self, warnings: &mut Warnings) -> Result<(), ConfigError> {
         let (part, value, setting) = match self {
-            Self::DeploymentName(value) => (
+            Self::Deployment(value) => (
                 "deployment name",
                 value,
                 "TEMPORAL_LAMBDA_DEPLOYMENT_NAME (deployment_name), or the version that the code gives",
             ),
-            Self::BuildId(value) => (
+            Self::Build(value) => (
                 "build ID",
                 value,
                 "TEMPORAL_LAMBDA_BUILD_ID (build_id), or the version that the code gives",
@@ -157,10 +157,10 @@ impl Name<'_> {
 
     fn broken_rule(self) -> Option<&'static str> {
         match self {
-            Self::DeploymentName(value) | Self::BuildId(value) if value.starts_with("__") => {
+            Self::Deployment(value) | Self::Build(value) if value.starts_with("__") => {
                 Some("it must not begin with two underscores")
             }
-            Self::DeploymentName(value) if value.contains(['.', ':']) => {
+            Self::Deployment(value) if value.contains(['.', ':']) => {
                 Some("it must not contain a dot or a colon, which divide it from the build ID")
             }
             Self::TaskQueue(value) if value.starts_with("/_sys/") => {
@@ -173,7 +173,7 @@ impl Name<'_> {
     /// The server's limit for IDs is 1000 bytes; a version's two parts and a prefix make one ID.
     fn usual_limit(self) -> usize {
         match self {
-            Self::DeploymentName(_) | Self::BuildId(_) => 480,
+            Self::Deployment(_) | Self::Build(_) => 480,
             Self::TaskQueue(_) => 1000,
         }
     }
