@@ -138,7 +138,7 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
         worker: V,
         context: &lambda_runtime::Context,
         stop: CancellationToken,
-    ) -> Result<Driver<V>, LambdaWorkerError> {
+    ) -> Result<Box<Driver<V>>, LambdaWorkerError> {
         let admission = self.environment.admit()?;
         let invocation = Invocation::arriving(context, admission.cold);
         let hooks = ShutdownHooks::default();
@@ -155,7 +155,8 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
         let logged = self.environment.logged.clone();
         // The future is ready at once; it is there for the request ID in the logs.
         let _ = invocation.scope().logged(async { config.warnings.log_to(logged) }).now_or_never();
-        Ok(Driver::new(self.environment.clone(), admission, worker, config, stop))
+        // In a box, so that the future which hands it on to a task of its own stays small.
+        Ok(Box::new(Driver::new(self.environment.clone(), admission, worker, config, stop)))
     }
 }
 
