@@ -4,11 +4,13 @@
 pub mod losses;
 pub mod peer;
 pub mod proxy;
+pub mod runtime_api;
 pub mod server;
 pub mod temporal;
 pub mod world;
 
 pub use proxy::Proxy;
+pub use runtime_api::{Answer, RuntimeApi};
 pub use temporal::Temporal;
 pub use world::{API_KEY, Invoked, World};
 
