@@ -1,0 +1,331 @@
+//! Payloads as objects: content-addressed, stored once, checked when they are read.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use ring::digest::{SHA256, digest};
+use temporalio_common::protos::temporal::api::common::v1::Payload;
+use tokio::sync::Semaphore;
+
+use crate::batch::all_or_first_failure;
+use crate::driver::{
+    StorageDriver, StorageDriverClaim, StorageDriverRetrieveContext, StorageDriverStoreContext,
+};
+use crate::error::ExternalStorageError;
+use crate::s3::bucket::Bucket;
+use crate::s3::claim::{self, Address};
+use crate::s3::client::{ConditionalPut, S3Client};
+use crate::s3::error::{Location, S3Error, S3StorageError};
+use crate::s3::key::object_key;
+use crate::wire;
+
+/// The kind of driver, in all languages.
+pub const DRIVER_TYPE: &str = "aws.s3driver";
+
+/// The largest payload that is stored unless another size is set: 50 MiB of the serialized
+/// payload, as in all SDKs.
+pub const DEFAULT_MAX_PAYLOAD_SIZE: u64 = 50 * 1024 * 1024;
+
+/// How many transfers run at a time unless another number is set: 16. Each holds its payload in
+/// memory, and a function has memory for more objects sooner than bandwidth.
+pub const DEFAULT_CONCURRENT_TRANSFERS: usize = 16;
+
+/// How long one transfer may take, retries included, unless another time is set: 30 s, which is
+/// 50 MiB at 1.7 MB/s.
+pub const DEFAULT_TRANSFER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Stores payloads in S3 in the way that Temporal's SDKs for Python, Go and TypeScript do: they
+/// read what it stores, and it reads what they store.
+///
+/// Cheap to clone; clones share the client and the bound on transfers.
+#[derive(Clone)]
+pub struct S3StorageDriver {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    name: String,
+    client: Arc<dyn S3Client>,
+    bucket: Bucket,
+    max_payload_size: u64,
+    transfer_timeout: Duration,
+    transfers: Semaphore,
+}
+
+/// The settings of an [`S3StorageDriver`].
+#[derive(Clone)]
+pub struct S3StorageDriverBuilder {
+    name: String,
+    client: Arc<dyn S3Client>,
+    bucket: Bucket,
+    max_payload_size: u64,
+    transfer_timeout: Duration,
+    concurrent_transfers: usize,
+}
+
+impl S3StorageDriver {
+    /// A driver with the default settings.
+    ///
+    /// # Errors
+    ///
+    /// The bucket's name is empty.
+    pub fn new(
+        client: impl S3Client,
+        bucket: impl Into<Bucket>,
+    ) -> Result<Self, ExternalStorageError> {
+        Self::builder(client, bucket).build()
+    }
+
+    /// The settings of a driver, to be changed.
+    pub fn builder(client: impl S3Client, bucket: impl Into<Bucket>) -> S3StorageDriverBuilder {
+        S3StorageDriverBuilder {
+            name: DRIVER_TYPE.to_owned(),
+            client: Arc::new(client),
+            bucket: bucket.into(),
+            max_payload_size: DEFAULT_MAX_PAYLOAD_SIZE,
+            transfer_timeout: DEFAULT_TRANSFER_TIMEOUT,
+            concurrent_transfers: DEFAULT_CONCURRENT_TRANSFERS,
+        }
+    }
+}
+
+impl S3StorageDriverBuilder {
+    /// The driver's name, for several of them side by side. Empty: the default, `aws.s3driver`.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        self.name = if name.is_empty() { DRIVER_TYPE.to_owned() } else { name };
+        self
+    }
+
+    /// The largest payload that is stored, in bytes of the serialized payload. Default:
+    /// [`DEFAULT_MAX_PAYLOAD_SIZE`].
+    #[must_use]
+    pub fn max_payload_size(mut self, bytes: u64) -> Self {
+        self.max_payload_size = bytes;
+        self
+    }
+
+    /// How many transfers run at a time. Default: [`DEFAULT_CONCURRENT_TRANSFERS`].
+    #[must_use]
+    pub fn concurrent_transfers(mut self, transfers: usize) -> Self {
+        self.concurrent_transfers = transfers;
+        self
+    }
+
+    /// How long one transfer may take, retries included. Default: [`DEFAULT_TRANSFER_TIMEOUT`]. In
+    /// a worker, the end of the invocation comes first if it is sooner.
+    #[must_use]
+    pub fn transfer_timeout(mut self, timeout: Duration) -> Self {
+        self.transfer_timeout = timeout;
+        self
+    }
+
+    /// The driver.
+    ///
+    /// # Errors
+    ///
+    /// The bucket's name is empty, or a bound is zero.
+    pub fn build(self) -> Result<S3StorageDriver, ExternalStorageError> {
+        let invalid = |what: &str| Err(ExternalStorageError::InvalidConfiguration(what.to_owned()));
+        if self.bucket.is_nothing() {
+            return invalid("the S3 driver's bucket must have a name");
+        }
+        if self.max_payload_size == 0 {
+            return invalid("the S3 driver's max_payload_size must be more than 0 bytes");
+        }
+        if self.concurrent_transfers == 0 {
+            return invalid("the S3 driver's concurrent_transfers must be at least 1");
+        }
+        if self.transfer_timeout.is_zero() {
+            return invalid("the S3 driver's transfer_timeout must be more than 0 s");
+        }
+        let transfers = self.concurrent_transfers.min(Semaphore::MAX_PERMITS);
+        Ok(S3StorageDriver {
+            inner: Arc::new(Inner {
+                name: self.name,
+                client: self.client,
+                bucket: self.bucket,
+                max_payload_size: self.max_payload_size,
+                transfer_timeout: self.transfer_timeout,
+                transfers: Semaphore::new(transfers),
+            }),
+        })
+    }
+}
+
+impl StorageDriver for S3StorageDriver {
+    fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    fn driver_type(&self) -> &str {
+        DRIVER_TYPE
+    }
+
+    fn store(
+        &self,
+        context: &StorageDriverStoreContext,
+        payloads: Vec<Payload>,
+    ) -> BoxFuture<'static, Result<Vec<StorageDriverClaim>, ExternalStorageError>> {
+        let (inner, context) = (self.inner.clone(), context.clone());
+        async move { inner.store(&context, payloads).await }.boxed()
+    }
+
+    fn retrieve(
+        &self,
+        _: &StorageDriverRetrieveContext,
+        claims: Vec<StorageDriverClaim>,
+    ) -> BoxFuture<'static, Result<Vec<Payload>, ExternalStorageError>> {
+        let inner = self.inner.clone();
+        async move {
+            // All addresses before the first request.
+            let addresses = claims.iter().map(claim::address).collect::<Result<Vec<_>, _>>();
+            let downloads = addresses.map_err(failed)?.into_iter().zip(&claims);
+            all_or_first_failure(downloads.map(|(address, claim)| inner.download(address, claim)))
+                .await
+                .map_err(failed)
+        }
+        .boxed()
+    }
+}
+
+impl Inner {
+    async fn store(
+        &self,
+        context: &StorageDriverStoreContext,
+        payloads: Vec<Payload>,
+    ) -> Result<Vec<StorageDriverClaim>, ExternalStorageError> {
+        // All sizes before the first upload, so that a batch that cannot be stored leaves nothing
+        // behind.
+        for payload in &payloads {
+            let size = wire::serialized_size(payload) as u64;
+            if size > self.max_payload_size {
+                let limit = self.max_payload_size;
+                return Err(failed(S3StorageError::PayloadTooLarge { size, limit }));
+            }
+        }
+        let mut claims = Vec::with_capacity(payloads.len());
+        // Equal payloads are one object.
+        let mut uploads = HashMap::new();
+        for payload in payloads {
+            let bucket =
+                self.bucket.name(context, &payload).map_err(ExternalStorageError::Driver)?;
+            let content = Bytes::from(wire::serialize(&payload));
+            drop(payload);
+            let digest = sha256(&content);
+            let address = Address { bucket, key: object_key(context.target.as_ref(), &digest) };
+            claims.push(claim::claim(&address, &digest));
+            uploads.entry(address).or_insert(content);
+        }
+        let uploads = uploads.into_iter().map(|(address, content)| self.upload(address, content));
+        all_or_first_failure(uploads).await.map_err(failed)?;
+        Ok(claims)
+    }
+
+    async fn upload(&self, address: Address, content: Bytes) -> Result<(), S3StorageError> {
+        let Address { bucket, key } = &address;
+        let upload = async {
+            let put = self.client.put_if_absent(bucket, key, content.clone()).await;
+            match put.map_err(Failed::Store)? {
+                ConditionalPut::Stored | ConditionalPut::AlreadyThere => return Ok(()),
+                ConditionalPut::NotSupported => {}
+            }
+            if self.client.exists(bucket, key).await.map_err(Failed::Exists)? {
+                return Ok(());
+            }
+            self.client.put(bucket, key, content).await.map_err(Failed::Store)
+        };
+        let failure = match self.in_time(upload).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(failure)) => failure,
+            Err(after) => Failed::TimedOut(after),
+        };
+        let location = self.location(&address).await;
+        Err(match failure {
+            Failed::Store(source) => S3StorageError::Store { location, source },
+            Failed::Exists(source) => S3StorageError::Exists { location, source },
+            Failed::TimedOut(after) => {
+                S3StorageError::TimedOut { operation: "store", location, after }
+            }
+        })
+    }
+
+    async fn download(
+        &self,
+        address: Address,
+        claim: &StorageDriverClaim,
+    ) -> Result<Payload, S3StorageError> {
+        let download = self.client.get(&address.bucket, &address.key);
+        let content = match self.in_time(download).await {
+            Ok(Ok(content)) => content,
+            Ok(Err(source)) => {
+                let location = self.location(&address).await;
+                return Err(S3StorageError::Retrieve { location, source });
+            }
+            Err(after) => {
+                let location = self.location(&address).await;
+                return Err(S3StorageError::TimedOut { operation: "retrieve", location, after });
+            }
+        };
+        let location = self.location(&address).await;
+        let expected = claim::digest(claim, &location)?;
+        let actual = sha256(&content);
+        if expected != actual {
+            return Err(S3StorageError::HashMismatch { location, expected, actual });
+        }
+        wire::deserialize(&content)
+            .map_err(|source| S3StorageError::NotAPayload { location, source })
+    }
+
+    /// Runs a transfer when there is room for it. The time counts from when it begins.
+    async fn in_time<T>(&self, transfer: impl Future<Output = T>) -> Result<T, Duration> {
+        let room = self.transfers.acquire().await;
+        let _room = room.expect("the semaphore is never closed");
+        tokio::time::timeout(self.transfer_timeout, transfer)
+            .await
+            .map_err(|_| self.transfer_timeout)
+    }
+
+    async fn location(&self, address: &Address) -> Location {
+        // The failure that is being described matters more than one of its description.
+        let client: BTreeMap<_, _> = self.client.describe().await.unwrap_or_default();
+        Location { bucket: address.bucket.clone(), key: address.key.clone(), client }
+    }
+}
+
+enum Failed {
+    Store(S3Error),
+    Exists(S3Error),
+    TimedOut(Duration),
+}
+
+fn failed(error: S3StorageError) -> ExternalStorageError {
+    ExternalStorageError::Driver(Box::new(error))
+}
+
+fn sha256(content: &[u8]) -> String {
+    use fmt::Write as _;
+    let digest = digest(&SHA256, content);
+    digest.as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+impl fmt::Debug for S3StorageDriver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3StorageDriver")
+            .field("name", &self.inner.name)
+            .field("bucket", &self.inner.bucket)
+            .field("max_payload_size", &self.inner.max_payload_size)
+            .field("transfer_timeout", &self.inner.transfer_timeout)
+            .finish_non_exhaustive()
+    }
+}
