@@ -52,11 +52,21 @@ pub(crate) struct TestBucket {
 impl TestBucket {
     /// A new bucket whose name begins with `name`.
     pub(crate) async fn new(name: &str) -> Self {
-        let id = uuid::Uuid::new_v4().simple().to_string();
-        let bucket = Self { name: format!("{name}-{}", &id[..8]), address: address().await };
-        let (status, body) = bucket.request("PUT", "").await;
-        assert_eq!(status, 200, "{body}");
+        let bucket = Self::missing(name).await;
+        bucket.make().await;
         bucket
+    }
+
+    /// A bucket that is not there yet.
+    pub(crate) async fn missing(name: &str) -> Self {
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        Self { name: format!("{name}-{}", &id[..8]), address: address().await }
+    }
+
+    /// Makes it.
+    pub(crate) async fn make(&self) {
+        let (status, body) = self.request("PUT", "", "").await;
+        assert_eq!(status, 200, "{body}");
     }
 
     pub(crate) fn endpoint(&self) -> String {
@@ -69,7 +79,7 @@ impl TestBucket {
 
     /// The keys in it, sorted.
     pub(crate) async fn keys(&self) -> Vec<String> {
-        let (status, body) = self.request("GET", "?list-type=2").await;
+        let (status, body) = self.request("GET", "?list-type=2", "").await;
         assert_eq!(status, 200, "{body}");
         let keys = body.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next());
         let unescaped = keys.map(|key| key.replace("&#39;", "'").replace("&amp;", "&"));
@@ -81,15 +91,25 @@ impl TestBucket {
     /// Deletes an object.
     pub(crate) async fn delete(&self, key: &str) {
         let escaped = key.replace('%', "%25");
-        let (status, body) = self.request("DELETE", &format!("/{escaped}")).await;
+        let (status, body) = self.request("DELETE", &format!("/{escaped}"), "").await;
         assert_eq!(status, 204, "{body}");
     }
 
-    async fn request(&self, method: &str, rest: &str) -> (u16, String) {
+    /// Puts something else in an object's place.
+    pub(crate) async fn replace(&self, key: &str, content: &str) {
+        let escaped = key.replace('%', "%25");
+        let (status, body) = self.request("PUT", &format!("/{escaped}"), content).await;
+        assert_eq!(status, 200, "{body}");
+    }
+
+    async fn request(&self, method: &str, rest: &str, content: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).await.expect("the S3 server answers");
         let request = format!(
-            "{method} /{}{rest} HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-            self.name, self.address
+            "{method} /{}{rest} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n\
+             {content}",
+            self.name,
+            self.address,
+            content.len()
         );
         stream.write_all(request.as_bytes()).await.expect("it takes a request");
         let mut answer = Vec::new();

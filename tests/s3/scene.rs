@@ -70,6 +70,15 @@ pub(crate) async fn client_with(options: ClientOptions) -> Client {
     Client::new(Connection::connect(connection).await.unwrap(), options).unwrap()
 }
 
+/// A text as the SDK makes a payload of it.
+pub(crate) fn json_payload(text: &str) -> Payload {
+    Payload {
+        metadata: [("encoding".to_owned(), b"json/plain".to_vec())].into(),
+        data: serde_json::to_vec(text).unwrap(),
+        external_payloads: vec![],
+    }
+}
+
 /// Asserts that a history holds references and no large payload.
 pub(crate) fn assert_small(events: &[HistoryEvent]) {
     for event in events {

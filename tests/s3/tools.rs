@@ -82,9 +82,14 @@ fn target_folder() -> PathBuf {
     }
 }
 
+/// Runs a command, and once more if it fails: a registry may have a bad moment.
 fn run(command: &mut Command) {
-    let output = command.stdin(Stdio::null()).output();
-    let output = output.unwrap_or_else(|error| panic!("{command:?} cannot be run: {error}"));
+    let mut run = || {
+        let output = command.stdin(Stdio::null()).output();
+        output.unwrap_or_else(|error| panic!("{command:?} cannot be run: {error}"))
+    };
+    let first = run();
+    let output = if first.status.success() { first } else { run() };
     assert!(
         output.status.success(),
         "{command:?} ended with {}:\n{}{}",

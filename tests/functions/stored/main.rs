@@ -1,4 +1,6 @@
 //! A function that keeps payloads in S3. Its storage lives as long as the invocation.
+//!
+//! `TRANSFER_TIMEOUT_MS` and `MAX_PAYLOAD_SIZE` (in bytes) are settings of the driver.
 
 mod workflows;
 
@@ -11,7 +13,7 @@ use temporal_lambda_worker::{
     WorkerDeploymentVersion, async_trait, run_worker,
 };
 
-use workflows::{Activities, CapitalsWorkflow, MailboxWorkflow};
+use workflows::{Activities, CapitalsWorkflow, GrowWorkflow, MailboxWorkflow};
 
 #[derive(Clone, Default)]
 struct Stored {
@@ -23,9 +25,14 @@ impl LambdaWorker for Stored {
     async fn configure(&mut self, config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
         let driver =
             S3StorageDriver::builder(AwsS3Client::from_env()?, env::var("PAYLOAD_BUCKET")?);
-        let driver = match env::var("TRANSFER_TIMEOUT_MS") {
-            Ok(millis) => driver.transfer_timeout(Duration::from_millis(millis.parse()?)),
-            Err(_) => driver,
+        let number = |name| env::var(name).ok().map(|value| value.parse::<u64>()).transpose();
+        let driver = match number("TRANSFER_TIMEOUT_MS")? {
+            Some(millis) => driver.transfer_timeout(Duration::from_millis(millis)),
+            None => driver,
+        };
+        let driver = match number("MAX_PAYLOAD_SIZE")? {
+            Some(bytes) => driver.max_payload_size(bytes),
+            None => driver,
         };
         let storage = ExternalStorage::new(driver.build()?)?;
         storage.apply_to_worker(config);
@@ -34,6 +41,7 @@ impl LambdaWorker for Stored {
             .worker_options
             .register_activities(Activities)
             .register_workflow::<CapitalsWorkflow>()?
+            .register_workflow::<GrowWorkflow>()?
             .register_workflow::<MailboxWorkflow>()?;
         Ok(())
     }

@@ -1,4 +1,6 @@
-//! Workflows whose payloads of all kinds are large.
+//! Workflows whose payloads of all kinds are large. For the function and for the tests' client.
+
+#![allow(unreachable_pub, missing_docs, reason = "two programs have it as a module")]
 
 use std::time::Duration;
 
@@ -26,6 +28,12 @@ impl Activities {
     #[activity]
     pub async fn capitals(_: ActivityContext, text: String) -> Result<String, ActivityError> {
         Ok(text.to_uppercase())
+    }
+
+    /// A large text.
+    #[activity]
+    pub async fn grow(_: ActivityContext, name: String) -> Result<String, ActivityError> {
+        Ok(large(&name))
     }
 
     /// Heartbeats a large text and fails; the next attempt returns what the heartbeat had.
@@ -65,6 +73,19 @@ impl CapitalsWorkflow {
     #[run]
     pub async fn run(context: &mut WorkflowContext<Self>, text: String) -> WorkflowResult<String> {
         Ok(context.execute_activity(Activities::capitals, text, options()).await?)
+    }
+}
+
+/// Has a small input and a large result.
+#[workflow]
+#[derive(Default)]
+pub struct GrowWorkflow;
+
+#[workflow_methods]
+impl GrowWorkflow {
+    #[run]
+    pub async fn run(context: &mut WorkflowContext<Self>, name: String) -> WorkflowResult<String> {
+        Ok(context.execute_activity(Activities::grow, name, options()).await?)
     }
 }
 

@@ -28,7 +28,7 @@ from temporalio.converter import (
     StorageDriverStoreContext,
     StorageDriverWorkflowInfo,
 )
-from temporalio.worker import Worker
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 
 def large(name: str) -> str:
@@ -71,7 +71,12 @@ async def start(driver: S3StorageDriver, queue: str, workflow_id: str, name: str
 async def work(driver: S3StorageDriver, queue: str) -> None:
     client = await connect(driver)
     async with Worker(
-        client, task_queue=queue, workflows=[CapitalsWorkflow], activities=[capitals]
+        client,
+        task_queue=queue,
+        workflows=[CapitalsWorkflow],
+        activities=[capitals],
+        # The sandbox would import this file again, and with it an S3 client.
+        workflow_runner=UnsandboxedWorkflowRunner(),
     ):
         print("working", flush=True)
         await asyncio.to_thread(sys.stdin.read)

@@ -90,7 +90,8 @@ async function read() {
 
 const [command, ...args] = process.argv.slice(2);
 ({ start, work, store, read })[command](...args).then(
-  () => process.exit(0),
+  // Once what was printed is out: a pipe takes less than a large text at a time.
+  () => process.stdout.write('', () => process.exit(0)),
   (error) => {
     console.error(error);
     process.exit(1);
