@@ -104,9 +104,11 @@ impl TestBucket {
 
     async fn request(&self, method: &str, rest: &str, content: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).await.expect("the S3 server answers");
+        // Moto looks whether a request is signed, and not how.
         let request = format!(
-            "{method} /{}{rest} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n\
-             {content}",
+            "{method} /{}{rest} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\nConnection: close\r\n\
+             Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, \
+             SignedHeaders=host, Signature=0\r\n\r\n{content}",
             self.name,
             self.address,
             content.len()

@@ -2,7 +2,7 @@
 //! again. No payload is lost and none is read that is not what was stored.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use temporal_lambda_s3::{
@@ -25,20 +25,23 @@ use crate::workflows::{CapitalsWorkflow, GrowWorkflow, large};
 /// An S3 that answers nothing but 503 until it is opened. Each connection has one request.
 struct Gate {
     endpoint: String,
-    open: Arc<AtomicBool>,
+    refusals: Arc<AtomicUsize>,
 }
 
 impl Gate {
-    async fn before(bucket: &TestBucket) -> Self {
+    /// It opens after so many refusals.
+    async fn before(bucket: &TestBucket, refusals: usize) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let open = Arc::new(AtomicBool::new(false));
-        let (is_open, behind) = (open.clone(), bucket.address().to_owned());
+        let refusals = Arc::new(AtomicUsize::new(refusals));
+        let (left, behind) = (refusals.clone(), bucket.address().to_owned());
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let (is_open, behind) = (is_open.clone(), behind.clone());
+                let refuse = |left: usize| left.checked_sub(1);
+                let is_open = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, refuse);
+                let (is_open, behind) = (is_open.is_err(), behind.clone());
                 tokio::spawn(async move {
-                    if is_open.load(Ordering::SeqCst) {
+                    if is_open {
                         let mut s3 = TcpStream::connect(behind).await?;
                         copy_bidirectional(&mut stream, &mut s3).await?;
                     } else {
@@ -51,11 +54,11 @@ impl Gate {
                 });
             }
         });
-        Self { endpoint, open }
+        Self { endpoint, refusals }
     }
 
     fn open(&self) {
-        self.open.store(true, Ordering::SeqCst);
+        self.refusals.store(0, Ordering::SeqCst);
     }
 }
 
@@ -111,7 +114,7 @@ async fn a_workflow_task_whose_input_cannot_be_fetched_is_tried_again_until_s3_a
     let world = World::new("s3-down").await;
     let temporal = world.temporal().await;
     let bucket = TestBucket::new("s3-down").await;
-    let gate = Gate::before(&bucket).await;
+    let gate = Gate::before(&bucket, usize::MAX).await;
     let function = with_storage(world.config("stored", STORED), &bucket, &gate.endpoint);
     let function = world.add(function.env("TRANSFER_TIMEOUT_MS", "500"));
     let client = client(&bucket).await;
@@ -183,7 +186,9 @@ async fn an_object_that_expired_or_was_replaced_fails_the_task_until_it_is_back(
         assert!(!temporal.has_ended(&id).await, "the workflow waits for its input");
 
         // The starter has it still, and stores it under the same key.
-        bucket.delete(&key).await;
+        if name == "replaced" {
+            bucket.delete(&key).await;
+        }
         let target = StorageDriverTargetInfo::Workflow(StorageDriverWorkflowInfo {
             namespace: "default".into(),
             id: Some(id.clone()),
@@ -243,4 +248,27 @@ async fn an_s3_that_never_answers_does_not_hold_an_invocation_past_its_deadline(
         "{failure}"
     );
     assert!(!temporal.has_ended(&id).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_that_outlasts_the_idle_timeout_keeps_the_worker() {
+    let world = World::new("slow").await;
+    let temporal = world.temporal().await;
+    let bucket = TestBucket::new("slow").await;
+    // The pauses before the ninth attempt add up to 3.3 s at least; the idle timeout is 1 s.
+    let gate = Gate::before(&bucket, 8).await;
+    let function = with_storage(world.config("stored", STORED), &bucket, &gate.endpoint);
+    let function = world.add(function);
+    let client = client(&bucket).await;
+    let id = world.id("it");
+    let options = WorkflowStartOptions::new(world.name.clone(), id.clone()).build();
+    client.start_workflow(GrowWorkflow::run, "slow".to_owned(), options).await.unwrap();
+    let invocation = function.invoke("{}").await.unwrap();
+    assert_eq!(invocation.report()["reason"], "idle");
+    assert!(temporal.has_ended(&id).await, "it was done in one invocation");
+    for event in temporal.history(&id).await {
+        if let Some(Attributes::ActivityTaskStartedEventAttributes(started)) = event.attributes {
+            assert_eq!(started.attempt, 1);
+        }
+    }
 }

@@ -16,9 +16,8 @@ use temporalio_client::{
     StartWorkflowUpdateInput, StartWorkflowUpdateOutput, UpdateWithStartWorkflowInput,
     UpdateWithStartWorkflowOutput,
 };
-use tokio::time::Instant;
 
-use crate::codec::{StorageLayer, data_converter};
+use crate::codec::{StorageLayer, Watch, data_converter};
 use crate::driver::{
     StorageDriverActivityInfo, StorageDriverTargetInfo, StorageDriverWorkflowInfo,
 };
@@ -46,10 +45,10 @@ pub fn refuse_references(options: &mut ClientOptions) {
 pub(crate) fn apply(
     options: &mut ClientOptions,
     storage: Option<ExternalStorage>,
-    deadline: Option<Instant>,
+    watch: Option<Arc<dyn Watch>>,
 ) {
     let otherwise_for = some_workflow(&options.namespace);
-    let layer = StorageLayer { storage, otherwise_for, deadline };
+    let layer = StorageLayer { storage, otherwise_for, watch };
     options.data_converter = data_converter(&options.data_converter, layer);
 }
 

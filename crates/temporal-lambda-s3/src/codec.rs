@@ -3,7 +3,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -14,7 +13,6 @@ use temporalio_common::data_converters::{
 use temporalio_common::error::{IncomingError, OutgoingError};
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 use temporalio_common::protos::temporal::api::failure::v1::Failure;
-use tokio::time::Instant;
 
 use crate::driver::{StorageDriverStoreContext, StorageDriverTargetInfo};
 use crate::error::ExternalStorageError;
@@ -38,8 +36,16 @@ pub(crate) struct StorageLayer {
     pub(crate) storage: Option<ExternalStorage>,
     /// The target of what no interceptor knows more about.
     pub(crate) otherwise_for: StorageDriverTargetInfo,
-    /// When transfers must have ended.
-    pub(crate) deadline: Option<Instant>,
+    /// The invocation's side of it; `None` for clients.
+    pub(crate) watch: Option<Arc<dyn Watch>>,
+}
+
+/// Whoever must know of transfers, and when they must end.
+pub(crate) trait Watch: Send + Sync {
+    /// A transfer is under way until the result is dropped.
+    fn begin(&self) -> Box<dyn Send>;
+    /// Returns when transfers must end.
+    fn ended(&self) -> BoxFuture<'static, ()>;
 }
 
 struct StorageCodec {
@@ -63,8 +69,7 @@ impl PayloadCodec for StorageCodec {
             let Some(storage) = &layer.storage else { return Ok(payloads) };
             let (count, bytes) = storage.large(&payloads);
             let stored = storage.store(&context_of_store, payloads);
-            let stored = until(layer.deadline, stored, "storing", count, bytes).await;
-            stored.map_err(conversion_error)
+            layer.watched(stored, "storing", count, bytes).await.map_err(conversion_error)
         }
         .boxed()
     }
@@ -101,30 +106,32 @@ impl StorageLayer {
         match &self.storage {
             Some(storage) if count > 0 => {
                 let retrieved = storage.retrieve(payloads);
-                until(self.deadline, retrieved, "retrieving", count, bytes).await
+                self.watched(retrieved, "retrieving", count, bytes).await
             }
             _ => Ok(payloads),
         }
     }
-}
 
-async fn until<T>(
-    deadline: Option<Instant>,
-    transfer: impl Future<Output = Result<T, ExternalStorageError>>,
-    operation: &'static str,
-    payloads: usize,
-    bytes: u64,
-) -> Result<T, ExternalStorageError> {
-    let Some(deadline) = deadline else { return transfer.await };
-    match tokio::time::timeout_at(deadline, transfer).await {
-        Ok(result) => result,
-        Err(_) => Err(ExternalStorageError::OutOfTime { operation, payloads, bytes }),
+    /// Runs a transfer of so many payloads, if it is one.
+    async fn watched<T>(
+        &self,
+        transfer: impl Future<Output = Result<T, ExternalStorageError>>,
+        operation: &'static str,
+        payloads: usize,
+        bytes: u64,
+    ) -> Result<T, ExternalStorageError> {
+        let Some(watch) = self.watch.as_ref().filter(|_| payloads > 0) else {
+            return transfer.await;
+        };
+        let _under_way = watch.begin();
+        tokio::select! {
+            biased;
+            result = transfer => result,
+            () = watch.ended() => {
+                Err(ExternalStorageError::OutOfTime { operation, payloads, bytes })
+            }
+        }
     }
-}
-
-/// `after` from now; never, if that is further away than the clock can count.
-pub(crate) fn deadline_in(after: Duration) -> Option<Instant> {
-    Instant::now().checked_add(after)
 }
 
 fn conversion_error(error: ExternalStorageError) -> PayloadConversionError {

@@ -1,16 +1,20 @@
 //! Storage for a worker in Lambda: as for a client, with the activities' targets and within the
 //! invocation's time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use temporal_lambda_worker::LambdaWorkerConfig;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use temporal_lambda_worker::{CodecWork, LambdaWorkerConfig};
 use temporalio_sdk::activities::ActivityInfo;
 use temporalio_sdk::interceptors::{
     ActivityInboundInterceptor, ExecuteActivityInput, ExecuteActivityOutput, Next,
 };
+use tokio::time::Instant;
 
 use crate::client::apply;
-use crate::codec::deadline_in;
+use crate::codec::Watch;
 use crate::driver::{
     StorageDriverActivityInfo, StorageDriverTargetInfo, StorageDriverWorkflowInfo,
 };
@@ -22,12 +26,38 @@ impl ExternalStorage {
     /// `configure`, after the namespace, the data converter, the grace period and the shutdown
     /// deadline buffer are set.
     ///
-    /// Transfers end with the grace period at the latest: until then a task that could not get its
-    /// payload is told to the server, which hands it out again at once.
+    /// A transfer counts as work: the worker is not idle meanwhile. Transfers end with the grace
+    /// period at the latest: until then a task that could not get its payload is told to the
+    /// server, which hands it out again at once.
     pub fn apply_to_worker(&self, config: &mut LambdaWorkerConfig) {
-        let deadline = transfer_time(config).and_then(deadline_in);
-        apply(&mut config.client_options, Some(self.clone()), deadline);
+        let deadline = transfer_time(config).and_then(|time| Instant::now().checked_add(time));
+        let watch = InvocationWatch { work: config.invocation.codec_work(), deadline };
+        apply(&mut config.client_options, Some(self.clone()), Some(Arc::new(watch)));
         config.worker_options.activity_inbound_interceptor(Targets);
+    }
+}
+
+struct InvocationWatch {
+    work: CodecWork,
+    deadline: Option<Instant>,
+}
+
+impl Watch for InvocationWatch {
+    fn begin(&self) -> Box<dyn Send> {
+        Box::new(self.work.begin())
+    }
+
+    fn ended(&self) -> BoxFuture<'static, ()> {
+        let (work, deadline) = (self.work.clone(), self.deadline);
+        async move {
+            match deadline {
+                Some(deadline) => {
+                    let _ = tokio::time::timeout_at(deadline, work.cut_short()).await;
+                }
+                None => work.cut_short().await,
+            }
+        }
+        .boxed()
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use lambda_runtime::Context;
 use tokio::time::Instant;
 
+use crate::codec_work::CodecWork;
 use crate::telemetry::Scope;
 
 /// The facts of one invocation: who called, and until when.
@@ -28,6 +29,7 @@ pub struct Invocation {
     arrived: Instant,
     due: Option<Instant>,
     scope: Scope,
+    codec_work: CodecWork,
 }
 
 /// What `lambda_runtime` puts in the place of a missing ARN.
@@ -53,6 +55,7 @@ impl Invocation {
             arrived,
             due,
             scope: Scope::of(&context.request_id),
+            codec_work: CodecWork::default(),
         }
     }
 
@@ -64,6 +67,11 @@ impl Invocation {
     /// The worker's identity in workflow histories: `<request id>@<ARN>`.
     pub fn identity(&self) -> String {
         format!("{}@{}", self.request_id, self.function_arn)
+    }
+
+    /// Where a payload codec that takes time says that it is at work.
+    pub fn codec_work(&self) -> CodecWork {
+        self.codec_work.clone()
     }
 
     pub(crate) fn arrived(&self) -> Instant {

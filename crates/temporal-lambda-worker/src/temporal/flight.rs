@@ -49,6 +49,8 @@ struct State {
     activities: usize,
     /// Runs with an activation under way.
     activations: HashSet<String>,
+    /// How often the payload codec is at work.
+    codec_work: usize,
     /// The open workflows that this worker had tasks of, by run ID. The server keeps them sticky
     /// to it, in its cache or not.
     had: HashMap<String, Had>,
@@ -63,7 +65,7 @@ struct Had {
 
 impl State {
     fn in_flight(&self) -> usize {
-        self.activities + self.activations.len()
+        self.activities + self.activations.len() + self.codec_work
     }
 }
 
@@ -72,12 +74,24 @@ impl Flight {
         let state = Mutex::default();
         let (inputs, running) = (ports.inputs.clone(), ports.running.clone());
         let (abandon, invocation) = (CancellationToken::new(), ports.invocation.clone());
-        Self { shared: Arc::new(Shared { state, inputs, abandon, invocation, running, fit }) }
+        let shared = Arc::new(Shared { state, inputs, abandon, invocation, running, fit });
+        // The codec may outlive the worker.
+        let this = Arc::downgrade(&shared);
+        shared.invocation.codec_work().listen(move |begins| {
+            if let Some(shared) = this.upgrade() {
+                Self { shared }.change(|state| {
+                    let work = &mut state.codec_work;
+                    *work = if begins { *work + 1 } else { work.saturating_sub(1) };
+                });
+            }
+        });
+        Self { shared }
     }
 
     /// Drops the activities that are in flight; Temporal hears that they failed and retries them.
     pub(crate) fn abandon_activities(&self) {
         self.shared.abandon.cancel();
+        self.shared.invocation.codec_work().cut_short_now();
     }
 
     /// Where the worker says what happens.
