@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use crate::batch::all_or_first_failure;
 use crate::driver::{
     StorageDriver, StorageDriverClaim, StorageDriverRetrieveContext, StorageDriverStoreContext,
+    StorageDriverTargetInfo,
 };
 use crate::error::ExternalStorageError;
 use crate::s3::bucket::Bucket;
@@ -224,14 +225,25 @@ impl Inner {
             claims.push(claim::claim(&address, &digest));
             uploads.entry(address).or_insert(content);
         }
-        let uploads = uploads.into_iter().map(|(address, content)| self.upload(address, content));
+        let anew = is_for_nobody(context);
+        let uploads =
+            uploads.into_iter().map(|(address, content)| self.upload(address, content, anew));
         all_or_first_failure(uploads).await.map_err(failed)?;
         Ok(claims)
     }
 
-    async fn upload(&self, address: Address, content: Bytes) -> Result<(), S3StorageError> {
+    /// Stores an object, unless it is there; with `anew`, even if it is there.
+    async fn upload(
+        &self,
+        address: Address,
+        content: Bytes,
+        anew: bool,
+    ) -> Result<(), S3StorageError> {
         let Address { bucket, key } = &address;
         let upload = async {
+            if anew {
+                return self.client.put(bucket, key, content).await.map_err(Failed::Store);
+            }
             let put = self.client.put_if_absent(bucket, key, content.clone()).await;
             match put.map_err(Failed::Store)? {
                 ConditionalPut::Stored | ConditionalPut::AlreadyThere => return Ok(()),
@@ -300,32 +312,21 @@ impl Inner {
     }
 }
 
+/// Whether the target has no ID, so that one key serves all executions of the namespace. Such an
+/// object is written each time: a lifecycle rule counts an object's age from when it was written,
+/// and would delete it under an execution that found it there.
+fn is_for_nobody(context: &StorageDriverStoreContext) -> bool {
+    match &context.target {
+        Some(StorageDriverTargetInfo::Workflow(workflow)) => workflow.id.is_none(),
+        Some(StorageDriverTargetInfo::Activity(activity)) => activity.id.is_none(),
+        None => false,
+    }
+}
+
 enum Failed {
     Store(S3Error),
     Exists(S3Error),
     TimedOut(Duration),
 }
 
-fn failed(error: S3StorageError) -> ExternalStorageError {
-    ExternalStorageError::Driver(Box::new(error))
-}
-
-fn sha256(content: &[u8]) -> String {
-    use fmt::Write as _;
-    let digest = digest(&SHA256, content);
-    digest.as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
-}
-
-impl fmt::Debug for S3StorageDriver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("S3StorageDriver")
-            .field("name", &self.inner.name)
-            .field("bucket", &self.inner.bucket)
-            .field("max_payload_size", &self.inner.max_payload_size)
-            .field("transfer_timeout", &self.inner.transfer_timeout)
-            .finish_non_exhaustive()
-    }
-}
+fn fa

@@ -85,6 +85,23 @@ async fn an_s3_store_of_the_same_payload_uploads_once() {
 }
 
 #[tokio::test]
+async fn an_s3_object_that_serves_all_workflows_of_a_namespace_is_written_each_time() {
+    let target = StorageDriverTargetInfo::Workflow(StorageDriverWorkflowInfo {
+        namespace: "ns1".into(),
+        ..Default::default()
+    });
+    let context = StorageDriverStoreContext::new(Some(target));
+    for s3 in both_kinds() {
+        let s3 = Arc::new(s3);
+        for _ in 0..2 {
+            driver(&s3).store(&context, vec![payload("a", 50)]).await.unwrap();
+        }
+        // So that its age counts from the last time that somebody needed it.
+        assert_eq!((s3.puts(), s3.heads.load(Ordering::SeqCst), s3.count()), (2, 0, 1));
+    }
+}
+
+#[tokio::test]
 async fn equal_payloads_in_one_s3_batch_are_one_upload() {
     for s3 in both_kinds() {
         let s3 = Arc::new(s3);
