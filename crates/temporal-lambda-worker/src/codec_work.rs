@@ -79,3 +79,37 @@ impl fmt::Debug for CodecWorkGuard {
         f.write_str("CodecWorkGuard")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn codec_work_is_told_when_it_begins_and_when_its_guard_is_dropped() {
+        let work = CodecWork::default();
+        // Before there is a worker, nobody needs to know.
+        drop(work.begin());
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let record = told.clone();
+        work.listen(move |begins| record.lock().expect("nobody panics under it").push(begins));
+        let first = work.begin();
+        let second = work.clone().begin();
+        drop(first);
+        drop(second);
+        let told = told.lock().expect("nobody panics under it");
+        assert_eq!(*told, [true, true, false, false]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn codec_work_hears_that_it_is_cut_short() {
+        let work = CodecWork::default();
+        let waiting = work.clone();
+        let early = tokio::time::timeout(Duration::from_secs(1), waiting.cut_short()).await;
+        assert!(early.is_err());
+        work.cut_short_now();
+        waiting.cut_short().await;
+    }
+}

@@ -329,4 +329,26 @@ enum Failed {
     TimedOut(Duration),
 }
 
-fn fa
+fn failed(error: S3StorageError) -> ExternalStorageError {
+    ExternalStorageError::Driver(Box::new(error))
+}
+
+fn sha256(content: &[u8]) -> String {
+    use fmt::Write as _;
+    let digest = digest(&SHA256, content);
+    digest.as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+impl fmt::Debug for S3StorageDriver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3StorageDriver")
+            .field("name", &self.inner.name)
+            .field("bucket", &self.inner.bucket)
+            .field("max_payload_size", &self.inner.max_payload_size)
+            .field("transfer_timeout", &self.inner.transfer_timeout)
+            .finish_non_exhaustive()
+    }
+}

@@ -140,7 +140,10 @@ fn retrieve_advice(error: &S3Error) -> &'static str {
 
 /// S3's answer to a request that failed, or why there was none.
 #[derive(Debug)]
-pub struct S3Error {
+pub struct S3Error(Box<Said>);
+
+#[derive(Debug)]
+struct Said {
     code: Option<String>,
     status: Option<u16>,
     message: String,
@@ -150,54 +153,54 @@ pub struct S3Error {
 impl S3Error {
     /// An error with this text, which must not have secrets.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { code: None, status: None, message: message.into(), source: None }
+        Self(Box::new(Said { code: None, status: None, message: message.into(), source: None }))
     }
 
     /// With S3's code, such as `NoSuchBucket`.
     #[must_use]
     pub fn with_code(mut self, code: impl Into<String>) -> Self {
-        self.code = Some(code.into());
+        self.0.code = Some(code.into());
         self
     }
 
     /// With the HTTP status.
     #[must_use]
     pub fn with_status(mut self, status: u16) -> Self {
-        self.status = Some(status);
+        self.0.status = Some(status);
         self
     }
 
     /// With the error that led to this one.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
-        self.source = Some(source.into());
+        self.0.source = Some(source.into());
         self
     }
 
     /// With what may help, after the message.
     pub(crate) fn with_advice(mut self, advice: &str) -> Self {
-        self.message = format!("{}; {advice}", self.message.trim_end_matches('.'));
+        self.0.message = format!("{}; {advice}", self.0.message.trim_end_matches('.'));
         self
     }
 
     /// S3's code, such as `NoSuchBucket`.
     pub fn code(&self) -> Option<&str> {
-        self.code.as_deref()
+        self.0.code.as_deref()
     }
 
     /// The HTTP status; `None` if there was no answer.
     pub fn status(&self) -> Option<u16> {
-        self.status
+        self.0.status
     }
 }
 
 impl fmt::Display for S3Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(code) = &self.code {
+        if let Some(code) = &self.0.code {
             write!(f, "{code}: ")?;
         }
-        f.write_str(&self.message)?;
-        if let Some(status) = self.status {
+        f.write_str(&self.0.message)?;
+        if let Some(status) = self.0.status {
             write!(f, " (HTTP {status})")?;
         }
         Ok(())
@@ -206,6 +209,6 @@ impl fmt::Display for S3Error {
 
 impl std::error::Error for S3Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
+        self.0.source.as_deref().map(|source| source as _)
     }
 }

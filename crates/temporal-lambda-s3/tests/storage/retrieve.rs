@@ -90,20 +90,16 @@ async fn an_s3_key_with_escaped_characters_round_trips() {
 
 #[tokio::test(start_paused = true)]
 async fn the_s3_downloads_of_a_batch_run_at_the_same_time() {
-    let mut s3 = FakeS3::default();
-    s3.objects = filled(5).await;
-    s3.transfer = Transfer::Together(Arc::new(Barrier::new(5)));
-    let s3 = Arc::new(s3);
+    let transfer = Transfer::Together(Arc::new(Barrier::new(5)));
+    let s3 = Arc::new(FakeS3 { objects: filled(5).await, transfer, ..Default::default() });
     let payloads = retrieve(&s3, claims_of(5).await).await.unwrap();
     assert_eq!(payloads, (0..5).map(|i| payload(&i.to_string(), 50)).collect::<Vec<_>>());
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_s3_download_that_fails_ends_the_others_of_its_batch() {
-    let mut s3 = FakeS3::default();
-    s3.objects = filled(3).await;
-    s3.transfer = Transfer::OneFails(Arc::new(Barrier::new(3)), 2);
-    let s3 = Arc::new(s3);
+    let transfer = Transfer::OneFails(Arc::new(Barrier::new(3)), 2);
+    let s3 = Arc::new(FakeS3 { objects: filled(3).await, transfer, ..Default::default() });
     let error = retrieve(&s3, claims_of(3).await).await.unwrap_err();
     assert!(matches!(error, S3StorageError::Retrieve { .. }), "{error}");
     assert_eq!(s3.cancelled(), 2);

@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use temporal_lambda_s3::{
-    ExternalStorageError, S3StorageDriver, S3StorageError, StorageDriver, StorageDriverStoreContext,
+    ExternalStorageError, S3StorageDriver, S3StorageError, StorageDriver,
+    StorageDriverStoreContext, StorageDriverTargetInfo, StorageDriverWorkflowInfo,
 };
 use tokio::sync::Barrier;
 

@@ -263,3 +263,33 @@ fn closes(completion: &WorkflowActivationCompletion) -> bool {
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::{mpsc, watch};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_codec_at_work_makes_the_worker_busy_and_then_quiet() {
+        let (inputs, mut heard) = mpsc::unbounded_channel();
+        let (_, next_stop) = watch::channel(None);
+        let invocation = Invocation::arriving(&lambda_runtime::Context::default(), true);
+        let work = invocation.codec_work();
+        let running = TaskTracker::new();
+        let ports = Ports { inputs, running, invocation, stop: None, next_stop };
+        let flight = Flight::new(&ports, Fit::default());
+        let (first, second) = (work.begin(), work.begin());
+        assert!(matches!(heard.try_recv(), Ok(Input::Busy)));
+        drop(first);
+        assert!(heard.try_recv().is_err(), "the second is still at work");
+        drop(second);
+        assert!(matches!(heard.try_recv(), Ok(Input::Quiet)));
+        // At the end of the grace period it hears so, and once the worker has gone it harms nobody.
+        flight.abandon_activities();
+        work.cut_short().await;
+        drop(flight);
+        drop(work.begin());
+        assert!(heard.try_recv().is_err());
+    }
+}
