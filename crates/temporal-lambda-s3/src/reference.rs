@@ -79,6 +79,9 @@ impl Reference {
             }
             _ => return Ok(None),
         };
+        if driver_name.is_empty() {
+            return Err(ExternalStorageError::InvalidReference("it names no driver".into()));
+        }
         let size = payload.external_payloads.first().map_or(0, |details| details.size_bytes);
         Ok(Some(Self {
             driver_name,
@@ -168,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_reference_that_cannot_be_read_is_an_error_and_not_data() {
-        for json in ["", "[]", r#"{"driverName":5}"#] {
+        for json in ["", "[]", "{}", r#"{"driverName":5}"#, r#"{"driverName":""}"#] {
             let error = Reference::of(&payload("json/protobuf", Some(TYPE), json)).unwrap_err();
             assert!(matches!(error, ExternalStorageError::InvalidReference(_)), "{error}");
         }

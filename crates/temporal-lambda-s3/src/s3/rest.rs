@@ -1,43 +1,26 @@
-//! S3's REST interface: requests that are signed, sent and repeated until there is an answer.
+//! S3's REST interface, as a client with settings.
 
 mod answer;
 mod endpoint;
+mod exchange;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, header};
-use object_store::aws::{
-    AmazonS3Builder, AmazonS3ConfigKey, AwsAuthorizer, AwsCredential, AwsCredentialProvider,
-};
-use object_store::client::{HttpRequest, HttpRequestBody};
+use http::{Method, StatusCode};
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential, AwsCredentialProvider};
 
 use crate::error::ExternalStorageError;
 use crate::s3::client::{ConditionalPut, S3Client};
 use crate::s3::error::S3Error;
-use crate::s3::http::{Answer, ForCredentials, Transport};
+use crate::s3::http::ForCredentials;
 
 use endpoint::Endpoint;
-
-/// An attempt may take this long, and a second more for each megabyte that it uploads. Downloads
-/// have no size before they begin, so they have the time of the largest default payload.
-const ATTEMPT: Duration = Duration::from_secs(5);
-const DOWNLOAD_ATTEMPT: Duration = Duration::from_secs(25);
-const BYTES_PER_SECOND: u64 = 1_000_000;
-/// The credentials of a function stand in its environment; elsewhere a server gives them.
-const CREDENTIALS: Duration = Duration::from_secs(5);
-/// The first pause between attempts and the longest one. Each is chosen at random between half of
-/// it and the whole.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// The driver's transfer timeout ends attempts sooner, mostly.
-const MOST_ATTEMPTS: u32 = 10;
+use exchange::{Exchange, Operation};
 
 /// A client for S3 and what speaks like it.
 ///
@@ -46,16 +29,7 @@ const MOST_ATTEMPTS: u32 = 10;
 /// repeated until the driver's transfer timeout.
 #[derive(Clone)]
 pub struct AwsS3Client {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    endpoint: Endpoint,
-    region: String,
-    credentials: AwsCredentialProvider,
-    transport: Transport,
-    /// Whether the server is known to have no conditional PUT.
-    no_conditional_put: AtomicBool,
+    inner: Arc<Exchange>,
 }
 
 /// The settings of an [`AwsS3Client`].
@@ -177,142 +151,8 @@ impl AwsS3ClientBuilder {
                 store.map_err(|error| invalid(error.to_string()))?.credentials().clone()
             }
         };
-        Ok(AwsS3Client {
-            inner: Arc::new(Inner {
-                endpoint,
-                region,
-                credentials,
-                transport: Transport::default(),
-                no_conditional_put: AtomicBool::new(false),
-            }),
-        })
+        Ok(AwsS3Client { inner: Arc::new(Exchange::new(endpoint, region, credentials)) })
     }
-}
-
-/// What is asked of S3, as often as it takes.
-struct Operation<'a> {
-    method: Method,
-    bucket: &'a str,
-    key: &'a str,
-    content: Bytes,
-    if_absent: bool,
-    attempt: Duration,
-}
-
-impl<'a> Operation<'a> {
-    fn new(method: Method, bucket: &'a str, key: &'a str) -> Self {
-        let attempt = if method == Method::GET { DOWNLOAD_ATTEMPT } else { ATTEMPT };
-        Self { method, bucket, key, content: Bytes::new(), if_absent: false, attempt }
-    }
-
-    fn put(bucket: &'a str, key: &'a str, content: Bytes) -> Self {
-        let upload = Duration::from_secs(content.len() as u64 / BYTES_PER_SECOND);
-        let attempt = ATTEMPT + upload;
-        Self { content, attempt, ..Self::new(Method::PUT, bucket, key) }
-    }
-}
-
-impl Inner {
-    /// The answer to an operation. Those that may be better later are not taken for an answer.
-    async fn answer(&self, operation: &Operation<'_>) -> Result<Answer, S3Error> {
-        let mut pause = FIRST_PAUSE;
-        for attempt in 1.. {
-            let outcome = self.attempt(operation).await;
-            let retry = match &outcome {
-                Ok(answer) => answer::is_worth_a_retry(answer.status()),
-                Err(Attempt::Failed(_)) => true,
-                Err(Attempt::Refused(_)) => false,
-            };
-            match outcome {
-                Ok(answer) if !retry || attempt == MOST_ATTEMPTS => return Ok(answer),
-                Err(Attempt::Refused(error)) => return Err(error),
-                Err(Attempt::Failed(error)) if attempt == MOST_ATTEMPTS => return Err(error),
-                Ok(answer) => {
-                    let status = answer.status().as_u16();
-                    tracing::debug!(status, attempt, method = %operation.method, "S3 again");
-                }
-                Err(Attempt::Failed(error)) => {
-                    tracing::debug!(%error, attempt, method = %operation.method, "S3 again");
-                }
-            }
-            tokio::time::sleep(about(pause)).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-        unreachable!("the last attempt returns")
-    }
-
-    async fn attempt(&self, operation: &Operation<'_>) -> Result<Answer, Attempt> {
-        let target = self
-            .endpoint
-            .target(operation.bucket, operation.key)
-            .map_err(|reason| Attempt::Refused(S3Error::new(reason)))?;
-        let mut request = HttpRequest::new(HttpRequestBody::from(operation.content.clone()));
-        *request.method_mut() = operation.method.clone();
-        *request.uri_mut() = target.uri;
-        if operation.if_absent {
-            request.headers_mut().insert(header::IF_NONE_MATCH, HeaderValue::from_static("*"));
-        }
-        let region = target.region.as_deref().unwrap_or(&self.region);
-        self.sign(&mut request, region).await?;
-        let answer = tokio::time::timeout(operation.attempt, self.transport.execute(request)).await;
-        match answer {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(unanswered)) => {
-                let error = S3Error::new(format!("S3 cannot be reached: {unanswered}"));
-                Err(Attempt::Failed(error))
-            }
-            Err(_) => Err(Attempt::Failed(S3Error::new(format!(
-                "S3 did not answer within {:?}",
-                operation.attempt
-            )))),
-        }
-    }
-
-    async fn sign(&self, request: &mut HttpRequest, region: &str) -> Result<(), Attempt> {
-        let fetched = tokio::time::timeout(CREDENTIALS, self.credentials.get_credential()).await;
-        let credential = match fetched {
-            Ok(Ok(credential)) => credential,
-            Ok(Err(error)) => return Err(Attempt::Failed(no_credentials(&error.to_string()))),
-            Err(_) => {
-                let reason = format!("nobody gave any within {CREDENTIALS:?}");
-                return Err(Attempt::Failed(no_credentials(&reason)));
-            }
-        };
-        // The signer takes for granted that these can be headers.
-        for (value, name) in [
-            (Some(&credential.key_id), "access key ID"),
-            (credential.token.as_ref(), "session token"),
-        ] {
-            if value.is_some_and(|value| HeaderValue::from_str(value).is_err()) {
-                let reason = format!("the {name} has a character that no header may have");
-                return Err(Attempt::Refused(no_credentials(&reason)));
-            }
-        }
-        AwsAuthorizer::new(&credential, "s3", region)
-            .try_authorize(request, None)
-            .map_err(|error| Attempt::Refused(no_credentials(&error.to_string())))
-    }
-}
-
-enum Attempt {
-    /// Another attempt may go better.
-    Failed(S3Error),
-    /// It will not.
-    Refused(S3Error),
-}
-
-fn no_credentials(reason: &str) -> S3Error {
-    S3Error::new(format!(
-        "no credentials for S3: {reason}. A Lambda function has them in its environment; elsewhere \
-         set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the client a provider"
-    ))
-}
-
-/// Between half of `pause` and the whole, so that many clients do not come back at once.
-fn about(pause: Duration) -> Duration {
-    let random = RandomState::new().build_hasher().finish();
-    let thousandths = u32::try_from(random % 501).expect("it is less than 501");
-    pause * (500 + thousandths) / 1000
 }
 
 #[async_trait]
@@ -359,8 +199,7 @@ impl S3Client for AwsS3Client {
         if self.inner.no_conditional_put.load(Ordering::Relaxed) {
             return Ok(ConditionalPut::NotSupported);
         }
-        let operation =
-            Operation { if_absent: true, ..Operation::put(bucket, key, content.clone()) };
+        let operation = Operation::put(bucket, key, content.clone()).if_absent();
         let answer = self.inner.answer(&operation).await?;
         match answer.status() {
             status if status.is_success() => Ok(ConditionalPut::Stored),
@@ -395,5 +234,44 @@ impl fmt::Debug for AwsS3ClientBuilder {
             .field("region", &self.region)
             .field("endpoint", &self.endpoint)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    fn builder(variables: &[(&str, &str)]) -> AwsS3ClientBuilder {
+        let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        AwsS3ClientBuilder::from_variables(variables)
+    }
+
+    #[tokio::test]
+    async fn an_s3_client_is_set_up_by_lambdas_variables() {
+        let client = builder(&[
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_DEFAULT_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "AKIA"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("AWS_SESSION_TOKEN", "token"),
+            ("AWS_LAMBDA_FUNCTION_NAME", "ignored"),
+        ]);
+        let client = client.build().unwrap();
+        let shown = format!("{client:?}");
+        assert!(shown.contains("https://s3.eu-west-1.amazonaws.com"), "{shown}");
+        let credential = client.inner.credentials.get_credential().await.unwrap();
+        assert_eq!((&*credential.key_id, &*credential.secret_key), ("AKIA", "secret"));
+        assert_eq!(credential.token.as_deref(), Some("token"));
+    }
+
+    #[test]
+    fn an_endpoint_of_s3_alone_comes_before_one_of_all_services() {
+        let all = ("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
+        let s3 = ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:2");
+        assert_eq!(builder(&[all, s3]).endpoint.as_deref(), Some("http://127.0.0.1:2"));
+        assert_eq!(builder(&[all]).endpoint.as_deref(), Some("http://127.0.0.1:1"));
+        let default = builder(&[("AWS_DEFAULT_REGION", "us-east-1")]);
+        assert_eq!(default.region.as_deref(), Some("us-east-1"));
     }
 }

@@ -1,5 +1,6 @@
 //! Storage in the data converter of a client.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -11,7 +12,9 @@ use temporalio_common::data_converters::{
     DataConverter, DefaultFailureConverter, PayloadCodec, PayloadConversionError, PayloadConverter,
     SerializationContextData,
 };
-use temporalio_common::protos::temporal::api::common::v1::Payload;
+use temporalio_common::payload_visitor::encode_payloads;
+use temporalio_common::protos::coresdk::workflow_commands::StartChildWorkflowExecution;
+use temporalio_common::protos::temporal::api::common::v1::{Payload, SearchAttributes};
 
 use crate::fake::{FakeS3, Transfer, payload, target};
 
@@ -134,6 +137,26 @@ async fn a_storage_failure_says_in_one_line_what_where_and_why() {
     assert!(text.contains("S3 store failed [bucket=bucket, key=v0/ns/my-namespace/"), "{text}");
     assert!(text.contains("client_region=eu-test-1]: NoSuchBucket"), "{text}");
     assert!(!text.contains('\n'), "{text}");
+}
+
+#[tokio::test]
+async fn search_attributes_are_never_stored_and_memos_are() {
+    let s3 = Arc::new(FakeS3::default());
+    let driver = S3StorageDriver::new(s3.clone(), "bucket").unwrap();
+    let mut options = ClientOptions::new("my-namespace").build();
+    let everything = ExternalStorage::new(driver).unwrap().payload_size_threshold(0);
+    everything.apply_to_client(&mut options);
+    let field = |name: &str| HashMap::from([("field".to_owned(), payload(name, 50))]);
+    let mut child = StartChildWorkflowExecution {
+        memo: field("memo"),
+        search_attributes: Some(SearchAttributes { indexed_fields: field("attribute") }),
+        ..Default::default()
+    };
+    let codec = options.data_converter.codec();
+    encode_payloads(&mut child, codec, &NOWHERE).await.unwrap();
+    assert_eq!(child.search_attributes.unwrap().indexed_fields, field("attribute"));
+    assert_eq!(child.memo["field"].metadata["encoding"], b"json/protobuf");
+    assert_eq!(s3.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
