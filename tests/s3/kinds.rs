@@ -1,11 +1,13 @@
 //! Large payloads of all kinds: signals, queries, updates, memos, heartbeats, failures' details.
 
+use temporal_lambda_tests::temporal::count;
 use temporal_lambda_tests::{Invoked as _, World};
 use temporalio_client::{
     WorkflowExecuteUpdateOptions, WorkflowGetResultOptions, WorkflowQueryOptions,
     WorkflowSignalOptions, WorkflowStartOptions,
 };
 use temporalio_common::MemoValues;
+use temporalio_common::protos::temporal::api::enums::v1::EventType;
 
 use crate::s3_server::TestBucket;
 use crate::scene::{assert_secret, assert_small, client, stored};
@@ -62,4 +64,55 @@ async fn signals_queries_updates_memos_heartbeats_and_failure_details_may_be_lar
     assert_eq!(under(&format!("v0/ns/default/wt/null/wi/{id}/ri/{run}/")), 3, "{keys:?}");
     // Heartbeat and failure details are one text.
     assert_eq!(under(&format!("v0/ns/default/wt/MailboxWorkflow/wi/{id}/ri/{run}/")), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workflow_that_goes_on_in_another_invocation_is_replayed_from_references() {
+    let world = World::new("replayed").await;
+    let temporal = world.temporal().await;
+    let bucket = TestBucket::new("replayed").await;
+    let function = world.add(stored(&world, &bucket));
+    let client = client(&bucket).await;
+    let id = world.id("it");
+    let options = WorkflowStartOptions::new(world.name.clone(), id.clone()).build();
+    let handle = client.start_workflow(MailboxWorkflow::run, "activity".to_owned(), options).await;
+    let handle = handle.unwrap();
+    // Until its activities are done, and it waits for a signal.
+    let mut invocations = Vec::new();
+    while count(&temporal.history(&id).await, EventType::ActivityTaskFailed) == 0 {
+        invocations.push(function.invoke("{}").await.unwrap());
+        assert!(invocations.len() < 10, "its activities do not end");
+    }
+    assert!(!temporal.has_ended(&id).await);
+    let signal = WorkflowSignalOptions::default();
+    handle.signal(MailboxWorkflow::deliver, large("signal"), signal).await.unwrap();
+    while !temporal.has_ended(&id).await {
+        invocations.push(function.invoke("{}").await.unwrap());
+        assert!(invocations.len() < 20, "it does not end");
+    }
+    let result = handle.get_result(WorkflowGetResultOptions::default()).await.unwrap();
+    assert!(result[0] == large("signal") && result[3] == large("activity"));
+    assert!(invocations.len() >= 2);
+    for invocation in invocations {
+        assert_eq!(invocation.report()["tasks"]["workflow"]["failed"], 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_with_start_is_stored_for_the_workflow_that_it_starts() {
+    let world = World::new("signal-start").await;
+    let temporal = world.temporal().await;
+    let bucket = TestBucket::new("signal-start").await;
+    let client = client(&bucket).await;
+    let id = world.id("it");
+    let options = WorkflowStartOptions::new(world.name.clone(), id.clone()).build();
+    let (run, deliver) = (MailboxWorkflow::run, MailboxWorkflow::deliver);
+    let started =
+        client.signal_with_start_workflow(run, large("input"), deliver, large("signal"), options);
+    started.await.unwrap();
+    let keys = bucket.keys().await;
+    let prefix = format!("v0/ns/default/wt/MailboxWorkflow/wi/{id}/ri/null/d/sha256/");
+    assert_eq!(keys.len(), 2, "{keys:?}");
+    assert!(keys.iter().all(|key| key.starts_with(&prefix)), "{keys:?}");
+    assert_small(&temporal.history(&id).await);
 }

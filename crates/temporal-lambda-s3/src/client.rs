@@ -29,9 +29,7 @@ impl ExternalStorage {
     /// what they receive is fetched. The data converter that the options have stays in force; its
     /// codec encodes before anything is stored. Set the namespace and the data converter first.
     pub fn apply_to_client(&self, options: &mut ClientOptions) {
-        apply(options, Some(self.clone()), None);
-        let target = Targets { namespace: options.namespace.clone() };
-        options.client_interceptors.push(Arc::new(target));
+        apply(options, self, None);
     }
 }
 
@@ -39,17 +37,23 @@ impl ExternalStorage {
 /// that says so (marked `[TMPRL1105]`). Without it they hand the reference to the program's own
 /// types, which fail to read it with an error about JSON.
 pub fn refuse_references(options: &mut ClientOptions) {
-    apply(options, None, None);
+    let otherwise_for = some_workflow(&options.namespace);
+    let layer = StorageLayer { storage: None, otherwise_for, watch: None };
+    options.data_converter = data_converter(&options.data_converter, layer);
 }
 
+/// Gives clients with these options `storage`. A worker's options are also those of the clients
+/// that its activities use.
 pub(crate) fn apply(
     options: &mut ClientOptions,
-    storage: Option<ExternalStorage>,
+    storage: &ExternalStorage,
     watch: Option<Arc<dyn Watch>>,
 ) {
     let otherwise_for = some_workflow(&options.namespace);
-    let layer = StorageLayer { storage, otherwise_for, watch };
+    let layer = StorageLayer { storage: Some(storage.clone()), otherwise_for, watch };
     options.data_converter = data_converter(&options.data_converter, layer);
+    let targets = Targets { namespace: options.namespace.clone() };
+    options.client_interceptors.push(Arc::new(targets));
 }
 
 /// Tells the codec which execution a client's call is for.

@@ -32,7 +32,7 @@ impl ExternalStorage {
     pub fn apply_to_worker(&self, config: &mut LambdaWorkerConfig) {
         let deadline = transfer_time(config).and_then(|time| Instant::now().checked_add(time));
         let watch = InvocationWatch { work: config.invocation.codec_work(), deadline };
-        apply(&mut config.client_options, Some(self.clone()), Some(Arc::new(watch)));
+        apply(&mut config.client_options, self, Some(Arc::new(watch)));
         config.worker_options.activity_inbound_interceptor(Targets);
     }
 }
