@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use lambda_runtime::Context;
 use tokio::time::Instant;
 
+use crate::codec_work::CodecWork;
 use crate::telemetry::Scope;
 
 /// The facts of one invocation: who called, and until when.
@@ -29,6 +30,7 @@ pub struct Invocation {
     due: Option<Instant>,
     warning: Option<String>,
     scope: Scope,
+    codec_work: CodecWork,
 }
 
 /// What `lambda_runtime` puts in the place of a missing ARN.
@@ -58,6 +60,7 @@ impl Invocation {
             due,
             warning,
             scope: Scope::of(&context.request_id),
+            codec_work: CodecWork::default(),
         }
     }
 
@@ -81,6 +84,11 @@ impl Invocation {
     /// What is odd about the event, in words that are the same for each event of its kind.
     pub(crate) fn warning(&self) -> Option<&str> {
         self.warning.as_deref()
+    }
+
+    /// Where a payload codec that takes time says that it is at work.
+    pub fn codec_work(&self) -> CodecWork {
+        self.codec_work.clone()
     }
 
     pub(crate) fn arrived(&self) -> Instant {

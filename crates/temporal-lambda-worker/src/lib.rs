@@ -1,6 +1,7 @@
 #![doc = include_str!("docs/guide.md")]
 
 mod check;
+mod codec_work;
 mod config;
 mod driver;
 #[cfg(feature = "emf")]
@@ -29,6 +30,7 @@ mod worker;
 
 pub use async_trait::async_trait;
 pub use check::{CheckVerdict, CheckedConfiguration, Finding, Level};
+pub use codec_work::{CodecWork, CodecWorkGuard};
 pub use config::{ConfigError, LambdaVersion, LambdaWorkerConfig, defaults};
 pub use error::{Fault, LambdaWorkerError};
 pub use handler::LambdaWorkerHandler;

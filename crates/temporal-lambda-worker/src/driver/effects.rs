@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Driver, Message, callbacks, outcome};
 use crate::error::Fault;
-use crate::lifecycle::{Effect, Input};
+use crate::lifecycle::{Effect, Ending, Input};
 use crate::report::{CallbackOutcome, HookReport};
 use crate::temporal::{Launched, Ports};
 use crate::worker::{LambdaWorker, RunningWorker, Shutdown};
@@ -26,7 +26,10 @@ impl<W: LambdaWorker> Driver<W> {
                 self.with_worker(|worker| worker.poll());
             }
             Effect::AbortStep => self.abort.cancel(),
-            Effect::HoldPolls => self.with_worker(|worker| worker.hold_polls()),
+            Effect::HoldPolls => {
+                let idle = self.machine.ending() == Some(Ending::Idle);
+                self.with_worker(|worker| worker.hold_polls(idle));
+            }
             Effect::ResumePolls => self.with_worker(|worker| worker.resume_polls()),
             Effect::StopWorker => {
                 self.stop.cancel();

@@ -16,6 +16,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use crate::codec_work::CodecWork;
 use crate::error::Fault;
 use crate::lifecycle::Input;
 use crate::report::{Counts, FailedWorkflowTask, TaskCounts};
@@ -65,6 +66,8 @@ pub(super) struct State {
     /// Activities that have not ended, by token; `false`: not begun yet.
     activities: HashMap<Vec<u8>, bool>,
     local_activities: usize,
+    /// How often the payload codec is at work.
+    codec_work: usize,
     /// The open workflows whose next task the server puts on the sticky queue: run ID to
     /// workflow ID.
     sticky: HashMap<String, String>,
@@ -74,7 +77,8 @@ pub(super) struct State {
 
 impl State {
     fn is_busy(&self) -> bool {
-        !self.workflow_tasks.is_empty() || !self.activities.is_empty() || self.local_activities > 0
+        let tasks = self.workflow_tasks.len() + self.activities.len() + self.local_activities;
+        tasks + self.codec_work > 0
     }
 
     /// Whether a shutdown of the worker loses nothing: no poll is under way, and what polls have
@@ -99,6 +103,20 @@ impl State {
 impl InFlight {
     pub(super) fn new(inputs: UnboundedSender<Input<Fault>>) -> Self {
         Self { state: Arc::default(), inputs }
+    }
+
+    /// Counts the work of a payload codec, too.
+    pub(super) fn hear_of(&self, codec_work: &CodecWork) {
+        // The codec may outlive the worker.
+        let (state, inputs) = (Arc::downgrade(&self.state), self.inputs.downgrade());
+        codec_work.listen(move |begins| {
+            if let (Some(state), Some(inputs)) = (state.upgrade(), inputs.upgrade()) {
+                Self { state, inputs }.change(|state| {
+                    let work = &mut state.codec_work;
+                    *work = if begins { *work + 1 } else { work.saturating_sub(1) };
+                });
+            }
+        });
     }
 
     /// Tells the lifecycle.
@@ -409,5 +427,29 @@ impl Drop for ActivityUnderWay {
             };
             *(self.outcome)(kind) += 1;
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+
+    #[test]
+    fn a_codec_at_work_makes_the_worker_busy_and_then_quiet() {
+        let (inputs, mut heard) = unbounded_channel();
+        let (in_flight, work) = (InFlight::new(inputs), CodecWork::default());
+        in_flight.hear_of(&work);
+        let (first, second) = (work.begin(), work.begin());
+        assert!(matches!(heard.try_recv(), Ok(Input::Busy)));
+        drop(first);
+        assert!(heard.try_recv().is_err(), "the second is still at work");
+        drop(second);
+        assert!(matches!(heard.try_recv(), Ok(Input::Quiet)));
+        // Once the worker has gone it harms nobody.
+        drop(in_flight);
+        drop(work.begin());
+        assert!(heard.try_recv().is_err());
     }
 }

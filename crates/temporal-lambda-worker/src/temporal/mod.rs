@@ -10,13 +10,13 @@
 //! quiescing (the worker was idle, or the stop time is near), the gate
 //!
 //! 1. holds back polls that have not begun. The SDK's core sees slow polls, nothing else;
-//! 2. takes the wish for a sticky queue out of completions, and resets the workflows that are sticky
-//!    to this worker, while a poll is still on the sticky queue: a task that waits there when its
-//!    workflow is reset would wait for its timeout;
-//! 3. waits for the polls under way. A server that ends the polls of a worker that shuts down
-//!    (`worker_poll_complete_on_shutdown`) is told so, and they end within a round trip. Elsewhere
-//!    a poll ends 1 s before the time that it asks for, so each asked for no longer than until
-//!    polling might end, and for 2.25 s at least;
+//! 2. takes the wish for a sticky queue out of completions (a second earlier, if the stop time is
+//!    known), and resets the workflows that are sticky to this worker while a poll is still on the
+//!    sticky queue: a task that waits there when its workflow is reset would wait for its timeout;
+//! 3. waits for the polls under way. A poll ends 1 s before the time that it asks for, so each asked
+//!    for no longer than until polling might end, and for 2.25 s at least. An idle worker on a
+//!    server that ends the polls of a worker that shuts down (`worker_poll_complete_on_shutdown`)
+//!    tells it so, and they end within a round trip;
 //! 4. waits until every task that a poll brought has reached the worker, and says `PollsEnded`.
 //!
 //! A poll that brings a task while there is time to poll on leads back to polling, and the polls
@@ -95,8 +95,9 @@ pub(crate) trait Temporal: Send + Sync + 'static {
 pub(crate) trait Launched: Send {
     /// Lets it poll.
     fn poll(&self);
-    /// Lets no poll begin any more; it says [`Input::PollsEnded`] when none is under way.
-    fn hold_polls(&self);
+    /// Lets no poll begin any more, since the worker is `idle` or the stop time is near; it says
+    /// [`Input::PollsEnded`] when none is under way.
+    fn hold_polls(&self, idle: bool);
     /// Lets polls begin again.
     fn resume_polls(&self);
     /// Ends polls and shuts it down; it ends when what is in flight has ended.

@@ -80,6 +80,7 @@ impl SdkWorker {
         let Ports { inputs, running, invocation, stop, next_idle_end } = ports;
         let scope = invocation.scope().clone();
         let in_flight = InFlight::new(inputs.clone());
+        in_flight.hear_of(&invocation.codec_work());
         let timing = Timing { stop, next_idle_end, idle_timeout: plan.idle_timeout };
         let options = &plan.connection_options;
         let gate = Gate::new(&plan.link, options, timing, in_flight.clone(), running.clone());
@@ -157,9 +158,9 @@ impl Launched for SdkWorker {
         self.go_on_to(Phase::Polling);
     }
 
-    fn hold_polls(&self) {
+    fn hold_polls(&self, idle: bool) {
         let gate = self.gate.clone();
-        let quiescing = self.scope.around(async move { gate.quiesce().await });
+        let quiescing = self.scope.around(async move { gate.quiesce(idle).await });
         let quiescing = self.running.spawn_on(quiescing, &self.threads).abort_handle();
         *self.quiescing.lock().unwrap_or_else(PoisonError::into_inner) = Some(quiescing);
     }
@@ -180,6 +181,7 @@ impl Launched for SdkWorker {
 
     fn abandon_activities(&self) {
         self.interceptors.abandon.cancel();
+        self.interceptors.invocation.codec_work().cut_short_now();
     }
 
     fn abandon(&self) {

@@ -125,7 +125,7 @@ impl Launched for Actor {
         self.poll.cancel();
     }
 
-    fn hold_polls(&self) {
+    fn hold_polls(&self, _: bool) {
         self.log.did(Effect::HoldPolls);
         let (held, actor) = (CancellationToken::new(), self.clone());
         *self.holding() = held.clone();

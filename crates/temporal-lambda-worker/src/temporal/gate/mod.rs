@@ -57,13 +57,14 @@ const GIVE_BACK_WIDTH: usize = 32;
 /// trips.
 const TOLD_WITHIN: Duration = Duration::from_millis(500);
 
-/// How long polls may take to end where the server does not end them: 1.85 s. The longest of the
-/// last ones, and what comes before it: workflows are given back.
+/// How long polls may take to end by themselves: 1.85 s. The longest of the last ones, and what comes
+/// before it: workflows are given back.
 const POLLS_END_WITHIN: Duration =
     polls::SHORTEST.saturating_add(polls::CLEARING.saturating_mul(2));
-/// The same where the server ends them: 1.1 s. Workflows are given back first, too, and the server
-/// may have to be told more than once.
-const SERVER_ENDS_POLLS_WITHIN: Duration = Duration::from_millis(1_100);
+/// This long before the stop time completions make no workflow sticky any more: 3.15 s, 1 s before
+/// polls are held back. What is sticky then was quiet for that second. A workflow that is given back
+/// in the moment in which a task goes to the sticky queue waits for the timeout of that task.
+const UNSTICKING: Duration = Duration::from_millis(3_150);
 /// After this long without an effect the server is told again: 0.15 s.
 const TOLD_AGAIN_AFTER: Duration = Duration::from_millis(150);
 
@@ -84,6 +85,7 @@ pub(super) struct Gate {
     server: Server,
     /// The invocation's own connection, for what the gate itself has to say.
     connection: Connection,
+    stop: Option<Instant>,
     in_flight: InFlight,
     trouble: Trouble,
     identity: Identity,
@@ -106,6 +108,7 @@ impl Gate {
     ) -> Self {
         let server = link.server.clone();
         let (trouble, identity) = (Trouble::new(options), Identity::default());
+        let stop = timing.stop;
         let polls = Polls::new(
             server.route.clone(),
             timing,
@@ -117,6 +120,7 @@ impl Gate {
         Self {
             server,
             connection: link.connection.clone(),
+            stop,
             in_flight,
             trouble,
             identity,
@@ -143,10 +147,9 @@ impl Gate {
         Connection::connect(options).await
     }
 
-    /// How long polls may take to end once they are held back. Known when the worker's namespace
-    /// was described.
+    /// How long polls may take to end once they are held back.
     pub(super) fn polls_end_within(&self) -> Duration {
-        if self.polls.server_ends_them() { SERVER_ENDS_POLLS_WITHIN } else { POLLS_END_WITHIN }
+        POLLS_END_WITHIN
     }
 
     /// Lets polls begin again.
@@ -159,12 +162,15 @@ impl Gate {
     }
 
     /// Lets no poll begin, and says [`Input::PollsEnded`] when none is under way and everything
-    /// that they brought has reached the worker.
+    /// that they brought has reached the worker. An `idle` worker's polls are ended by a server that
+    /// does so. A busy one's end by themselves: the server may lose a task that it hands out in the
+    /// moment in which it ends the poll for it.
     ///
     /// # Cancel safety
     /// When dropped, polls stay held back; [`resume`](Self::resume) lets them go on.
-    pub(super) async fn quiesce(&self) {
-        self.polls.hold();
+    pub(super) async fn quiesce(&self, idle: bool) {
+        let server_ends_them = idle && self.polls.server_ends_them();
+        self.polls.hold(server_ends_them);
         self.unsticking.store(true, Ordering::SeqCst);
         let _ = timeout(TOLD_WITHIN, self.in_flight.until(|state| state.nothing_sticks())).await;
         if self.in_flight.has_sticky() {
@@ -172,7 +178,7 @@ impl Gate {
             let polled = self.in_flight.sticky_queue_is_polled(POLLED);
             let _ = timeout(polls::CLEARING, polled).await;
             let _ = timeout(TOLD_WITHIN, self.give_back_sticky()).await;
-            if !self.polls.server_ends_them() {
+            if !server_ends_them {
                 self.polls.clear_sticky_queue().await;
             }
         }
@@ -180,7 +186,7 @@ impl Gate {
         let received = self.in_flight.until(|state| state.is_received());
         tokio::select! {
             () = received => {}
-            () = self.have_polls_ended() => {}
+            () = self.have_polls_ended(), if server_ends_them => {}
         }
         self.in_flight.tell(Input::PollsEnded);
     }
@@ -252,12 +258,10 @@ impl Gate {
         stream::iter(resets).buffer_unordered(GIVE_BACK_WIDTH).collect::<()>().await;
     }
 
-    /// Tells a server that ends polls that this worker shuts down. Again and again, since a poll may
+    /// Tells the server that this worker shuts down, so that it ends the polls. Again and again, since a poll may
     /// reach the server after the news: both are on their way at the same time.
     async fn have_polls_ended(&self) {
-        while self.polls.server_ends_them()
-            && let Some(request) = self.identity.shutdown()
-        {
+        while let Some(request) = self.identity.shutdown() {
             self.shutdown_is_told.store(true, Ordering::SeqCst);
             let mut service = self.connection.workflow_service();
             let telling = timeout(TOLD_WITHIN, service.shutdown_worker(request.into_request()));
@@ -336,7 +340,8 @@ impl Gate {
             return Err(Status::cancelled("the worker of this task is gone"));
         }
         let unreadable = |error: prost::DecodeError| Status::internal(error.to_string());
-        if self.unsticking.load(Ordering::SeqCst) {
+        let stop_near = self.stop.is_some_and(|stop| Instant::now() + UNSTICKING >= stop);
+        if stop_near || self.unsticking.load(Ordering::SeqCst) {
             let mut request =
                 RespondWorkflowTaskCompletedRequest::decode(call.proto).map_err(unreadable)?;
             request.sticky_attributes = None;

@@ -54,6 +54,8 @@ enum Stage {
     Held {
         since: Instant,
         sticky: bool,
+        /// Whether the server is told to end those under way.
+        server_ends_them: bool,
     },
     /// None for ever; those under way end now.
     Closed,
@@ -113,9 +115,9 @@ impl Polls {
     }
 
     /// Holds back every poll that has not begun, but for the sticky queue.
-    pub(super) fn hold(&self) {
+    pub(super) fn hold(&self, server_ends_them: bool) {
         self.cleared.send_replace(false);
-        self.move_on(Stage::Held { since: Instant::now(), sticky: true });
+        self.move_on(Stage::Held { since: Instant::now(), sticky: true, server_ends_them });
     }
 
     /// Waits until nothing is left on the sticky queue: no workflow is sticky any more, and a poll
@@ -146,11 +148,9 @@ impl Polls {
     pub(super) fn hold_sticky(&self) {
         let since = Instant::now();
         self.stage.send_if_modified(|stage| {
-            let held = matches!(stage, Stage::Held { .. });
-            if held {
-                *stage = Stage::Held { since, sticky: false };
-            }
-            held
+            let Stage::Held { server_ends_them, .. } = *stage else { return false };
+            *stage = Stage::Held { since, sticky: false, server_ends_them };
+            true
         });
     }
 
@@ -242,15 +242,16 @@ impl Polls {
     /// How long a poll lasts that begins now and for which the SDK asks so long a time.
     fn time_to_last(&self, kind: Kind, asked: Duration) -> Duration {
         let longest = asked.saturating_sub(ANSWERED_EARLIER).max(SHORTEST);
-        // A server that ends polls when told to needs no help.
-        if self.server_ends_them() {
-            return longest;
-        }
         let now = Instant::now();
         let is_busy = self.in_flight.is_busy();
         let sticky = kind == Kind::Sticky && self.in_flight.has_sticky();
         let clearing = if sticky { CLEARING } else { Duration::ZERO };
-        let end = [self.timing.idle_end(now, is_busy, clearing), self.timing.before_stop()];
+        // A server that ends polls when told to needs no help with idleness.
+        let idle_end = match self.server_ends_them() {
+            true => None,
+            false => self.timing.idle_end(now, is_busy, clearing),
+        };
+        let end = [idle_end, self.timing.before_stop()];
         match end.into_iter().flatten().min() {
             Some(end) => end.saturating_duration_since(now).clamp(SHORTEST, longest),
             None => longest,
@@ -269,11 +270,9 @@ impl Polls {
                 // The SDK offers no Nexus handlers yet: such a poll brings a worker's orders only.
                 Stage::Held { .. } if kind == Kind::Nexus => return false,
                 Stage::Held { sticky: false, .. } if kind == Kind::Sticky => return false,
-                Stage::Held { since, sticky: false } if self.server_ends_them() => {
-                    Some((since + ENDED_WITHIN, false))
-                }
-                Stage::Held { .. } if self.server_ends_them() => None,
-                Stage::Held { .. } => Some((due + POLL_SPARE, true)),
+                Stage::Held { server_ends_them: false, .. } => Some((due + POLL_SPARE, true)),
+                Stage::Held { sticky: true, .. } => None,
+                Stage::Held { since, .. } => Some((since + ENDED_WITHIN, false)),
             };
             let over = async {
                 match until {

@@ -67,13 +67,42 @@ async fn a_poll_asks_for_no_more_than_the_sdk_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_poll_is_as_long_as_it_can_be_where_the_server_ends_it() {
+async fn idleness_shortens_no_poll_where_the_server_ends_polls_but_the_stop_time_does() {
+    for (stop, asked) in [(None, 70_000), (Some(20_000), 20_700)] {
+        let server = Server { ends_polls: true, ..Server::default() };
+        let scene = Scene::new(server, stop, Some(5 * SECOND)).await;
+        let _poll = scene.poll(Normal);
+        a_moment().await;
+        assert_eq!(scene.server.times(), [asked]);
+    }
+}
+
+/// The server may lose a task that it hands out in the moment in which it ends the poll.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_ends_polls_is_not_told_to_at_the_stop_time() {
     let server = Server { ends_polls: true, ..Server::default() };
-    let scene = Scene::new(server, Some(20_000), Some(5 * SECOND)).await;
-    let _poll = scene.poll(Normal);
+    let mut scene = Scene::new(server, Some(20_000), None).await;
+    let poll = scene.poll(Normal);
     a_moment().await;
-    assert_eq!(scene.server.times(), [70_000]);
-    assert_eq!(scene.gate.polls_end_within(), ms(1_100));
+    let gate = scene.gate.clone();
+    let _quiescing = tokio::spawn(async move { gate.quiesce(false).await });
+    a_moment().await;
+    assert!(scene.server.asked("ShutdownWorker").is_empty() && !poll.is_finished());
+    scene.server.answer_polls.notify_one();
+    a_moment().await;
+    assert_eq!(scene.told(), ["PollsEnded"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn completions_make_no_workflow_sticky_from_3_15_s_before_the_stop_time_on() {
+    let scene = Scene::new(Server::default(), Some(10_000), None).await;
+    for (after, sticks) in [(6_849, true), (1, false)] {
+        advance(ms(after)).await;
+        scene.complete("task").await;
+        let call = scene.server.asked("RespondWorkflowTaskCompleted").pop().unwrap();
+        let request = RespondWorkflowTaskCompletedRequest::decode(call.proto).unwrap();
+        assert_eq!(request.sticky_attributes.is_some(), sticks);
+    }
 }
 
 #[tokio::test(start_paused = true)]

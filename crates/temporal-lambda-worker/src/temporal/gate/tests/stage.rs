@@ -241,7 +241,7 @@ impl Scene {
     /// Begins to hold polls back.
     pub(super) fn quiesce(&self) -> JoinHandle<()> {
         let gate = self.gate.clone();
-        tokio::spawn(async move { gate.quiesce().await })
+        tokio::spawn(async move { gate.quiesce(true).await })
     }
 
     /// What the lifecycle was told since the last time, by name.
