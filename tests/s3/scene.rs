@@ -19,7 +19,7 @@ pub(crate) const TOKEN: &str = "s3-token-Vd4mWx7-never-to-be-shown";
 pub(crate) const ACCESS_KEY: &str = "AKIATESTTESTTEST";
 pub(crate) const REGION: &str = "us-east-1";
 
-/// The function with storage in `bucket`. It ends 1 s after the last task.
+/// The function with storage in `bucket`. It ends 2 s after the last task.
 pub(crate) fn stored(world: &World, bucket: &TestBucket) -> FunctionConfig {
     with_storage(world.config("stored", STORED), bucket, &bucket.endpoint())
 }
@@ -38,7 +38,9 @@ pub(crate) fn with_storage(
         .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
         .env("AWS_SECRET_ACCESS_KEY", SECRET)
         .env("AWS_SESSION_TOKEN", TOKEN)
-        .env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "1s")
+        // From 2 s on, no task is lost with a poll that is dropped.
+        .env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s")
+        .env("TEMPORAL_LAMBDA_MINIMUM_STAY", "4s")
 }
 
 /// Storage in `bucket`, for clients.

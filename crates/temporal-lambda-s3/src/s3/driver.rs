@@ -178,7 +178,7 @@ impl Inner {
         if expected != actual {
             return Err(S3StorageError::HashMismatch { location, expected, actual });
         }
-        wire::deserialize(&content)
+        wire::deserialize(content)
             .map_err(|source| S3StorageError::NotAPayload { location, source })
     }
 

@@ -9,8 +9,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector as TcpConnector;
 use hyper_util::client::legacy::{Client, Error};
@@ -29,6 +30,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long sent data may stay unacknowledged: a connection that died in a freeze shows that way.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
+
+/// The most memory that is reserved because a server says that it will send so much: somewhat more
+/// than the largest payload.
+const LARGEST_RESERVATION: u64 = 64 * 1024 * 1024;
 
 /// An answer with its whole body.
 pub(crate) type Answer = http::Response<Bytes>;
@@ -66,11 +71,10 @@ impl Transport {
         let exchange = async move {
             let response = client.request(request).await.map_err(|e| unanswered(&e))?;
             let (parts, body) = response.into_parts();
-            let body = body
-                .collect()
+            let content = whole(body)
                 .await
                 .map_err(|e| Unanswered { kind: HttpErrorKind::Interrupted, message: chain(&e) })?;
-            Ok(Answer::from_parts(parts, body.to_bytes()))
+            Ok(Answer::from_parts(parts, content))
         };
         AbortOnDropHandle::new(runtime.spawn(exchange)).await.unwrap_or_else(|error| {
             Err(Unanswered { kind: HttpErrorKind::Unknown, message: error.to_string() })
@@ -105,6 +109,19 @@ impl Made {
             .build(https);
         Ok(Self { client, runtime: Some(runtime) })
     }
+}
+
+/// A body in one piece. It is collected where it will stay: pieces that are joined in the end would
+/// be in memory twice.
+async fn whole(mut body: Incoming) -> Result<Bytes, hyper::Error> {
+    let size = body.size_hint().exact().unwrap_or_default().min(LARGEST_RESERVATION);
+    let mut content = BytesMut::with_capacity(usize::try_from(size).unwrap_or_default());
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame?.into_data() {
+            content.extend_from_slice(&data);
+        }
+    }
+    Ok(content.freeze())
 }
 
 impl Drop for Made {
