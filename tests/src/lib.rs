@@ -9,8 +9,3 @@ pub mod world;
 pub use proxy::Proxy;
 pub use temporal::Temporal;
 pub use world::{API_KEY, Invoked, World};
-
-use std::time::Duration;
-
-/// Far longer than anything that is waited for takes.
-pub const SOON: Duration = Duration::from_secs(60);
