@@ -15,7 +15,8 @@ pub(crate) fn cargo_lambda() -> &'static Path {
         let folder = brought("cargo-lambda", CARGO_LAMBDA, |folder| {
             run(Command::new("python3").args(["-m", "venv"]).arg(folder));
             let mut pip = Command::new(folder.join("bin/python"));
-            run(pip.args(["-m", "pip", "install", "--quiet", CARGO_LAMBDA]));
+            // What it depends on is a C compiler for other machines.
+            run(pip.args(["-m", "pip", "install", "--quiet", "--no-deps", CARGO_LAMBDA]));
         });
         folder.join("bin/cargo-lambda")
     })
