@@ -61,7 +61,9 @@ impl Drop for Process {
         }
         if let Some(pid) = self.child.id() {
             // Functions may be stopped, and then only this ends them.
-            let _ = std::process::Command::new("kill").args(["-KILL", &format!("-{pid}")]).status();
+            let _ = std::process::Command::new("kill")
+                .args(["-KILL", "--", &format!("-{pid}")])
+                .status();
         }
     }
 }
