@@ -21,15 +21,17 @@ async fn a_server_that_ends_them_is_not_waited_for() {
     let world = World::at(&server.address(), "ended").await;
     let temporal = world.temporal().await;
     let hello = world.add(world.config("hello", HELLO).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
-    for number in 0..2 {
+    let mut drained = Vec::new();
+    for number in 0..3 {
         let id = world.id(number);
         temporal.start(&world.name, &id, "HelloWorkflow", "you").await;
         let report = hello.invoke("{}").await.unwrap().report();
         assert_eq!(report["reason"], "idle", "{report}");
-        let draining = report["state_ms"]["draining"].as_u64().unwrap();
-        assert!(Duration::from_millis(draining) < AT_ONCE, "{report}");
+        drained.push(Duration::from_millis(report["state_ms"]["draining"].as_u64().unwrap()));
         assert!(temporal.has_ended(&id).await, "{report}");
     }
+    // A busy machine may make some of them late, but waiting would make all of them so.
+    assert!(drained.iter().min() < Some(&AT_ONCE), "{drained:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
