@@ -37,10 +37,10 @@ fn whole_life() -> usize {
             next = match effect {
                 Effect::Configure => Some(Input::Configured(allowance)),
                 Effect::Connect => Some(Input::Connected),
-                Effect::CreateWorker => Some(Input::WorkerCreated),
+                Effect::CreateWorker => Some(Input::WorkerCreated { polls_end_within: second }),
                 Effect::OnStart => Some(Input::WorkerStarted),
                 Effect::StopWorker => Some(Input::WorkerStopped),
-                Effect::Finalize => Some(Input::Finalized),
+                Effect::HoldPolls => Some(Input::PollsEnded),
                 Effect::RunHook(number) => Some(Input::HookEnded(number)),
                 Effect::OnShutdown => Some(Input::ShutdownEnded),
                 Effect::Settle => Some(Input::Settled),
@@ -48,6 +48,8 @@ fn whole_life() -> usize {
                 | Effect::AbortStep
                 | Effect::AbandonActivities
                 | Effect::AbandonWorker
+                | Effect::Finalize
+                | Effect::ResumePolls
                 | Effect::WarnShortWork(_) => None,
             };
         }

@@ -2,10 +2,13 @@
 //!
 //! `TRACED_START`: `on_start` starts a workflow whose ID is the request ID. `TRACED_FAIL`: where
 //! it fails, after telemetry was set up: `configure`, `on_start`, `panic` or `hang` (in
-//! `on_start`). `TRACED_FLUSH_TIMEOUT`: the flush's cap, in milliseconds.
+//! `on_start`). `TRACED_FLUSH_TIMEOUT`: the flush's cap, in milliseconds. `TRACED_GLOBAL`: its
+//! providers are the process's.
 
 use std::time::Duration;
 
+use opentelemetry::global;
+use opentelemetry::trace::{Span as _, Tracer as _};
 use temporal_lambda_worker::otel::{self, OtelOptions};
 use temporal_lambda_worker::{
     BoxError, LambdaWorker, LambdaWorkerConfig, LambdaWorkerError, RunningWorker,
@@ -20,10 +23,12 @@ struct Activities;
 
 #[activities]
 impl Activities {
-    /// Returns what it is given, and logs.
+    /// Returns what it is given, logs, and makes a span of its own.
     #[activity]
     async fn note(_: ActivityContext, number: u64) -> Result<u64, ActivityError> {
         tracing::info!(number, "noted");
+        // Exported only where the providers are global.
+        global::tracer("mine").start("own work").end();
         Ok(number)
     }
 }
@@ -53,7 +58,7 @@ struct Traced;
 #[async_trait]
 impl LambdaWorker for Traced {
     async fn configure(&mut self, config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
-        let mut options = OtelOptions::default();
+        let mut options = OtelOptions::default().set_global(is("TRACED_GLOBAL", "yes"));
         if let Ok(millis) = std::env::var("TRACED_FLUSH_TIMEOUT") {
             options.flush_timeout = Duration::from_millis(millis.parse()?);
         }

@@ -1,6 +1,8 @@
 //! What the end-to-end tests share: one real Temporal server per test process, functions that run
 //! as child processes in the Lambda emulator, and a TCP proxy that makes networks misbehave.
 
+pub mod losses;
+pub mod peer;
 pub mod proxy;
 pub mod server;
 pub mod temporal;
@@ -9,3 +11,8 @@ pub mod world;
 pub use proxy::Proxy;
 pub use temporal::Temporal;
 pub use world::{API_KEY, Invoked, World};
+
+use std::time::Duration;
+
+/// Far longer than anything takes that the swarm waits for.
+pub const SOON: Duration = Duration::from_secs(60);

@@ -1,151 +1,150 @@
 //! Many workflows over many short invocations: no task is lost between them.
 //!
 //! In a program of its own, so that it has the machine for itself: what it looks for are moments.
+//! Without arguments it runs a few scenarios for less than a minute each, as CI does. By hand:
+//!
+//! ```sh
+//! cargo test -p temporal-lambda-tests --test swarm -- --minutes 10
+//! cargo test -p temporal-lambda-tests --test swarm -- cut --peer python --minutes 2
+//! ```
+//!
+//! It prints its seed. The same seed makes the same workflows and the same gaps between
+//! invocations; what a server and a network do in between is new each time.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod client;
+mod environments;
+mod load;
+mod random;
+mod run;
+mod scenario;
+mod show;
+mod work;
 
-use std::{
-    collections::HashSet,
-    time::{Duration, Instant},
-};
+use std::{process::ExitCode, time::Duration};
 
-use futures_util::future::join_all;
-use temporal_lambda_tests::{Invoked as _, World, temporal::count};
-use temporalio_common::protos::temporal::api::enums::v1::EventType;
-use tokio_util::sync::CancellationToken;
+use clap::{Parser, ValueEnum};
+use environments::Program;
+use random::Random;
+use run::Plan;
+use scenario::{SCENARIOS, Scenario};
+use show::Row;
 
-/// The hello example.
-const HELLO: &str = env!("CARGO_BIN_EXE_hello-under-test");
+/// For how long the short form starts workflows, in each scenario.
+const SHORT: Duration = Duration::from_secs(35);
+/// What a scenario takes besides: a server starts, the last workflows end.
+const BESIDES: Duration = Duration::from_secs(15);
 
-const WORKFLOWS: usize = 500;
-/// Environments at a time, at most.
-const SERVERS: u64 = 4;
-/// They come in this many swarms, with pauses between that are now shorter, now longer than the idle
-/// timeout: many come when an invocation is about to end.
-const SWARMS: usize = 14;
-/// In the middle, nobody is invoked for longer than a task may lie on a sticky queue (10 s).
-const PAUSE: Duration = Duration::from_secs(12);
-
-#[tokio::test(flavor = "multi_thread")]
-async fn five_hundred_workflows_over_idle_exiting_invocations_have_no_task_that_times_out() {
-    let world = World::new("swarm").await;
-    let temporal = world.temporal().await;
-    let hello = world.add(
-        world
-            .config("hello", HELLO)
-            .timeout(Duration::from_secs(60))
-            .env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s")
-            .env("TEMPORAL_LAMBDA_MINIMUM_STAY", "500ms")
-            .concurrency(SERVERS as usize),
-    );
-    let mut random = Random::seeded();
-    println!("seed {}", random.0);
-
-    let arrivals = arrivals(&mut random);
-    let last = arrivals[WORKFLOWS - 1];
-    let began = Instant::now();
-    let start = async {
-        for (number, at) in arrivals.iter().enumerate() {
-            tokio::time::sleep_until((began + *at).into()).await;
-            let id = world.id(number);
-            // Half of them have an activity that takes a while.
-            if number % 2 == 0 {
-                temporal.start(&world.name, &id, "HelloWorkflow", "you").await;
-            } else {
-                temporal.start(&world.name, &id, "SleepWorkflow", number % 100).await;
-            }
-        }
-    };
-    let finished = CancellationToken::new();
-    // Up to four environments at a time, each with gaps between its invocations.
-    let servers = (0..SERVERS).map(|server| {
-        let (hello, finished) = (&hello, &finished);
-        let mut random = random.fork(server);
-        async move {
-            let (mut invocations, mut paused) = (Vec::new(), false);
-            while !finished.is_cancelled() {
-                let report = hello.invoke("{}").await.unwrap().report();
-                invocations.push(format!("{} {}", report["request_id"], report["reason"]));
-                if !paused && began.elapsed() > last / 2 {
-                    paused = true;
-                    tokio::time::sleep(PAUSE).await;
-                }
-                tokio::time::sleep(Duration::from_secs(1).mul_f64(random.fraction())).await;
-            }
-            invocations
-        }
-    });
-    let watch = async {
-        start.await;
-        let mut open: HashSet<usize> = (0..WORKFLOWS).collect();
-        while !open.is_empty() {
-            assert!(began.elapsed() < last + Duration::from_secs(60), "{} are open", open.len());
-            for number in Vec::from_iter(open.clone()) {
-                if temporal.has_ended(&world.id(number)).await {
-                    open.remove(&number);
-                }
-            }
-        }
-        finished.cancel();
-    };
-    let ((), invocations) = tokio::join!(watch, join_all(servers));
-    let invocations = invocations.concat();
-    let idle = invocations.iter().filter(|it| it.contains("idle")).count();
-    println!("{} invocations, {idle} idle exits, {:?}", invocations.len(), began.elapsed());
-
-    let mut lost = Vec::new();
-    for number in 0..WORKFLOWS {
-        let id = world.id(number);
-        let history = temporal.history(&id).await;
-        assert_eq!(count(&history, EventType::WorkflowExecutionCompleted), 1, "{id}");
-        lost.extend(
-            history
-                .iter()
-                .filter(|event| BAD.contains(&event.event_type()))
-                .map(|event| format!("{id} {:?} in {history:#?}", event.attributes)),
-        );
-    }
-    assert!(lost.is_empty(), "{} of {WORKFLOWS}: {lost:#?} {invocations:#?}", lost.len());
+#[derive(Parser)]
+#[command(about = "Counts the tasks that are lost between the invocations of a worker.")]
+struct Args {
+    /// Scenarios whose names contain one of these. Default: all with --minutes, else a few.
+    names: Vec<String>,
+    /// Runs for about so many minutes altogether, all scenarios unless some are named.
+    #[arg(long)]
+    minutes: Option<u64>,
+    /// A seed that was printed before.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How many workflows are started in a second.
+    #[arg(long, default_value_t = 6.0)]
+    rate: f64,
+    /// Runs each scenario twice, with us and with a peer, and with deadline exits only.
+    #[arg(long, value_enum)]
+    peer: Option<Peer>,
+    /// Lists the scenarios.
+    #[arg(long)]
+    list: bool,
+    /// What Rust's own test programs understand, for `cargo test -- ...` over several of them.
+    #[arg(long, hide = true)]
+    nocapture: bool,
+    #[arg(long, hide = true)]
+    show_output: bool,
+    #[arg(long, hide = true)]
+    exact: bool,
+    #[arg(long, hide = true)]
+    include_ignored: bool,
+    #[arg(long, hide = true)]
+    test_threads: Option<usize>,
+    #[arg(long, hide = true)]
+    skip: Vec<String>,
 }
 
-/// When each workflow arrives, after the first.
-fn arrivals(random: &mut Random) -> Vec<Duration> {
-    let mut arrivals = Vec::new();
-    let mut swarm = Duration::ZERO;
-    for number in 0..WORKFLOWS {
-        if number % WORKFLOWS.div_ceil(SWARMS) == 0 {
-            swarm += Duration::from_secs(2) + Duration::from_secs(3).mul_f64(random.fraction());
-        }
-        arrivals.push(swarm + Duration::from_secs(1).mul_f64(random.fraction()));
-    }
-    arrivals.sort();
-    arrivals
+#[derive(Clone, Copy, ValueEnum)]
+enum Peer {
+    /// Temporal's package for Python with its Lambda worker.
+    Python,
 }
 
-/// What no history may have.
-const BAD: [EventType; 3] = [
-    EventType::WorkflowTaskTimedOut,
-    EventType::WorkflowTaskFailed,
-    EventType::ActivityTaskTimedOut,
-];
-
-/// A small generator (xorshift), so that a run can be told from the next and done again.
-struct Random(u64);
-
-impl Random {
-    fn seeded() -> Self {
-        let given = std::env::var("SWARM_SEED").ok().and_then(|seed| seed.parse().ok());
-        Self(given.unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0 | 1))
+impl Args {
+    fn scenarios(&self) -> Vec<&'static Scenario> {
+        let all = SCENARIOS.iter();
+        let is_exact = |name: &str| all.clone().any(|it| it.name == name);
+        let is_like = |it: &Scenario, name: &str| {
+            if is_exact(name) { it.name == name } else { it.name.contains(name) }
+        };
+        let named = |it: &&Scenario| self.names.iter().any(|name| is_like(it, name));
+        match (self.names.is_empty(), self.minutes) {
+            (false, _) => all.clone().filter(named).collect(),
+            (true, Some(_)) => all.collect(),
+            (true, None) => all.filter(|it| it.is_short).collect(),
+        }
     }
 
-    fn fork(&self, number: u64) -> Self {
-        Self(self.0 ^ (number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15))
+    /// How long each of so many runs starts workflows.
+    fn lasting(&self, runs: usize) -> Duration {
+        let Some(minutes) = self.minutes else { return SHORT };
+        let runs = u32::try_from(runs).unwrap_or(u32::MAX).max(1);
+        let each = Duration::from_secs(60 * minutes) / runs;
+        each.saturating_sub(BESIDES).max(SHORT)
     }
+}
 
-    fn fraction(&mut self) -> f64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    let scenarios = args.scenarios();
+    if args.list {
+        for scenario in &SCENARIOS {
+            println!("{:16} {}", scenario.name, scenario.about);
+        }
+        return ExitCode::SUCCESS;
     }
+    if scenarios.is_empty() {
+        println!("swarm: no scenario is named like {:?}; --list lists them", args.names);
+        return ExitCode::SUCCESS;
+    }
+    let seed = args.seed.unwrap_or_else(Random::any_seed);
+    let programs = match args.peer {
+        None => vec![("ours", Program::Ours)],
+        Some(Peer::Python) => {
+            let python = temporal_lambda_tests::peer::python();
+            vec![("ours", Program::Ours), ("Python 1.35", Program::Python(python))]
+        }
+    };
+    let lasting = args.lasting(scenarios.len() * programs.len());
+    println!("swarm: seed {seed}, {} scenarios, {lasting:.0?} each", scenarios.len());
+
+    let mut rows: Vec<Row<'_>> = Vec::new();
+    for scenario in scenarios {
+        let plan = |program| Plan {
+            lasting,
+            rate: args.rate,
+            random: Random::seeded(seed),
+            program,
+            beside_a_peer: args.peer.is_some(),
+        };
+        for (whose, program) in &programs {
+            println!("{}: {}; {whose}", scenario.name, scenario.about);
+            let ran = run::run(scenario, plan(program.clone())).await;
+            let row = Row { scenario, whose, ran };
+            row.print_details();
+            rows.push(row);
+        }
+    }
+    show::print_table(&rows);
+    let faults = show::faults(&rows);
+    for fault in &faults {
+        println!("swarm: {fault}");
+    }
+    if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

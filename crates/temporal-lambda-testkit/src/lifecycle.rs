@@ -41,8 +41,8 @@ pub type Failure = u32;
 /// Something that happens in a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Happening {
-    /// What the lifecycle waits for comes about: `configure` returns, the connection is made, the
-    /// worker has drained, a hook ends.
+    /// What the lifecycle waits for comes about: `configure` returns, the connection is made, no poll
+    /// is under way any more, the worker has drained, a hook ends.
     Done,
     /// What the lifecycle waits for fails. While polling, the worker ends with an error. What
     /// cannot fail is done instead.
@@ -64,6 +64,8 @@ pub struct Scenario {
     pub before: Allowance,
     /// The settings that `configure` leaves.
     pub after: Allowance,
+    /// How long the worker's polls may take to end.
+    pub polls_end_within: Duration,
     /// How many shutdown hooks `configure` adds.
     pub hooks: usize,
     /// Whether it is the environment's first invocation.
@@ -120,6 +122,12 @@ pub fn allowances() -> impl Strategy<Value = Allowance> + Clone {
     )
 }
 
+/// How long a worker's polls may take to end: as on a server that ends them, and as on one that does
+/// not.
+fn polls_end_within() -> impl Strategy<Value = Duration> + Clone {
+    prop_oneof![Just(Duration::from_millis(200)), Just(Duration::from_millis(1_550))]
+}
+
 /// Any input, sensible at the moment or not. Most of them are refused in most steps.
 pub fn inputs() -> impl Strategy<Value = Input<Failure>> + Clone {
     let failure = || any::<Failure>();
@@ -128,15 +136,15 @@ pub fn inputs() -> impl Strategy<Value = Input<Failure>> + Clone {
             .prop_map(|(window, allowance)| Input::Invoked { window, allowance }),
         allowances().prop_map(Input::Configured),
         Just(Input::Connected),
-        Just(Input::WorkerCreated),
+        polls_end_within().prop_map(|polls_end_within| Input::WorkerCreated { polls_end_within }),
         Just(Input::WorkerStarted),
         failure().prop_map(Input::Failed),
         Just(Input::Busy),
         Just(Input::Quiet),
+        Just(Input::PollsEnded),
         Just(Input::Cancelled),
         Just(Input::WorkerStopped),
         failure().prop_map(Input::WorkerFailed),
-        Just(Input::Finalized),
         (0_usize..4).prop_map(Input::HookEnded),
         Just(Input::ShutdownEnded),
         Just(Input::Settled),
@@ -166,11 +174,13 @@ pub fn happenings() -> impl Strategy<Value = Happening> + Clone {
 pub fn scenarios() -> impl Strategy<Value = Scenario> + Clone {
     let apart = (0_u64..2_000).prop_map(Duration::from_millis);
     let happenings = collection::vec((apart, happenings()), 0..20);
-    (windows(), allowances(), allowances(), 0_usize..4, any::<bool>(), happenings).prop_map(
-        |(window, before, after, hooks, cold, happenings)| Scenario {
+    let settings = (allowances(), allowances(), polls_end_within());
+    (windows(), settings, 0_usize..4, any::<bool>(), happenings).prop_map(
+        |(window, (before, after, polls_end_within), hooks, cold, happenings)| Scenario {
             window,
             before,
             after,
+            polls_end_within,
             hooks,
             cold,
             happenings,
@@ -300,14 +310,21 @@ impl<'a> Stage<'a> {
         if self.is_over() {
             return;
         }
-        let polling = self.waiting == Some(Effect::Poll);
+        let polling =
+            matches!(self.waiting, Some(Effect::Poll | Effect::HoldPolls | Effect::ResumePolls));
         match happening {
             Happening::Done => self.done(),
             Happening::Failed(failure) => match self.waiting {
                 Some(
                     Effect::Configure | Effect::Connect | Effect::CreateWorker | Effect::OnStart,
                 ) => self.say(Input::Failed(failure)),
-                Some(Effect::Poll | Effect::StopWorker | Effect::AbandonActivities) => {
+                Some(
+                    Effect::Poll
+                    | Effect::HoldPolls
+                    | Effect::ResumePolls
+                    | Effect::StopWorker
+                    | Effect::AbandonActivities,
+                ) => {
                     self.say(Input::WorkerFailed(failure));
                 }
                 _ => self.done(),
@@ -323,15 +340,18 @@ impl<'a> Stage<'a> {
         let input = match self.waiting {
             Some(Effect::Configure) => Input::Configured(self.scenario.after),
             Some(Effect::Connect) => Input::Connected,
-            Some(Effect::CreateWorker) => Input::WorkerCreated,
+            Some(Effect::CreateWorker) => {
+                Input::WorkerCreated { polls_end_within: self.scenario.polls_end_within }
+            }
             Some(Effect::OnStart) => Input::WorkerStarted,
             Some(Effect::StopWorker | Effect::AbandonActivities) => Input::WorkerStopped,
-            Some(Effect::AbandonWorker | Effect::Finalize) => Input::Finalized,
+            Some(Effect::HoldPolls) => Input::PollsEnded,
             Some(Effect::RunHook(number)) => Input::HookEnded(number),
             Some(Effect::OnShutdown) => Input::ShutdownEnded,
             Some(Effect::Settle) => Input::Settled,
             // A worker polls until it is told to stop.
-            Some(Effect::Poll | Effect::AbortStep | Effect::WarnShortWork(_)) | None => return,
+            Some(Effect::Poll | Effect::ResumePolls) | None => return,
+            Some(effect) => unreachable!("nobody waits for {effect:?}"),
         };
         self.say(input);
     }
@@ -352,7 +372,15 @@ impl<'a> Stage<'a> {
 
     fn follow(&mut self) {
         while let Some(effect) = self.machine.poll_effect() {
-            if !matches!(effect, Effect::AbortStep | Effect::WarnShortWork(_)) {
+            // Nobody answers these.
+            let unanswered = matches!(
+                effect,
+                Effect::AbortStep
+                    | Effect::AbandonWorker
+                    | Effect::Finalize
+                    | Effect::WarnShortWork(_)
+            );
+            if !unanswered {
                 self.waiting = Some(effect);
             }
             self.effects.push((self.now, effect));

@@ -65,6 +65,9 @@ impl<W: LambdaWorker> UnderTest<W> {
 
     /// Ends invocations as soon as nothing was in flight for `idle`, and 100 ms at the earliest.
     /// Without it they last until their deadline nears, unless `configure` says otherwise.
+    ///
+    /// How long an exit takes also depends on the frontend, as it does on a server: see
+    /// [`MockFrontend::end_polls_at_shutdown`].
     pub fn until_idle(mut self, idle: Duration) -> Self {
         self.idle = Some(idle);
         self

@@ -67,6 +67,8 @@ pub(crate) struct Environment {
     pub(crate) observed: watch::Sender<Observed>,
     /// What each invocation's configuration begins with.
     pub(crate) telemetry: Telemetry,
+    /// Whether `on_shutdown` was found to be the trait's own, which does nothing.
+    pub(crate) on_shutdown_is_default: Arc<AtomicBool>,
     served: AtomicBool,
     poisoned: AtomicBool,
     active: AtomicUsize,
@@ -80,6 +82,7 @@ impl Environment {
             stop: CancellationToken::new(),
             observed: watch::Sender::new(Observed::default()),
             telemetry: Telemetry::default(),
+            on_shutdown_is_default: Arc::default(),
             served: AtomicBool::new(false),
             poisoned: AtomicBool::new(false),
             active: AtomicUsize::new(0),

@@ -81,6 +81,24 @@ pub enum Fault {
         /// What the SDK said.
         reason: String,
     },
+    /// The server refused every poll of the invocation, or calls without which the worker could not
+    /// end, or left them unanswered. Not the worker's fault.
+    #[error(
+        "Temporal at {target} refused calls of this invocation or left them unanswered: {call} ended {count} times with {code}: {reason}. \
+         Look at the server's side: a rate limit, a deployment version that it does not take, an outage"
+    )]
+    ServerTrouble {
+        /// The server's address.
+        target: String,
+        /// The call that ended so most often, by its name in Temporal's API.
+        call: String,
+        /// The gRPC status code that it ended with.
+        code: String,
+        /// How often.
+        count: u64,
+        /// What the server said last.
+        reason: String,
+    },
     /// The worker ended with an error.
     #[error("the worker failed: {reason}")]
     WorkerFailed {
@@ -94,7 +112,7 @@ pub enum Fault {
     WorkerStopped,
     /// The worker did not end in time, not even after its activities were cancelled and dropped.
     #[error(
-        "the worker did not stop within its time: an activity or a workflow blocks its thread, or the server does not answer. Let activities react to cancellation and not block"
+        "the worker did not stop within its time: an activity or a workflow blocks its thread. Let activities react to cancellation and not block"
     )]
     WorkerNotStopped,
     /// Something of the invocation still ran when its response was due.
@@ -154,6 +172,7 @@ impl Fault {
             Self::Answered { .. } => "TemporalAnsweredWithError",
             Self::NamespaceNotFound { .. } => "NamespaceNotFound",
             Self::WorkerCreation { .. } => "WorkerCreation",
+            Self::ServerTrouble { .. } => "ServerTrouble",
             Self::WorkerFailed { .. } => "WorkerFailed",
             Self::WorkerStopped => "WorkerStopped",
             Self::WorkerNotStopped => "WorkerNotStopped",
@@ -179,6 +198,7 @@ impl Fault {
             | Self::Panicked { .. }
             | Self::Unreachable { .. }
             | Self::Answered { .. }
+            | Self::ServerTrouble { .. }
             | Self::WorkerFailed { .. }
             | Self::WorkerStopped
             | Self::WorkerNotStopped

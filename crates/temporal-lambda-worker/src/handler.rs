@@ -1,7 +1,7 @@
 //! The handler: one invocation in, one report out.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_util::FutureExt as _;
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::check::{CheckVerdict, Checker, Notes};
 use crate::config::{Environment as Variables, LambdaWorkerConfig};
-use crate::driver::Driver;
+use crate::driver::{Driver, MakeWorker};
 use crate::environment::{Environment, Threads};
 use crate::error::{Fault, LambdaWorkerError};
 use crate::hooks::ShutdownHooks;
@@ -33,7 +33,8 @@ use crate::worker::LambdaWorker;
 #[derive(Clone)]
 pub struct LambdaWorkerHandler<W> {
     version: WorkerDeploymentVersion,
-    worker: W,
+    /// What each invocation clones; shared, so that the clone is made on the user's threads.
+    prototype: Arc<Mutex<W>>,
     environment: Arc<Environment>,
 }
 
@@ -49,7 +50,8 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
         let threads = Threads::start()
             .map_err(|error| Fault::Runtime(format!("threads could not be started: {error}")))?;
         let sdk = Arc::new(Sdk::new(threads.sdk.clone()));
-        Ok(Self { version, worker, environment: Arc::new(Environment::new(threads, sdk)) })
+        let prototype = Arc::new(Mutex::new(worker));
+        Ok(Self { version, prototype, environment: Arc::new(Environment::new(threads, sdk)) })
     }
 
     /// Serves one invocation: runs a worker until the deadline nears, work runs out, or it is
@@ -65,7 +67,8 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
         &self,
         event: LambdaEvent<T>,
     ) -> impl Future<Output = Result<InvocationReport, LambdaWorkerError>> + Send + use<T, W> {
-        self.start(self.worker.clone(), &event.context)
+        let prototype = self.prototype.clone();
+        self.start(Box::new(move || clone_of(&prototype)), &event.context)
     }
 
     /// Checks whether an invocation would work, without polling: resolves the configuration (so
@@ -79,8 +82,9 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
         context: &lambda_runtime::Context,
     ) -> impl Future<Output = CheckVerdict> + Send + use<W> {
         let notes = Notes::default();
-        let checker = Checker { worker: self.worker.clone(), notes: notes.clone(), version: None };
-        let checking = self.start(checker, context);
+        let (prototype, noting) = (self.prototype.clone(), notes.clone());
+        let make = move || Checker { worker: clone_of(&prototype), notes: noting, version: None };
+        let checking = self.start(Box::new(make), context);
         async move { notes.verdict(checking.await) }
     }
 
@@ -113,7 +117,7 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
 
     fn start<V: LambdaWorker>(
         &self,
-        worker: V,
+        worker: MakeWorker<V>,
         context: &lambda_runtime::Context,
     ) -> impl Future<Output = Result<InvocationReport, LambdaWorkerError>> + Send + use<V, W> {
         let stop = self.environment.stop.child_token();
@@ -135,7 +139,7 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
 
     fn begin<V: LambdaWorker>(
         &self,
-        worker: V,
+        worker: MakeWorker<V>,
         context: &lambda_runtime::Context,
         stop: CancellationToken,
     ) -> Result<Driver<V>, LambdaWorkerError> {
@@ -162,6 +166,11 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
         })?;
         Ok(Driver::new(self.environment.clone(), admission, worker, config, stop))
     }
+}
+
+fn clone_of<W: Clone>(prototype: &Mutex<W>) -> W {
+    // A clone that panicked has left the prototype as it was.
+    prototype.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 impl<T, W: LambdaWorker> Service<LambdaEvent<T>> for LambdaWorkerHandler<W> {

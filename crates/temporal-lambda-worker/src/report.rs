@@ -47,6 +47,13 @@ pub struct InvocationReport {
     pub time_left_ms: Option<u64>,
     /// What became of tasks.
     pub tasks: TaskCounts,
+    /// Workflow tasks that failed, one entry for each workflow run, the latest 10 at most;
+    /// `tasks.workflow.failed` counts all. From the second attempt on the SDK does not tell the
+    /// server of the failure: the workflow stands still until its task times out and is tried again.
+    pub failed_workflow_tasks: Vec<FailedWorkflowTask>,
+    /// Calls that the server refused or left unanswered, by kind, 8 kinds at most. Not a failure of
+    /// the invocation: such calls are tried again.
+    pub server_trouble: Vec<ServerTrouble>,
     /// What became of the shutdown hooks, in order.
     pub hooks: Vec<HookReport>,
     /// What became of `on_shutdown`; `None` if it has not run.
@@ -157,7 +164,7 @@ impl StateTimes {
 #[serde(default)]
 #[non_exhaustive]
 pub struct TaskCounts {
-    /// Workflow activations: each workflow task is one or more.
+    /// Workflow tasks.
     pub workflow: Counts,
     /// Activities.
     pub activity: Counts,
@@ -172,6 +179,48 @@ impl TaskCounts {
             .iter()
             .all(|it| *it == Counts::default())
     }
+}
+
+/// A workflow task that failed: the workflow cannot go on until somebody changes something.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct FailedWorkflowTask {
+    /// The workflow's ID.
+    pub workflow_id: String,
+    /// Its run ID.
+    pub run_id: String,
+    /// Its type; empty if it is not known.
+    pub workflow_type: String,
+    /// Which attempt at the task it was, from 1; 0 if it is not known.
+    pub attempt: u32,
+    /// What the SDK or the workflow said.
+    pub failure: String,
+}
+
+/// One kind of call that the server refused or left unanswered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct ServerTrouble {
+    /// The call, by its name in Temporal's API.
+    pub call: String,
+    /// The gRPC status.
+    pub status: String,
+    /// How often.
+    pub count: u64,
+    /// What the server said the first time.
+    pub first: String,
+    /// What the server said the last time.
+    pub last: String,
+}
+
+/// What a worker has done so far: its part of the report.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WorkerReport {
+    pub(crate) tasks: TaskCounts,
+    pub(crate) failed_workflow_tasks: Vec<FailedWorkflowTask>,
+    pub(crate) server_trouble: Vec<ServerTrouble>,
 }
 
 /// How often something ended in which way.

@@ -49,7 +49,7 @@ pub trait LambdaWorker: Clone + Send + 'static {
     /// # Errors
     /// An error is logged and reported; it does not fail the invocation.
     async fn on_shutdown(&mut self, ending: &Shutdown) -> Result<(), BoxError> {
-        let _ = ending;
+        ending.on_shutdown_is_default.store(true, std::sync::atomic::Ordering::Relaxed);
         Ok(())
     }
 }
@@ -121,7 +121,7 @@ impl<T> std::ops::DerefMut for PerInvocation<T> {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct RunningWorker {
-    /// A client on the worker's own connection.
+    /// A client with the invocation's connection options, on the channel that the worker uses too.
     pub client: Client,
     /// The task queue that the worker polls.
     pub task_queue: String,
@@ -154,6 +154,8 @@ pub struct Shutdown {
     pub report: InvocationReport,
     /// How long the hook or `on_shutdown` may take; then its future is dropped.
     pub time_allowed: std::time::Duration,
+    /// Set by the `on_shutdown` that does nothing: later invocations keep no time for it.
+    pub(crate) on_shutdown_is_default: std::sync::Arc<std::sync::atomic::AtomicBool>,
     /// The states so far, each with the time from the arrival of the event to its beginning.
     #[cfg_attr(not(feature = "otel"), expect(dead_code, reason = "only telemetry looks at it"))]
     pub(crate) timeline: Vec<(State, std::time::Duration)>,

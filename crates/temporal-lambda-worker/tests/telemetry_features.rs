@@ -29,10 +29,15 @@ fn without_the_features_nothing_of_telemetry_is_built() {
 }
 
 #[test]
-fn emf_needs_nothing_and_otel_no_http_client() {
+fn emf_needs_nothing_and_otel_no_second_http_client_and_no_second_tls() {
     let bare = dependencies(&[]);
     assert_eq!(dependencies(&["emf"]), bare);
     let otel = dependencies(&["otel"]);
     assert!(!telemetry(&otel).is_empty());
-    assert!(!otel.contains(&"reqwest".to_owned()), "metrics and traces go over gRPC");
+    assert!(!otel.contains(&"reqwest".to_owned()), "exports go over hyper, which is there");
+    let is_new = |name: &&String| name.contains("tls") && !bare.contains(name);
+    let mut tls: Vec<&String> = otel.iter().filter(is_new).collect();
+    tls.dedup();
+    // It joins what is there: hyper and rustls.
+    assert_eq!(tls, ["hyper-rustls"]);
 }

@@ -6,12 +6,13 @@
 use std::time::{Duration, Instant};
 
 use opentelemetry::Context;
+use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, Span, SpanData, SpanProcessor};
 use temporal_lambda_test_timing::TimeLimit;
 use temporal_lambda_testkit::context::TestContext;
 use temporal_lambda_testkit::frontend::MockFrontend;
-use temporal_lambda_testkit::otlp::{Behavior, OtlpReceiver};
+use temporal_lambda_testkit::otlp::{Behavior, OtlpReceiver, ReceivedSpan};
 use temporal_lambda_worker::otel::{self, FLUSH_HOOK, OtelOptions};
 use temporal_lambda_worker::report::CallbackOutcome;
 use temporal_lambda_worker::{
@@ -38,11 +39,10 @@ impl Activities {
 }
 
 fn options(collector: &OtlpReceiver) -> OtelOptions {
-    let mut options = OtelOptions::default();
-    options.endpoint = Some(collector.endpoint());
-    options.flush_timeout = CAP;
-    options.service_name = Some("the service".to_owned());
-    options
+    OtelOptions::default()
+        .endpoint(collector.endpoint())
+        .flush_timeout(CAP)
+        .service_name("the service")
 }
 
 /// A handler whose worker is idle at once, with telemetry as `apply` wishes.
@@ -200,4 +200,114 @@ async fn an_endpoint_that_is_no_address_is_an_error_that_says_what_to_set() {
         handler(&frontend, move |config| Ok(otel::apply_defaults(config, options.clone())?));
     let error = handler.handle(TestContext::new().event(())).await.unwrap_err();
     assert!(error.to_string().contains("OTEL_EXPORTER_OTLP_ENDPOINT"), "{error}");
+}
+
+#[tokio::test]
+async fn a_flush_timeout_and_a_metric_interval_of_zero_are_errors_that_name_the_option() {
+    let (frontend, collector) = (MockFrontend::new(), OtlpReceiver::start().await.unwrap());
+    for (options, name) in [
+        (options(&collector).flush_timeout(Duration::ZERO), "OtelOptions::flush_timeout"),
+        (options(&collector).metric_interval(Duration::ZERO), "OtelOptions::metric_interval"),
+    ] {
+        let handler =
+            handler(&frontend, move |config| Ok(otel::apply_defaults(config, options.clone())?));
+        let error = handler.handle(TestContext::new().event(())).await.unwrap_err();
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_collector_costs_its_cap_once_and_hears_of_everything_when_it_answers_again() {
+    // Far longer than an invocation takes here without a flush, however busy the machine is.
+    const LONG: Duration = Duration::from_secs(3);
+    const SILENT: u32 = 4;
+    let (frontend, collector) = (MockFrontend::new(), OtlpReceiver::start().await.unwrap());
+    collector.behave(Behavior::Hang);
+    let options = options(&collector).flush_timeout(LONG);
+    let handler =
+        handler(&frontend, move |config| Ok(otel::apply_defaults(config, options.clone())?));
+    let (mut ids, mut took) = (Vec::new(), Vec::new());
+    for _ in 0..SILENT {
+        let begun = Instant::now();
+        let report = handler.handle(TestContext::new().event(())).await.unwrap();
+        took.push(begun.elapsed());
+        assert!(matches!(report.hooks[0].outcome, CallbackOutcome::Failed(_)), "{report:?}");
+        ids.push(report.request_id);
+    }
+    assert!(took[0] >= LONG, "the first flush is waited for: {took:?}");
+    assert!(took[1..].iter().all(|it| *it < LONG), "the others are not: {took:?}");
+
+    collector.behave(Behavior::Accept);
+    let waiting = async {
+        loop {
+            let report = handler.handle(TestContext::new().event(())).await.unwrap();
+            let outcome = report.hooks[0].outcome.clone();
+            ids.push(report.request_id);
+            if outcome == CallbackOutcome::Ok {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(BOUND, waiting).await.expect("it is waited for again");
+    let spans = collector.spans();
+    for id in &ids {
+        let of_it = spans.iter().filter(|it| it.attributes.get("faas.invocation_id") == Some(id));
+        assert_eq!(of_it.count(), 1, "the span of {id}");
+    }
+    let metrics = collector.metrics();
+    let last = metrics.iter().rev().find(|it| it.name == "faas.invocations").unwrap();
+    let counted: f64 = last.points.iter().map(|point| point.value).sum();
+    assert!((counted - ids.len() as f64).abs() < 0.5, "{counted} of {}", ids.len());
+}
+
+#[tokio::test]
+async fn spans_of_the_users_own_are_exported_through_the_provider_or_the_global_one() {
+    let frontend = MockFrontend::new();
+    for set_global in [false, true] {
+        let collector = OtlpReceiver::start().await.unwrap();
+        let options = options(&collector).set_global(set_global);
+        let handler = handler(&frontend, move |config| {
+            assert!(
+                otel::meter_provider(config).is_none() && otel::tracer_provider(config).is_none()
+            );
+            otel::apply_defaults(config, options.clone())?;
+            assert!(otel::meter_provider(config).is_some());
+            let provider = otel::tracer_provider(config).expect("it was made");
+            config.shutdown_hooks.add("mine", move |_: Shutdown| async move {
+                provider.tracer("mine").start("by provider").end();
+                opentelemetry::global::tracer("mine").start("by global").end();
+                Ok(())
+            });
+            Ok(())
+        });
+        handler.handle(TestContext::new().event(())).await.unwrap();
+        let spans = collector.spans();
+        let is_own = |span: &&ReceivedSpan| span.attributes.contains_key("faas.invocation_id");
+        let invocation = spans.iter().find(is_own).unwrap();
+        let mine: Vec<_> = spans.iter().filter(|span| span.scope == "mine").collect();
+        let names: Vec<_> = mine.iter().map(|span| span.name.as_str()).collect();
+        // Nothing is global unless it is asked for.
+        let expected: &[_] =
+            if set_global { &["by provider", "by global"] } else { &["by provider"] };
+        assert_eq!(names, expected);
+        for span in mine {
+            assert_eq!(span.parent_span_id, invocation.span_id, "{}", span.name);
+            assert_eq!(span.resource["service.name"], "the service");
+        }
+    }
+}
+
+#[tokio::test]
+async fn labels_of_the_sdks_own_metrics_come_along() {
+    let (frontend, collector) = (MockFrontend::new(), OtlpReceiver::start().await.unwrap());
+    let options = options(&collector);
+    let handler =
+        handler(&frontend, move |config| Ok(otel::apply_metrics(config, options.clone())?));
+    handler.handle(TestContext::new().event(())).await.unwrap();
+    let metrics = collector.metrics();
+    let requests = metrics.iter().find(|metric| metric.name == "temporal_request").unwrap();
+    let operations = requests.points.iter().map(|point| point.attributes.get("operation"));
+    let operations: Vec<_> = operations.flatten().collect();
+    assert_eq!(operations.len(), requests.points.len(), "{requests:?}");
+    assert!(operations.iter().any(|it| *it == "DescribeNamespace"), "{operations:?}");
 }

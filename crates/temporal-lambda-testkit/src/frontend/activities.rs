@@ -123,6 +123,9 @@ pub(crate) struct Activity {
     pub(crate) token: Vec<u8>,
     pub(crate) cancel_requested: bool,
     pub(crate) heartbeats: Vec<Payloads>,
+    /// What the next attempt is told of this one: the details of the last heartbeat, which may have
+    /// none, or those that came with a failure.
+    pub(crate) progress: Option<Payloads>,
     pub(crate) last_sign: Option<Instant>,
     pub(crate) last_failure: Option<Failure>,
 }

@@ -201,6 +201,10 @@ impl State {
                 self.schedule(delay, Due::ActivityTask { activity: key });
             }
             Err(retry_state) => {
+                let mut failure = failure;
+                if let Some(FailureInfo::TimeoutFailureInfo(info)) = &mut failure.failure_info {
+                    info.last_heartbeat_details.clone_from(&activity.progress);
+                }
                 let status = ActivityStatus::Failed(Box::new(failure.clone()));
                 self.end_activity(key, status, how(failure, retry_state), identity);
             }
@@ -266,8 +270,10 @@ impl State {
     fn time_out(&mut self, key: u64, kind: TimeoutType) {
         let failure = Failure {
             message: format!("activity {kind:?} timeout"),
+            source: "Server".to_owned(),
             failure_info: Some(FailureInfo::TimeoutFailureInfo(TimeoutFailureInfo {
                 timeout_type: kind.into(),
+                // Only a timeout that ends the activity has them.
                 last_heartbeat_details: None,
             })),
             ..Default::default()

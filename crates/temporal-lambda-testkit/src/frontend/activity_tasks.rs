@@ -36,7 +36,12 @@ impl MockFrontend {
     pub(super) fn activity_task_failed(&self, call: &Call) -> Result<Vec<u8>, Status> {
         let request: api::RespondActivityTaskFailedRequest = call.decode()?;
         self.update(|state| {
-            let key = state.take_activity(&request.task_token)?;
+            let token = &request.task_token;
+            let activity = state.held_activity(token).ok_or_else(no_such_task)?;
+            if request.last_heartbeat_details.is_some() {
+                activity.progress.clone_from(&request.last_heartbeat_details);
+            }
+            let key = state.take_activity(token)?;
             let cause = request.cause();
             let failure = request.failure.unwrap_or_default();
             state.fail_attempt(key, failure, &request.identity, |failure, retry_state| {
@@ -50,7 +55,12 @@ impl MockFrontend {
     pub(super) fn activity_task_canceled(&self, call: &Call) -> Result<Vec<u8>, Status> {
         let request: api::RespondActivityTaskCanceledRequest = call.decode()?;
         self.update(|state| {
-            let key = state.take_activity(&request.task_token)?;
+            let token = &request.task_token;
+            let activity = state.held_activity(token).ok_or_else(no_such_task)?;
+            if !activity.cancel_requested {
+                return Err(Status::invalid_argument(NO_CANCEL_REQUEST));
+            }
+            let key = state.take_activity(token)?;
             let how = How::Canceled(request.details);
             state.end_activity(key, ActivityStatus::Canceled, how, &request.identity);
             Ok::<_, Status>(())
@@ -61,11 +71,10 @@ impl MockFrontend {
     pub(super) fn activity_task_heartbeat(&self, call: &Call) -> Result<Vec<u8>, Status> {
         let request: api::RecordActivityTaskHeartbeatRequest = call.decode()?;
         let cancel_requested = self.update(|state| {
-            let key = state.activities.tokens.get(&request.task_token);
-            let activity = key.copied().and_then(|key| state.activities.all.get_mut(&key));
-            let activity = activity.ok_or_else(no_such_task)?;
+            let activity = state.held_activity(&request.task_token).ok_or_else(no_such_task)?;
             activity.last_sign = Some(Instant::now());
-            activity.heartbeats.push(request.details.unwrap_or_default());
+            activity.heartbeats.push(request.details.clone().unwrap_or_default());
+            activity.progress = request.details;
             Ok::<_, Status>(activity.cancel_requested)
         })?;
         Ok(api::RecordActivityTaskHeartbeatResponse { cancel_requested, ..Default::default() }
@@ -95,6 +104,7 @@ impl State {
             token: Vec::new(),
             cancel_requested: false,
             heartbeats: Vec::new(),
+            progress: None,
             last_sign: None,
             last_failure: None,
             start,
@@ -235,7 +245,7 @@ impl State {
                 activity_id: start.activity_id.clone(),
                 header: activity.header.clone(),
                 input: Some(Payloads { payloads: start.input.clone() }),
-                heartbeat_details: activity.heartbeats.last().cloned(),
+                heartbeat_details: activity.progress.clone(),
                 scheduled_time: Some(activity.scheduled_at.into()),
                 current_attempt_scheduled_time: Some(now.into()),
                 started_time: Some(now.into()),
@@ -262,11 +272,21 @@ impl State {
         }
     }
 
+    /// The activity of a task that a worker holds.
+    fn held_activity(&mut self, token: &[u8]) -> Option<&mut Activity> {
+        let key = self.activities.tokens.get(token)?;
+        self.activities.all.get_mut(key)
+    }
+
     /// The activity of a task that a worker holds, which is then no longer held.
     pub(crate) fn take_activity(&mut self, token: &[u8]) -> Result<u64, Status> {
         self.activities.tokens.remove(token).ok_or_else(no_such_task)
     }
 }
+
+/// A server's words.
+const NO_CANCEL_REQUEST: &str =
+    "unable to mark activity as canceled without activity being request canceled first";
 
 fn no_such_task() -> Status {
     Status::not_found(

@@ -1,6 +1,6 @@
 //! Who may call, and which namespaces there are.
 
-use super::{MockFrontend, Rpc, dispatch::Call, state::State};
+use super::{MockFrontend, Rpc, dispatch::Call, polls, state::State};
 use prost::Message;
 use std::time::Duration;
 use temporalio_common::protos::temporal::api::{
@@ -24,7 +24,8 @@ pub(crate) struct Settings {
     denied: bool,
     system: get_system_info_response::Capabilities,
     namespace: namespace_info::Capabilities,
-    pub(crate) long_poll: Option<Duration>,
+    /// How long a poll without a task lasts at most.
+    pub(crate) long_poll: Duration,
     pub(crate) task_timeouts: bool,
 }
 
@@ -73,17 +74,28 @@ impl MockFrontend {
     }
 
     /// What `DescribeNamespace` says that namespaces can do. The default includes worker
-    /// heartbeats and ending long polls at shutdown, and leaves out poller autoscaling's
-    /// auto-enrollment, worker commands and completion pagination.
+    /// heartbeats, and leaves out poller autoscaling's auto-enrollment, worker commands and
+    /// completion pagination. `worker_poll_complete_on_shutdown` is also done; see
+    /// [`MockFrontend::end_polls_at_shutdown`].
     pub fn namespace_capabilities(&self, capabilities: namespace_info::Capabilities) -> &Self {
         self.update(|state| state.settings.namespace = capabilities);
         self
     }
 
-    /// After how long a poll without a task is answered with an empty response. A real server
-    /// takes 60 s. Default: never, so that nothing moves under a paused clock.
+    /// Ends a worker's long polls when it calls `ShutdownWorker`, and says so in `DescribeNamespace`
+    /// (`worker_poll_complete_on_shutdown`). Default off, as on a server where
+    /// `frontend.enableCancelWorkerPollsOnShutdown` is not set: a worker that leaves waits for its
+    /// polls, or drops them.
+    pub fn end_polls_at_shutdown(&self) -> &Self {
+        self.update(|state| state.settings.namespace.worker_poll_complete_on_shutdown = true);
+        self
+    }
+
+    /// After how long a poll without a task is answered with an empty response, if that is sooner
+    /// than 1 s before the poll's own deadline. Default: 60 s, as on a server. Counts for polls that
+    /// begin from now on.
     pub fn long_poll_timeout(&self, timeout: Duration) -> &Self {
-        self.update(|state| state.settings.long_poll = Some(timeout));
+        self.update(|state| state.settings.long_poll = timeout);
         self
     }
 
@@ -121,13 +133,17 @@ impl Settings {
                 sync_update: true,
                 async_update: true,
                 worker_heartbeats: true,
-                worker_poll_complete_on_shutdown: true,
                 poller_autoscaling: true,
                 ..Default::default()
             },
-            long_poll: None,
+            long_poll: polls::LONGEST,
             task_timeouts: false,
         }
+    }
+
+    /// Whether `ShutdownWorker` ends the worker's polls: what the namespace says is what is done.
+    pub(crate) fn ends_polls_at_shutdown(&self) -> bool {
+        self.namespace.worker_poll_complete_on_shutdown
     }
 
     /// Refuses a call without the right credentials.

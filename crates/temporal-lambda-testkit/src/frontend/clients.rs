@@ -3,25 +3,35 @@
 use super::{
     MockFrontend,
     dispatch::Call,
+    engine::Run,
     state::State,
     workflows::{WorkflowStart, WorkflowStatus},
 };
 use prost::Message;
 use std::time::Duration;
-use temporalio_common::protos::temporal::api::{
-    enums::v1::HistoryEventFilterType,
-    history::v1::History,
-    workflowservice::v1::{
-        GetWorkflowExecutionHistoryRequest, GetWorkflowExecutionHistoryResponse,
-        StartWorkflowExecutionRequest, StartWorkflowExecutionResponse,
+use temporalio_common::protos::{
+    google::rpc::Status as RpcStatus,
+    temporal::api::{
+        enums::v1::HistoryEventFilterType,
+        errordetails::v1::WorkflowExecutionAlreadyStartedFailure,
+        history::v1::History,
+        workflowservice::v1::{
+            GetWorkflowExecutionHistoryRequest, GetWorkflowExecutionHistoryResponse,
+            StartWorkflowExecutionRequest, StartWorkflowExecutionResponse,
+        },
     },
+    utilities::{encode_status_details, pack_any},
 };
 use tokio::time::Instant;
-use tonic::Status;
+use tonic::{Code, Status};
 use uuid::Uuid;
 
 /// After how long a server answers a wait for history with nothing new.
 const HISTORY_WAIT: Duration = Duration::from_secs(20);
+
+/// The type of the detail that comes with the refusal of a second start.
+const ALREADY_STARTED: &str =
+    "type.googleapis.com/temporal.api.errordetails.v1.WorkflowExecutionAlreadyStartedFailure";
 
 impl MockFrontend {
     pub(super) fn start_for_client(&self, call: &Call) -> Result<Vec<u8>, Status> {
@@ -35,9 +45,9 @@ impl MockFrontend {
         };
         let run_id = Uuid::new_v4().to_string();
         self.update(|state| {
-            let current = state.current_run(&start.workflow_id);
-            if current.is_ok_and(|run| run.status == WorkflowStatus::Running) {
-                return Err(Status::already_exists("Workflow execution is already running."));
+            let current = state.current_run(&start.workflow_id).ok();
+            if let Some(run) = current.filter(|run| run.status == WorkflowStatus::Running) {
+                return Err(already_started(run));
             }
             state.start_run(start, &run_id, "");
             Ok(())
@@ -104,6 +114,27 @@ impl State {
         }
         Ok(answer)
     }
+}
+
+/// The refusal of a second start, with the detail from which an SDK makes its own error.
+fn already_started(run: &Run) -> Status {
+    let message = format!(
+        "Workflow execution is already running. WorkflowId: {}, RunId: {}.",
+        run.start.workflow_id, run.run_id
+    );
+    let failure = WorkflowExecutionAlreadyStartedFailure {
+        run_id: run.run_id.clone(),
+        first_execution_run_id: run.run_id.clone(),
+        ..Default::default()
+    };
+    let code = Code::AlreadyExists;
+    let detail = pack_any(ALREADY_STARTED.to_owned(), &failure);
+    let details = RpcStatus {
+        code: code.into(),
+        message: message.clone(),
+        details: detail.into_iter().collect(),
+    };
+    Status::with_details(code, message, encode_status_details(&details).into())
 }
 
 /// How many events the caller has: the page token is that number.

@@ -196,6 +196,10 @@ impl State {
                 }
                 Closing::NotAClose => {
                     let workflow_id = run.start.workflow_id.clone();
+                    tracing::warn!(
+                        workflow_id,
+                        "the mock frontend does not support {kind:?}: nothing comes of it"
+                    );
                     self.workflows.unsupported.push((workflow_id, kind));
                 }
             },

@@ -8,7 +8,10 @@ use super::{
 use bytes::Bytes;
 use http::HeaderMap;
 use prost::Message;
-use std::{future::pending, time::Duration};
+use std::{
+    future::{Future, pending},
+    time::Duration,
+};
 use temporalio_client::callback_based::GrpcRequest;
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
     RecordWorkerHeartbeatResponse, ResetStickyTaskQueueResponse, RespondNexusTaskCompletedResponse,
@@ -28,8 +31,10 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     pub(crate) proto: Bytes,
     pub(crate) told: Told,
-    /// When the caller gives up, if it is for the frontend to see to that.
+    /// When the caller gives up: the `grpc-timeout` that came with the call.
     pub(crate) deadline: Option<Instant>,
+    /// Whether no connection ends the call then, so that the frontend has to.
+    in_process: bool,
 }
 
 pub(crate) enum Answer {
@@ -39,7 +44,7 @@ pub(crate) enum Answer {
 }
 
 impl Call {
-    /// A call over a real connection, whose client keeps its own deadlines.
+    /// A call over a real connection, whose client ends it at its deadline.
     pub(crate) fn over_the_wire(
         service: String,
         rpc: &str,
@@ -48,20 +53,34 @@ impl Call {
     ) -> Self {
         let rpc = Rpc::named(rpc);
         let told = Told::read(&rpc, &proto);
-        Self { rpc, service, headers, proto, told, deadline: None }
-    }
-
-    /// A call with no connection under it, so nobody else enforces its deadline.
-    pub(crate) fn in_process(request: GrpcRequest) -> Self {
-        let deadline = request
-            .headers
+        let deadline = headers
             .get("grpc-timeout")
             .and_then(|value| value.to_str().ok())
             .and_then(timeout)
             .map(|timeout| Instant::now() + timeout);
+        Self { rpc, service, headers, proto, told, deadline, in_process: false }
+    }
+
+    /// A call with no connection under it.
+    pub(crate) fn in_process(request: GrpcRequest) -> Self {
         let call =
             Self::over_the_wire(request.service, &request.rpc, request.headers, request.proto);
-        Self { deadline, ..call }
+        Self { in_process: true, ..call }
+    }
+
+    /// `answer`, or what a channel makes of a deadline that passes first.
+    async fn in_time<T>(
+        &self,
+        answer: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Status> {
+        let Some(deadline) = self.deadline.filter(|_| self.in_process) else {
+            return answer.await;
+        };
+        tokio::select! {
+            biased;
+            answer = answer => answer,
+            () = sleep_until(deadline) => Err(Status::cancelled("Timeout expired")),
+        }
     }
 
     pub(crate) fn decode<M: Message + Default>(&self) -> Result<M, Status> {
@@ -91,37 +110,24 @@ impl MockFrontend {
             Ok::<_, Status>(state.scripts.next(&call.rpc))
         })?;
         let answer = match step {
-            None => self.answer_as_usual(&call).await.map(Answer::Message),
-            Some(step) => self.act(step, &call).await,
+            None => call.in_time(self.answer_as_usual(&call)).await.map(Answer::Message),
+            Some(step) => call.in_time(self.act(step, &call)).await,
         };
         drop(poll);
         answer
     }
 
     async fn act(&self, step: Step, call: &Call) -> Result<Answer, Status> {
-        let deadline = async {
-            match call.deadline {
-                Some(deadline) => sleep_until(deadline).await,
-                None => pending().await,
-            }
-        };
-        let act = async {
-            // A sleep of nothing still takes a turn of the timer, which a paused clock notices.
-            if !step.delay.is_zero() {
-                sleep(step.delay).await;
-            }
-            match step.action {
-                Action::Usual => self.answer_as_usual(call).await.map(Answer::Message),
-                Action::Answer(answer) => answer(&call.proto).map(Answer::Message),
-                Action::Hang => pending().await,
-                Action::Cut => Ok(Answer::Cut),
-                Action::Malformed => Ok(Answer::Message(MALFORMED.to_vec())),
-            }
-        };
-        tokio::select! {
-            biased;
-            answer = act => answer,
-            () = deadline => Err(Status::cancelled("Timeout expired")),
+        // A sleep of nothing still takes a turn of the timer, which a paused clock notices.
+        if !step.delay.is_zero() {
+            sleep(step.delay).await;
+        }
+        match step.action {
+            Action::Usual => self.answer_as_usual(call).await.map(Answer::Message),
+            Action::Answer(answer) => answer(&call.proto).map(Answer::Message),
+            Action::Hang => pending().await,
+            Action::Cut => Ok(Answer::Cut),
+            Action::Malformed => Ok(Answer::Message(MALFORMED.to_vec())),
         }
     }
 

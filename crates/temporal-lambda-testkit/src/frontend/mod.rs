@@ -1,9 +1,9 @@
 //! A mock Temporal frontend: for the states that a real server cannot be made to show.
 //!
 //! [`MockFrontend`] speaks the part of Temporal's gRPC API that a worker uses. Unscripted it is a
-//! plausible server: it knows the namespace `default`, keeps long polls open until the worker
-//! shuts down, hands out workflow and activity tasks, and keeps each workflow's history. Scripts
-//! make single RPCs fail, hang, come late, come malformed, or lose their connection.
+//! plausible server: it knows the namespace `default`, hands out workflow and activity tasks, and
+//! keeps each workflow's history. Scripts make single RPCs fail, hang, come late, come malformed, or
+//! lose their connection.
 //!
 //! There are two ways in:
 //!
@@ -37,13 +37,26 @@
 //! [`MockFrontend::workflow_result`], [`MockFrontend::activity_attempts`] and
 //! [`MockFrontend::seen`].
 //!
+//! # What it does as server 1.32.0 does
+//!
+//! - A long poll without a task is answered 1 s before its own deadline (`grpc-timeout`), after 60 s
+//!   at the latest. One that asks for 2 s or less is refused with `FAILED_PRECONDITION`, one without
+//!   a deadline with `INVALID_ARGUMENT`.
+//! - `ShutdownWorker` leaves long polls alone, unless [`MockFrontend::end_polls_at_shutdown`].
+//! - An activity can only be canceled when its workflow, or the test, has asked for that: any other
+//!   `RespondActivityTaskCanceled` is refused with `INVALID_ARGUMENT`, and the worker still has the
+//!   task.
+//! - The next attempt of an activity gets the details of its last heartbeat, or those that came with
+//!   its failure.
+//!
 //! # What it does not do
 //!
 //! - Every task comes with its whole history, on the normal queue; sticky queues stay empty.
 //! - Tasks go to whoever polls: deployment versions are recorded, never used for routing.
 //! - Tasks do not time out, unless [`MockFrontend::enforce_task_timeouts`] says so.
 //! - No queries, updates, child workflows, Nexus or eager dispatch. A command that it cannot carry
-//!   out is kept in [`MockFrontend::unsupported_commands`].
+//!   out is logged, kept in [`MockFrontend::unsupported_commands`], and named by the errors of the
+//!   methods that wait.
 
 mod activities;
 mod activity_ends;
@@ -53,8 +66,6 @@ mod clients;
 mod commands;
 mod dispatch;
 mod engine;
-#[cfg(test)]
-mod engine_tests;
 mod error;
 mod history;
 mod loopback;
@@ -63,6 +74,8 @@ mod recorder;
 mod rpc;
 mod script;
 mod state;
+#[cfg(test)]
+mod tests;
 mod tls;
 pub(crate) mod wire;
 mod workflows;
@@ -125,9 +138,8 @@ impl MockFrontend {
 
     /// The way in without a socket, for [`ConnectionOptions::service_override`].
     ///
-    /// A caller's deadline (`grpc-timeout`) is kept as a real channel keeps it, with one exception:
-    /// a long poll that waits for a task stays open, so that a test under a paused clock is not
-    /// woken once a minute. See [`MockFrontend::long_poll_timeout`].
+    /// A call that is not answered by its deadline (`grpc-timeout`) ends as on a real channel: as
+    /// `CANCELLED` with the message `Timeout expired`.
     pub fn service(&self) -> CallbackBasedGrpcService {
         let frontend = self.clone();
         CallbackBasedGrpcService {

@@ -150,7 +150,8 @@ impl MockFrontend {
 
     pub(super) fn timed_out(&self, what: impl Into<String>, waited: Duration) -> FrontendError {
         let mut counts = BTreeMap::new();
-        for seen in &self.lock().seen {
+        let state = self.lock();
+        for seen in &state.seen {
             *counts.entry(seen.rpc.clone()).or_insert(0_usize) += 1;
         }
         let seen = counts.iter().map(|(rpc, count)| format!("{count} {rpc}")).collect::<Vec<_>>();
@@ -158,6 +159,7 @@ impl MockFrontend {
             what: what.into(),
             waited,
             seen: if seen.is_empty() { "nothing".to_owned() } else { seen.join(", ") },
+            unsupported: state.workflows.unsupported.clone(),
         }
     }
 

@@ -117,18 +117,23 @@ impl MockFrontend {
     /// Sends a signal. The payloads are its arguments.
     ///
     /// # Errors
-    /// [`FrontendError::UnknownWorkflow`].
+    /// [`FrontendError::UnknownWorkflow`]; [`FrontendError::ClosedWorkflow`] where a server answers a
+    /// client `NOT_FOUND`, too.
     pub fn signal_workflow(
         &self,
         workflow_id: &str,
         signal: impl Into<String>,
         payloads: Vec<Payload>,
     ) -> Result<(), FrontendError> {
+        if self.workflow_status(workflow_id)? != WorkflowStatus::Running {
+            return Err(FrontendError::ClosedWorkflow(workflow_id.to_owned()));
+        }
         let signal = Arrival::Signaled { name: signal.into(), input: Payloads { payloads } };
         self.arrive(workflow_id, signal)
     }
 
-    /// Asks a workflow to cancel.
+    /// Asks a workflow to cancel. One that is closed is left alone, and that is no error, as on a
+    /// server.
     ///
     /// # Errors
     /// [`FrontendError::UnknownWorkflow`].

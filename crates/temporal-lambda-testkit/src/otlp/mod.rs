@@ -1,4 +1,5 @@
-//! An OpenTelemetry collector that remembers what it was sent: OTLP over gRPC, traces and metrics.
+//! An OpenTelemetry collector that remembers what it was sent: OTLP over gRPC and over HTTP with
+//! protobuf, on one port, plain or compressed by gzip; traces and metrics.
 //!
 //! [`OtlpReceiver::behave`] makes it one that refuses, hangs or answers late. One that is missing
 //! is an address nobody listens on: [`OtlpReceiver::stop`] makes it so.
@@ -16,7 +17,7 @@ use std::{
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-pub use received::{ReceivedMetric, ReceivedPoint, ReceivedSpan};
+pub use received::{ReceivedMetric, ReceivedPoint, ReceivedRequest, ReceivedSpan};
 
 /// What a collector does with a request.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +28,9 @@ pub enum Behavior {
     Accept,
     /// It never answers. What it was sent is not remembered.
     Hang,
-    /// It answers with this gRPC status. What it was sent is not remembered.
+    /// It answers with this gRPC status; over HTTP with 503 for `Unavailable`, 429 for
+    /// `ResourceExhausted`, 401 for `Unauthenticated` and 400 for the others. What it was sent is
+    /// not remembered.
     Refuse(tonic::Code),
     /// It takes what it is sent, but answers only after this long.
     Late(Duration),
@@ -59,6 +62,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Received {
+    requests: Vec<ReceivedRequest>,
     spans: Vec<ReceivedSpan>,
     metrics: Vec<ReceivedMetric>,
 }
@@ -114,6 +118,11 @@ impl OtlpReceiver {
     /// here often.
     pub fn metrics(&self) -> Vec<ReceivedMetric> {
         lock(&self.shared.received).metrics.clone()
+    }
+
+    /// The requests so far, in the order in which they came, whatever became of them.
+    pub fn received_requests(&self) -> Vec<ReceivedRequest> {
+        lock(&self.shared.received).requests.clone()
     }
 
     /// How many requests have come in so far, whatever became of them.

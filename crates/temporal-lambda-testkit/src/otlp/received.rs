@@ -5,13 +5,28 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use http::{HeaderValue, request::Parts};
 use opentelemetry_proto::tonic::{
     collector::{metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest},
     common::v1::{AnyValue, KeyValue, any_value::Value},
-    metrics::v1::{Metric, NumberDataPoint, metric::Data, number_data_point},
+    metrics::v1::{
+        AggregationTemporality, Metric, NumberDataPoint, metric::Data, number_data_point,
+    },
     resource::v1::Resource,
     trace::v1::{Span, status::StatusCode},
 };
+
+/// A request that was received, whatever became of it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ReceivedRequest {
+    /// When it came.
+    pub at: Instant,
+    /// The path: `/v1/traces` over HTTP, a method's name over gRPC.
+    pub path: String,
+    /// The headers, names in lower case; of those that came twice, the last.
+    pub headers: BTreeMap<String, String>,
+}
 
 /// A span that was received.
 #[derive(Clone, Debug)]
@@ -55,6 +70,8 @@ pub struct ReceivedMetric {
     pub name: String,
     /// Its unit.
     pub unit: String,
+    /// Whether its points count from the last export only. `false` for gauges.
+    pub delta: bool,
     /// Its points.
     pub points: Vec<ReceivedPoint>,
 }
@@ -69,6 +86,12 @@ pub struct ReceivedPoint {
     pub value: f64,
     /// How many values a histogram has; 1 for a counter or gauge.
     pub count: u64,
+}
+
+pub(super) fn request(parts: &Parts, at: Instant) -> ReceivedRequest {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let headers = parts.headers.iter().map(|(name, value)| (name.to_string(), text(value)));
+    ReceivedRequest { at, path: parts.uri.path().to_owned(), headers: headers.collect() }
 }
 
 pub(super) fn spans(
@@ -98,6 +121,7 @@ pub(super) fn metrics(
                 at,
                 resource: resource.clone(),
                 scope: scope.clone(),
+                delta: is_delta(&metric),
                 points: points(&metric),
                 name: metric.name,
                 unit: metric.unit,
@@ -127,6 +151,15 @@ fn span(
         end: time(span.end_time_unix_nano),
         error: status.map(|status| status.message),
     }
+}
+
+fn is_delta(metric: &Metric) -> bool {
+    let temporality = match &metric.data {
+        Some(Data::Sum(sum)) => sum.aggregation_temporality(),
+        Some(Data::Histogram(histogram)) => histogram.aggregation_temporality(),
+        _ => AggregationTemporality::Unspecified,
+    };
+    temporality == AggregationTemporality::Delta
 }
 
 fn points(metric: &Metric) -> Vec<ReceivedPoint> {

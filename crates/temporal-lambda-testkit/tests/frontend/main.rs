@@ -1,6 +1,8 @@
 //! The mock frontend against the real SDK: a worker, and single calls of a connection.
 
 mod connections;
+mod parity;
+mod raw;
 mod workflows;
 
 use std::sync::Arc;
@@ -51,6 +53,19 @@ impl Greetings {
             return Err(std::io::Error::other(format!("call {call}")).into());
         }
         Ok(call)
+    }
+
+    /// Fails once, after heartbeats of which the SDK sends the first only, for they come too soon.
+    /// Returns what the next attempt is told.
+    #[activity]
+    async fn resume(ctx: ActivityContext) -> Result<u32, ActivityError> {
+        if ctx.info().attempt > 1 {
+            return Ok(ctx.heartbeat_details().deserialize()?.unwrap_or_default());
+        }
+        for step in 1..=3_u32 {
+            ctx.record_heartbeat(step).await?;
+        }
+        Err(std::io::Error::other("half-way").into())
     }
 
     /// Beats until it is told to stop.

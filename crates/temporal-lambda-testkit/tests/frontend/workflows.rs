@@ -5,6 +5,7 @@ use std::time::Duration;
 use temporal_lambda_testkit::frontend::{
     ActivityStart, ActivityStatus, FrontendError, MockFrontend, Rpc, WorkflowStart, WorkflowStatus,
 };
+use temporalio_client::errors::WorkflowStartError;
 use temporalio_client::tonic::{Code, IntoRequest};
 use temporalio_client::{
     Client, ClientOptions, Connection, WorkflowGetResultOptions, WorkflowStartOptions,
@@ -95,6 +96,26 @@ async fn a_client_starts_a_workflow_and_gets_its_result() -> TestResult {
 }
 
 #[tokio::test]
+async fn a_client_is_told_that_a_workflow_was_started_already() -> TestResult {
+    let frontend = MockFrontend::new();
+    let running = frontend.start_workflow(greet("twice"));
+    let served = frontend.serve().await?;
+    for options in [frontend.connection_options(), served.connection_options()] {
+        let connection = Connection::connect(options).await?;
+        let client = Client::new(connection, ClientOptions::new("default").build())?;
+        let options = WorkflowStartOptions::new("greetings", "twice").build();
+        let refused = client.start_workflow(Greet::run, "Grace".to_owned(), options).await;
+        match refused.map(|_| ()) {
+            Err(WorkflowStartError::AlreadyStarted { run_id, .. }) => {
+                assert_eq!(run_id.as_deref(), Some(running.as_str()));
+            }
+            other => panic!("it runs already, and the answer is {other:?}"),
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_completion_that_was_lost_is_sent_again_and_a_failure_leaves_its_workflow_running()
 -> TestResult {
     let frontend = MockFrontend::new();
@@ -161,8 +182,22 @@ async fn a_heartbeat_tells_an_activity_to_stop() -> TestResult {
 }
 
 #[tokio::test]
+async fn an_activity_goes_on_where_its_failed_attempt_got_to() -> TestResult {
+    let frontend = MockFrontend::new();
+    let mut start = ActivityStart::new("greetings", Greetings::resume.name(), "resume");
+    start.heartbeat_timeout = Some(Duration::from_secs(60));
+    start.max_attempts = 2;
+    frontend.schedule_activity(start);
+    let worker = worker(frontend.connection_options(), "default").await?;
+    let status = with_worker(worker, frontend.activity_result("resume")).await?;
+    assert_eq!(status.json::<u32>()?, 3);
+    Ok(())
+}
+
+#[tokio::test]
 async fn shutdown_releases_the_polls_and_is_recorded() -> TestResult {
     let frontend = MockFrontend::new();
+    frontend.end_polls_at_shutdown();
     let worker = worker(frontend.connection_options(), "default").await?;
     let key = worker.worker_instance_key().to_string();
     with_worker(worker, frontend.wait_until(|f| f.open_polls().len() >= 4)).await?;

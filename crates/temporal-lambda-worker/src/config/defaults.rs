@@ -27,12 +27,6 @@ pub const VERSIONING_BEHAVIOR: VersioningBehavior = VersioningBehavior::Pinned;
 /// With an idle timeout, the least time that the worker polls: 1 s. An invocation that was called
 /// for a task has it within about 0.2 s; the rest is room for a slow link.
 pub const MINIMUM_STAY: Duration = Duration::from_secs(1);
-/// How long polls are waited for once polling has stopped: 3 s. The shortest one lasts 1.25 s, and
-/// one that brings a task may be followed by another.
-pub const POLL_DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
-/// With an idle timeout of less than this, polls are not waited for: 2 s. The server passes a poll on
-/// to where the task may be only for the time over 2 s that it asks for, which would be none.
-pub const SHORTEST_IDLE_TIMEOUT_TO_DRAIN_POLLS: Duration = Duration::from_secs(2);
 /// The oldest a kept connection may be, by wall clock: 340 s. Load balancers in front of Temporal
 /// drop connections that were silent for 350 s.
 pub const MAX_CONNECTION_AGE: Duration = Duration::from_secs(340);

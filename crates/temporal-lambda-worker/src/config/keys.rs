@@ -96,8 +96,6 @@ keys! {
     idle_timeout: Human,
     /// With an idle timeout: the least time that the worker polls.
     minimum_stay: Human,
-    /// How long polls are waited for once polling has stopped.
-    poll_drain_timeout: Human,
     /// Whether the connection is kept for the next invocation.
     reuse_connection: bool,
     /// The oldest a kept connection may be, by wall clock.

@@ -36,9 +36,8 @@ use source::File;
 /// What a worker is made of, before `configure` and after it.
 ///
 /// The fields are filled from the defaults, `temporal.toml` and the environment, in that order.
-/// What `configure` sets wins, with three exceptions: worker versioning is on, eager activities
-/// are off (they would run past the deadline unseen), and workers on one connection may share a
-/// task queue.
+/// What `configure` sets wins, with two exceptions: worker versioning is on, and eager activities
+/// are off (they would run past the deadline unseen).
 #[non_exhaustive]
 pub struct LambdaWorkerConfig {
     /// The SDK's worker options: register workflows and activities here. The task queue, tuner,
@@ -52,16 +51,11 @@ pub struct LambdaWorkerConfig {
     /// `on_shutdown` may take together. `None`: the grace period + 2 s.
     pub shutdown_deadline_buffer: Option<Duration>,
     /// Polling ends when nothing was in flight for this long. `None`: it goes on to the deadline.
+    /// The last polls are waited for: up to 1.55 s, unless the server ends the polls of a worker
+    /// that shuts down.
     pub idle_timeout: Option<Duration>,
     /// With an idle timeout: the least time that the worker polls. Default 1 s.
     pub minimum_stay: Duration,
-    /// How long polls are waited for once polling has stopped, so that no task is lost with a poll
-    /// that is dropped: 3 s, but no longer than the grace period. Mostly there is nothing to wait
-    /// for at the stop time, and up to 1.25 s after an idle timeout, unless the server ends polls
-    /// of a worker that shuts down. Zero, or an idle timeout under 2 s: polls are dropped at once,
-    /// as the SDK does; a task that the server hands out in that moment comes again after its
-    /// timeout.
-    pub poll_drain_timeout: Duration,
     /// Whether the connection is kept for the next invocation in this environment. Default: yes.
     pub reuse_connection: bool,
     /// The oldest a kept connection may be, by wall clock. Default 340 s.
@@ -105,8 +99,6 @@ impl LambdaWorkerConfig {
             shutdown_deadline_buffer: duration(keys.shutdown_deadline_buffer),
             idle_timeout: duration(keys.idle_timeout),
             minimum_stay: duration(keys.minimum_stay).unwrap_or(defaults::MINIMUM_STAY),
-            poll_drain_timeout: duration(keys.poll_drain_timeout)
-                .unwrap_or(defaults::POLL_DRAIN_TIMEOUT),
             reuse_connection: keys.reuse_connection.unwrap_or(true),
             max_connection_age: duration(keys.max_connection_age)
                 .unwrap_or(defaults::MAX_CONNECTION_AGE),

@@ -279,7 +279,6 @@ async fn the_defaults_in_the_readme_are_those_of_the_code() {
                 format!("grace + {}", seconds(crate::lifecycle::BUFFER_OVER_GRACE))
             }
             "minimum_stay" => seconds(config.minimum_stay),
-            "poll_drain_timeout" => seconds(config.poll_drain_timeout),
             "max_connection_age" => seconds(config.max_connection_age),
             "reuse_connection" => config.reuse_connection.to_string(),
             "emf" => "false".to_owned(),

@@ -18,7 +18,7 @@ use super::queue::{Place, Queue};
 use crate::config::LambdaWorkerConfig;
 use crate::error::Fault;
 use crate::hooks::{Hook, Logged, ShutdownHooks};
-use crate::lifecycle::Input;
+use crate::lifecycle::{Input, callback_time};
 use crate::panic_message;
 use crate::report::{CallbackOutcome, HookReport};
 use crate::worker::{BoxError, LambdaWorker, RunningWorker, Shutdown};
@@ -28,25 +28,49 @@ const FAR: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The invocation's own clone of the user's struct; one callback at a time has it.
 pub(super) struct Keeper<W> {
-    worker: Arc<Mutex<W>>,
+    worker: Arc<Mutex<Kept<W>>>,
     /// Hooks do without the struct, but not without an order.
     pub(super) queue: Queue,
 }
 
+/// Makes the clone. That is the user's code, too, so it runs where `configure` does.
+pub(crate) type MakeWorker<W> = Box<dyn FnOnce() -> W + Send>;
+
+enum Kept<W> {
+    ToBeMade(Option<MakeWorker<W>>),
+    Made(W),
+}
+
 impl<W> Keeper<W> {
-    pub(super) fn new(worker: W) -> Self {
-        Self { worker: Arc::new(Mutex::new(worker)), queue: Queue::default() }
+    pub(super) fn new(make: MakeWorker<W>) -> Self {
+        let kept = Kept::ToBeMade(Some(make));
+        Self { worker: Arc::new(Mutex::new(kept)), queue: Queue::default() }
     }
 
     /// The struct, for one callback. Whoever calls this first has it first: tasks may begin in
     /// another order than they were spawned in.
-    fn claim(&self) -> impl Future<Output = OwnedMutexGuard<W>> + use<W> {
+    fn claim(&self) -> impl Future<Output = OwnedMutexGuard<Kept<W>>> + use<W> {
         let (mutex, free) = (self.worker.clone(), self.worker.clone().try_lock_owned());
         async move {
             match free {
                 Ok(worker) => worker,
                 Err(_) => mutex.lock_owned().await,
             }
+        }
+    }
+}
+
+impl<W> Kept<W> {
+    /// Makes the struct if it is not there. `None`: making it panicked.
+    fn made(&mut self) -> Option<&mut W> {
+        if let Self::ToBeMade(make) = self
+            && let Some(make) = make.take()
+        {
+            *self = Self::Made(make());
+        }
+        match self {
+            Self::Made(worker) => Some(worker),
+            Self::ToBeMade(_) => None,
         }
     }
 }
@@ -127,7 +151,13 @@ pub(super) fn configure<W: LambdaWorker>(
     let worker = keeper.claim();
     async move {
         let mut worker = worker.await;
-        let ended = guarded(worker.configure(&mut config), &abort).await;
+        let configuring = async {
+            match worker.made() {
+                Some(worker) => worker.configure(&mut config).await,
+                None => Ok(()),
+            }
+        };
+        let ended = guarded(configuring, &abort).await;
         drop(worker);
         let done = move || match config.settle() {
             Ok(()) => Message::Configured(Box::new(config)),
@@ -137,12 +167,16 @@ pub(super) fn configure<W: LambdaWorker>(
     }
 }
 
-pub(super) fn on_start<W: LambdaWorker>(
+pub(super) fn on_start<W, R>(
     keeper: &Keeper<W>,
-    running: RunningWorker,
+    running: R,
     abort: CancellationToken,
     messages: UnboundedSender<Message>,
-) -> impl Future<Output = ()> + Send + use<W> {
+) -> impl Future<Output = ()> + Send + use<W, R>
+where
+    W: LambdaWorker,
+    R: FnOnce() -> Result<RunningWorker, Fault> + Send,
+{
     let worker = keeper.claim();
     async move {
         let mut worker = worker.await;
@@ -151,10 +185,21 @@ pub(super) fn on_start<W: LambdaWorker>(
         if abort.is_cancelled() {
             return;
         }
-        let ended = guarded(worker.on_start(&running), &abort).await;
+        let starting = async {
+            let running = running()?;
+            match worker.made() {
+                Some(worker) => worker.on_start(&running).await,
+                None => Ok(()),
+            }
+        };
+        let ended = guarded(starting, &abort).await;
         drop(worker);
         let done = || Message::Input(Input::WorkerStarted);
-        send(&messages, ended.step("on_start", Fault::OnStart, done));
+        let failed = |error: BoxError| match error.downcast::<Fault>() {
+            Ok(fault) => *fault,
+            Err(error) => Fault::OnStart(error),
+        };
+        send(&messages, ended.step("on_start", failed, done));
     }
 }
 
@@ -167,9 +212,8 @@ pub(super) async fn hook(
     messages: UnboundedSender<Message>,
 ) {
     let Hook { name, run } = hook;
-    place.turn().await;
     // Made inside of the guarded future: the closure itself may panic, too.
-    let ended = guarded(async move { run(ending).await }, &abort).await;
+    let ended = place.begin(guarded(async move { run(ending).await }, &abort)).await;
     send(&messages, Some(Message::HookEnded(number, ended.outcome(&name))));
 }
 
@@ -183,7 +227,7 @@ pub(super) async fn on_shutdown<W: LambdaWorker>(
     let by = Instant::now() + ending.time_allowed.min(FAR);
     // Nobody joins the queue after this. Not even an abort may skip it: whoever has no time begins
     // all the same.
-    keeper.queue.join().turn().await;
+    keeper.queue.join().begin(async {}).await;
     // If `configure` or `on_start` was cut short, its future is dropped at once; if it blocks its
     // thread for good, the struct never comes back, and `on_shutdown` cannot run.
     let ended = tokio::select! {
@@ -191,7 +235,13 @@ pub(super) async fn on_shutdown<W: LambdaWorker>(
         mut worker = keeper.claim() => {
             late_hooks(&hooks, &mut ending, by, &abort, &messages).await;
             ending.time_allowed = by.saturating_duration_since(Instant::now());
-            guarded(worker.on_shutdown(&ending), &abort).await
+            let shutting_down = async {
+                match &mut *worker {
+                    Kept::Made(worker) => worker.on_shutdown(&ending).await,
+                    Kept::ToBeMade(_) => Ok(()),
+                }
+            };
+            guarded(shutting_down, &abort).await
         }
         () = abort.cancelled() => Ended::Aborted,
     };
@@ -210,9 +260,8 @@ async fn late_hooks(
 ) {
     while let Some((Hook { name, run }, waiting)) = hooks.take_next() {
         let now = Instant::now();
-        // As the others: an equal share for each callback still to come, `on_shutdown` included.
-        let callbacks = u32::try_from(waiting + 2).unwrap_or(u32::MAX);
-        ending.time_allowed = by.saturating_duration_since(now) / callbacks;
+        // As for the others; `on_shutdown` is still to come, too.
+        ending.time_allowed = callback_time(by.saturating_duration_since(now), waiting + 1);
         let told = ending.clone();
         let running = guarded(async move { run(told).await }, abort);
         let ended = timeout_at(now + ending.time_allowed, running).await;

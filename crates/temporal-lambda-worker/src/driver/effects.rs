@@ -1,5 +1,8 @@
 //! What is done for each effect. Whatever takes time becomes a task that knows how to be cut short.
 
+use std::panic::AssertUnwindSafe;
+
+use temporalio_client::Client;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -23,17 +26,15 @@ impl<W: LambdaWorker> Driver<W> {
                 self.with_worker(|worker| worker.poll());
             }
             Effect::AbortStep => self.abort.cancel(),
+            Effect::HoldPolls => self.with_worker(|worker| worker.hold_polls()),
+            Effect::ResumePolls => self.with_worker(|worker| worker.resume_polls()),
             Effect::StopWorker => {
                 self.stop.cancel();
-                let why = self.machine.ending();
-                self.with_worker(|worker| worker.stop(why));
+                self.with_worker(|worker| worker.stop());
             }
             Effect::AbandonActivities => self.with_worker(|worker| worker.abandon_activities()),
             Effect::AbandonWorker => self.with_worker(|worker| worker.abandon()),
-            Effect::Finalize => {
-                self.with_worker(|worker| worker.finalize());
-                self.say(Message::Input(Input::Finalized));
-            }
+            Effect::Finalize => self.with_worker(|worker| worker.finalize()),
             Effect::RunHook(number) => self.run_hook(number),
             Effect::OnShutdown => self.on_shutdown(),
             Effect::Settle => self.settle(),
@@ -47,9 +48,9 @@ impl<W: LambdaWorker> Driver<W> {
     }
 
     fn configure(&mut self) {
-        let Some(config) = self.config.take() else { return };
         let abort = self.fresh_abort();
-        let task = callbacks::configure(&self.keeper, config, abort, self.messages.clone());
+        let (Some(config), Some(keeper)) = (self.config.take(), &self.keeper) else { return };
+        let task = callbacks::configure(keeper, config, abort, self.messages.clone());
         self.running.spawn_on(self.scope().around(task), &self.environment.threads.user);
     }
 
@@ -82,32 +83,26 @@ impl<W: LambdaWorker> Driver<W> {
             }
         });
         let running = self.running.clone();
-        let (invocation, next_stop) = (self.invocation.clone(), self.next_stop.subscribe());
+        let (invocation, next_idle_end) = (self.invocation.clone(), self.idle_end.subscribe());
         let stop = self.machine.stop_at().and_then(|at| self.instant(at));
-        let ports = Ports { inputs, running, invocation, stop, next_stop };
+        let ports = Ports { inputs, running, invocation, stop, next_idle_end };
         self.worker = Some(self.environment.temporal.launch(link, config, ports));
     }
 
     fn on_start(&mut self) {
         let (Some(link), Some(config)) = (&self.link, &self.config) else { return };
-        let client =
-            temporalio_client::Client::new(link.connection.clone(), config.client_options.clone());
-        let client = match client {
-            Ok(client) => client,
-            Err(error) => {
-                let reason = error.to_string();
-                let fault = Fault::WorkerCreation { reason };
-                return self.say(Message::Input(Input::Failed(fault)));
-            }
-        };
-        let running = RunningWorker {
-            client,
-            task_queue: config.worker_options.task_queue.clone(),
-            invocation: self.invocation.clone(),
-            stop: self.stop.clone(),
+        let (connection, options) = (link.connection.clone(), config.client_options.clone());
+        let task_queue = config.worker_options.task_queue.clone();
+        let (invocation, stop) = (self.invocation.clone(), self.stop.clone());
+        // The client's plugins are the user's code.
+        let running = move || {
+            let client = Client::new(connection, options)
+                .map_err(|error| Fault::WorkerCreation { reason: error.to_string() })?;
+            Ok(RunningWorker { client, task_queue, invocation, stop })
         };
         let abort = self.fresh_abort();
-        let task = callbacks::on_start(&self.keeper, running, abort, self.messages.clone());
+        let Some(keeper) = &self.keeper else { return };
+        let task = callbacks::on_start(keeper, running, abort, self.messages.clone());
         self.running.spawn_on(self.scope().around(task), &self.environment.threads.user);
     }
 
@@ -119,7 +114,9 @@ impl<W: LambdaWorker> Driver<W> {
         let ending = self.ending();
         let outcome = CallbackOutcome::TimedOut;
         self.report.hooks.push(HookReport { name: hook.name.clone(), outcome });
-        let (place, abort) = (self.keeper.queue.join(), self.fresh_abort());
+        let abort = self.fresh_abort();
+        let Some(keeper) = &self.keeper else { return };
+        let place = keeper.queue.join();
         let task = callbacks::hook(place, number, hook, ending, abort, self.messages.clone());
         self.running.spawn_on(self.scope().around(task), &self.environment.threads.user);
     }
@@ -128,12 +125,20 @@ impl<W: LambdaWorker> Driver<W> {
         let ending = self.ending();
         self.report.on_shutdown = Some(CallbackOutcome::TimedOut);
         let abort = self.fresh_abort();
-        let (keeper, hooks) = (self.keeper.clone(), self.hooks.clone());
+        let (Some(keeper), hooks) = (self.keeper.clone(), self.hooks.clone()) else { return };
         let task = callbacks::on_shutdown(keeper, hooks, ending, abort, self.messages.clone());
         self.running.spawn_on(self.scope().around(task), &self.environment.threads.user);
     }
 
-    fn settle(&self) {
+    fn settle(&mut self) {
+        // What is the user's is dropped where the user's code runs: a `Drop` may block or panic.
+        let users = (self.keeper.take(), self.config.take(), std::mem::take(&mut self.hooks));
+        let dropping = async move {
+            if std::panic::catch_unwind(AssertUnwindSafe(|| drop(users))).is_err() {
+                tracing::error!("dropping the worker or its configuration panicked");
+            }
+        };
+        self.running.spawn_on(self.scope().around(dropping), &self.environment.threads.user);
         let (running, messages) = (self.running.clone(), self.messages.clone());
         running.close();
         tokio::spawn(async move {
@@ -145,7 +150,8 @@ impl<W: LambdaWorker> Driver<W> {
     fn ending(&self) -> Shutdown {
         let report = self.report_so_far();
         let until = self.machine.next_timeout().and_then(|at| self.instant(at));
-        outcome::ending(report, &self.invocation, until, &self.machine)
+        let no_on_shutdown = self.environment.on_shutdown_is_default.clone();
+        outcome::ending(report, &self.invocation, until, &self.machine, no_on_shutdown)
     }
 
     fn fresh_abort(&mut self) -> CancellationToken {

@@ -12,6 +12,7 @@ mod queue;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
@@ -24,13 +25,15 @@ use crate::environment::{Admission, Environment};
 use crate::error::{Fault, LambdaWorkerError};
 use crate::hooks::ShutdownHooks;
 use crate::invocation::Invocation;
-use crate::lifecycle::{Allowance, Input, Machine, Moment, Refusal, State, Window};
+use crate::lifecycle::{Allowance, Cause, Input, Machine, Moment, Refusal, Window};
 use crate::observe::{Observed, trace_move};
 use crate::report::{CallbackOutcome, HookReport, InvocationReport};
 use crate::telemetry::Scope;
 use crate::temporal::{Launched, Link};
 use crate::worker::LambdaWorker;
 use callbacks::Keeper;
+
+pub(crate) use callbacks::MakeWorker;
 
 /// What tasks tell the driver. Payloads stay here; the machine sees only that they came.
 enum Message {
@@ -48,7 +51,8 @@ pub(crate) struct Driver<W> {
     _admission: Admission,
     machine: Machine<Fault>,
     invocation: Invocation,
-    keeper: Keeper<W>,
+    /// `None` once everything of the user's is dropped.
+    keeper: Option<Keeper<W>>,
     hooks: ShutdownHooks,
     /// Cancelled from outside, or when polling stops.
     stop: CancellationToken,
@@ -65,8 +69,8 @@ pub(crate) struct Driver<W> {
     report: InvocationReport,
     first_poll: Option<Instant>,
     published: usize,
-    /// When polling will end if nothing changes.
-    next_stop: watch::Sender<Option<Instant>>,
+    /// When polling will end if the worker stays quiet.
+    idle_end: watch::Sender<Option<Instant>>,
     #[cfg(feature = "emf")]
     emf: bool,
 }
@@ -75,7 +79,7 @@ impl<W: LambdaWorker> Driver<W> {
     pub(crate) fn new(
         environment: Arc<Environment>,
         admission: Admission,
-        worker: W,
+        worker: MakeWorker<W>,
         config: LambdaWorkerConfig,
         stop: CancellationToken,
     ) -> Self {
@@ -83,14 +87,17 @@ impl<W: LambdaWorker> Driver<W> {
         #[cfg(feature = "emf")]
         let emf = config.emf;
         let (messages, inbox) = unbounded_channel();
-        let machine = if admission.cold { Machine::cold() } else { Machine::warm() };
+        let mut machine = if admission.cold { Machine::cold() } else { Machine::warm() };
+        if environment.on_shutdown_is_default.load(Ordering::Relaxed) {
+            machine.expect_no_on_shutdown();
+        }
         let report = outcome::begin(&invocation, &config);
         Self {
             environment,
             _admission: admission,
             machine,
             invocation,
-            keeper: Keeper::new(worker),
+            keeper: Some(Keeper::new(worker)),
             hooks: config.shutdown_hooks.clone(),
             stop,
             abort: CancellationToken::new(),
@@ -103,7 +110,7 @@ impl<W: LambdaWorker> Driver<W> {
             report,
             first_poll: None,
             published: 0,
-            next_stop: watch::Sender::new(None),
+            idle_end: watch::Sender::new(None),
             #[cfg(feature = "emf")]
             emf,
         }
@@ -206,10 +213,8 @@ impl<W: LambdaWorker> Driver<W> {
 
     /// Carries out everything that the machine wants done.
     fn follow(&mut self) {
-        if self.machine.state() == State::Polling {
-            self.next_stop
-                .send_replace(self.machine.next_timeout().and_then(|at| self.instant(at)));
-        }
+        let idle_end = self.machine.idle_at().and_then(|at| self.instant(at));
+        self.idle_end.send_replace(idle_end);
         while let Some(effect) = self.machine.poll_effect() {
             self.perform(effect);
         }
@@ -220,7 +225,10 @@ impl<W: LambdaWorker> Driver<W> {
     fn report_so_far(&self) -> InvocationReport {
         let mut report = self.report.clone();
         if let Some(worker) = &self.worker {
-            report.tasks = worker.tasks();
+            let worker = worker.report();
+            report.tasks = worker.tasks;
+            report.failed_workflow_tasks = worker.failed_workflow_tasks;
+            report.server_trouble = worker.server_trouble;
         }
         report.first_poll_ms =
             self.first_poll.map(|at| outcome::millis(at - self.invocation.arrived()));
@@ -233,9 +241,20 @@ impl<W: LambdaWorker> Driver<W> {
         if report.poisoned {
             self.environment.poison();
         }
+        let mut causes = self.machine.into_causes();
+        let not_stopped = |cause: &Cause<Fault>| matches!(cause, Cause::WorkerNotStopped);
+        let given_up = causes.iter().any(not_stopped) && !report.poisoned;
+        let fault = self.worker.as_ref().and_then(|worker| worker.server_fault(given_up));
+        if let Some(fault) = fault {
+            // Nothing blocks the thread of such a worker: it waited for the server.
+            causes.retain(|cause| !(given_up && not_stopped(cause)));
+            if causes.is_empty() {
+                causes.push(Cause::Reported(fault));
+            }
+        }
         outcome::conclude(
             report,
-            self.machine.into_causes(),
+            causes,
             #[cfg(feature = "emf")]
             self.emf,
         )

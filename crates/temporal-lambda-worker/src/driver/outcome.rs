@@ -1,5 +1,7 @@
 //! What an invocation has to say for itself in the end.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -59,10 +61,12 @@ pub(super) fn ending(
     invocation: &Invocation,
     until: Option<Instant>,
     machine: &Machine<Fault>,
+    on_shutdown_is_default: Arc<AtomicBool>,
 ) -> Shutdown {
     let mut report = report;
     report.errors = machine.causes().iter().map(reported).collect();
     Shutdown {
+        on_shutdown_is_default,
         timeline: timeline(machine),
         reason: report.reason.unwrap_or(Reason::Failed),
         invocation: invocation.clone(),
@@ -170,8 +174,8 @@ fn hint(during: Step) -> &'static str {
         Step::Starting => "on_start did not return. Raise the function's timeout, or do less there",
         Step::ColdStart
         | Step::Polling
+        | Step::Quiescing
         | Step::Stopping
-        | Step::Finalizing
         | Step::Hooks
         | Step::Farewell
         | Step::Settling

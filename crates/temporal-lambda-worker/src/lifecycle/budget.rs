@@ -11,6 +11,12 @@ pub const FINALIZE_CAP: Duration = Duration::from_millis(500);
 pub const BUFFER_OVER_GRACE: Duration = Duration::from_secs(2);
 /// Work time of this much or less is refused: 1 s.
 pub const MIN_WORK_TIME: Duration = Duration::from_secs(1);
+/// Kept free for each callback that is still to come while another one runs: 0.1 s. Where there is
+/// less, all have equal shares.
+pub const CALLBACK_RESERVE: Duration = Duration::from_millis(100);
+/// How long before the stop time the last poll should have ended: 0.3 s. Its answer travels, and
+/// the task that it brings has to reach the worker before the worker shuts down.
+pub const POLL_SPARE: Duration = Duration::from_millis(300);
 /// Work time of less than this is warned about: 5 s.
 pub const SHORT_WORK_TIME: Duration = Duration::from_secs(5);
 
@@ -97,6 +103,61 @@ impl Window {
         self.deadline.is_some_and(|deadline| deadline.since(self.arrival) <= RESPONSE_RESERVE)
     }
 
+    /// When the last polls begin to end, if polling began at `since` and they need
+    /// `polls_end_within`: so that they have ended at the stop time. In a short window that would
+    /// leave little time to poll; so not before four fifths of it are over, and the last polls may
+    /// end after the stop time.
+    pub fn stop_near(
+        &self,
+        allowance: &Allowance,
+        since: Moment,
+        polls_end_within: Duration,
+    ) -> Option<Moment> {
+        let stop = self.stop_at(allowance)?;
+        let fifth = stop.since(since) / 5;
+        Some(stop.earlier(polls_end_within.saturating_add(POLL_SPARE).min(fifth)))
+    }
+
+    /// When draining must begin at the latest, without any grace period.
+    pub fn drain_by(&self) -> Option<Moment> {
+        Some(self.deadline?.earlier(Allowance::least_buffer(Duration::ZERO)))
+    }
+
+    /// When the grace period ends, if draining began at `since`. One that begins late, since the
+    /// CPU was starved or the environment frozen, has a shorter one: the time of hooks and
+    /// `on_shutdown` is theirs.
+    pub fn grace_end(&self, allowance: &Allowance, since: Moment) -> Moment {
+        let end = since.later(allowance.grace);
+        match self.stop_at(allowance) {
+            Some(stop) => end.min(stop.later(allowance.grace).max(since)),
+            None => end,
+        }
+    }
+
+    /// When activities that ignored their cancellation are dropped, if draining began at `since`.
+    pub fn grace_over(&self, allowance: &Allowance, since: Moment) -> Moment {
+        self.grace_end(allowance, since).later(FINALIZE_CAP / 2)
+    }
+
+    /// When the worker is given up, if draining began at `since`.
+    pub fn worker_gone_by(&self, allowance: &Allowance, since: Moment) -> Moment {
+        self.grace_end(allowance, since).later(FINALIZE_CAP)
+    }
+
+    /// Until when what was cut short may take to be gone, at `now`: what is left of the buffer,
+    /// and at least half of the response's reserve.
+    pub fn settle_by(&self, allowance: &Allowance, since: Moment, now: Moment) -> Moment {
+        let half = RESPONSE_RESERVE / 2;
+        let by = since.later(allowance.room()).max(now.later(half));
+        match self.deadline {
+            Some(deadline) if now < deadline => by.min(deadline.earlier(half)),
+            // Past the deadline there is nothing left to be in time for; but what has only not had
+            // its turn, since all stood still, must not be taken for stuck.
+            Some(_) => now.later(half),
+            None => by,
+        }
+    }
+
     /// When hooks and `on_shutdown` must have ended, if draining began at `since`.
     pub fn farewell_by(&self, allowance: &Allowance, since: Moment) -> Moment {
         let by_buffer = since.later(allowance.room().saturating_sub(RESPONSE_RESERVE));
@@ -119,14 +180,12 @@ impl Allowance {
     fn room(&self) -> Duration {
         self.buffer.max(Self::least_buffer(Duration::ZERO))
     }
+}
 
-    /// When activities that ignored their cancellation are dropped, if draining began at `since`.
-    pub fn grace_over(&self, since: Moment) -> Moment {
-        since.later(self.grace.saturating_add(FINALIZE_CAP / 2))
-    }
-
-    /// When the worker is given up, if draining began at `since`.
-    pub fn worker_gone_by(&self, since: Moment) -> Moment {
-        since.later(self.grace.saturating_add(FINALIZE_CAP))
-    }
+/// The time that a callback may take if there is this much left, and so many are to come after it:
+/// all but a small reserve for each of them.
+pub fn callback_time(left: Duration, to_come: usize) -> Duration {
+    let to_come = u32::try_from(to_come).unwrap_or(u32::MAX);
+    let equal_share = left / to_come.saturating_add(1);
+    left.saturating_sub(CALLBACK_RESERVE.saturating_mul(to_come)).max(equal_share)
 }

@@ -13,7 +13,7 @@ mod moves;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::budget::{Allowance, MIN_WORK_TIME, Moment, Window};
+use super::budget::{Allowance, MIN_WORK_TIME, Moment, POLL_SPARE, Window};
 use super::messages::{Cause, Effect, Ending, Input, Refusal, Transition};
 use super::table::{Cell, look_up};
 use super::{Event, State, Step};
@@ -28,8 +28,14 @@ pub struct Machine<F> {
     next_hook: usize,
     ending: Option<Ending>,
     causes: Vec<Cause<F>>,
+    on_shutdown_is_expected: bool,
     polling_since: Moment,
+    polls_end_within: Duration,
+    /// `None`: a task is in flight, since `busy_since`.
     quiet_since: Option<Moment>,
+    busy_since: Moment,
+    quiescing_since: Moment,
+    polls_ended: bool,
     draining_since: Moment,
     grace_over: bool,
     cap: Option<Moment>,
@@ -64,8 +70,13 @@ impl<F> Machine<F> {
             next_hook: 0,
             ending: None,
             causes: Vec::new(),
+            on_shutdown_is_expected: true,
             polling_since: Moment::default(),
+            polls_end_within: Duration::ZERO,
             quiet_since: None,
+            busy_since: Moment::default(),
+            quiescing_since: Moment::default(),
+            polls_ended: false,
             draining_since: Moment::default(),
             grace_over: false,
             cap: None,
@@ -84,7 +95,7 @@ impl<F> Machine<F> {
         self.step.state()
     }
 
-    /// Why the invocation went into draining; `None` before.
+    /// Why polling ends, or the invocation went into draining without; `None` before.
     pub fn ending(&self) -> Option<Ending> {
         self.ending
     }
@@ -110,6 +121,11 @@ impl<F> Machine<F> {
         self.hooks = registered;
     }
 
+    /// Says that `on_shutdown` does nothing, so that no time is kept for it.
+    pub fn expect_no_on_shutdown(&mut self) {
+        self.on_shutdown_is_expected = false;
+    }
+
     /// The next thing to do, or `None` if there is nothing to do now.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
@@ -119,6 +135,12 @@ impl<F> Machine<F> {
     /// `configure` left, never with the time that a step took.
     pub fn stop_at(&self) -> Option<Moment> {
         self.window.stop_at(&self.allowance)
+    }
+
+    /// When the worker will have been idle for long enough if it stays quiet; `None` if it is busy,
+    /// does not poll, or has no idle timeout.
+    pub fn idle_at(&self) -> Option<Moment> {
+        if self.step == Step::Polling { self.idle_since_quiet() } else { None }
     }
 
     /// Takes an input.
@@ -139,33 +161,39 @@ impl<F> Machine<F> {
             Input::Connected if self.is_over(now, Step::Connecting, &self.allowance) => {
                 Event::DeadlineNear
             }
-            Input::WorkerCreated if self.is_over(now, Step::Creating, &self.allowance) => {
+            Input::WorkerCreated { .. } if self.is_over(now, Step::Creating, &self.allowance) => {
                 Event::DeadlineNear
             }
             Input::WorkerStarted if self.is_over(now, Step::Starting, &self.allowance) => {
                 Event::DeadlineNear
             }
             // And news of tasks without end must not keep the timer from being heard.
-            Input::Busy | Input::Quiet if self.is_over(now, Step::Polling, &self.allowance) => {
-                Event::DeadlineNear
+            Input::Busy | Input::Quiet
+                if self.step == Step::Polling && self.stop_near().is_some_and(|at| at <= now) =>
+            {
+                Event::StopNear
             }
             Input::Configured(_) => Event::Configured,
             Input::Connected => Event::Connected,
-            Input::WorkerCreated => Event::WorkerCreated,
+            Input::WorkerCreated { .. } => Event::WorkerCreated,
             Input::WorkerStarted => Event::WorkerStarted,
             Input::Failed(_) => Event::Failed,
+            Input::Quiet if self.step == Step::Quiescing && self.polls_ended => Event::Quiesced,
             Input::Busy => Event::Busy,
             Input::Quiet => Event::Quiet,
+            Input::PollsEnded if self.step == Step::Quiescing && self.quiet_since.is_some() => {
+                Event::Quiesced
+            }
+            Input::PollsEnded => Event::PollsEnded,
             Input::Cancelled => Event::Cancelled,
             Input::WorkerStopped => Event::WorkerStopped,
             Input::WorkerFailed(_) => Event::WorkerFailed,
-            Input::Finalized => Event::Finalized,
             Input::HookEnded(hook) => self.hook_ended(*hook)?,
             Input::ShutdownEnded => Event::ShutdownEnded,
             Input::Settled => Event::Settled,
         };
         let to = self.target(event)?;
-        self.note(input);
+        self.note(now, input);
         Ok(self.go(now, event, to))
     }
 
@@ -229,31 +257,50 @@ impl<F> Machine<F> {
             Step::Configuring => self.window.configure_until(&self.allowance).map(deadline_near),
             Step::Connecting | Step::Creating | Step::Starting => self.stop_at().map(deadline_near),
             Step::Polling => {
-                let stop = self.stop_at().map(deadline_near);
-                let idle = self.idle_at().map(|at| (at, Event::Idle));
+                let stop = self.stop_near().map(|at| (at, Event::StopNear));
+                let idle = self.idle_since_quiet().map(|at| (at, Event::Idle));
                 match (stop, idle) {
                     (Some(stop), Some(idle)) => Some(if idle.0 < stop.0 { idle } else { stop }),
                     (stop, idle) => stop.or(idle),
                 }
             }
+            Step::Quiescing => self.quiescing_timer(),
             Step::Stopping => {
                 let by = self.farewell_by();
                 if self.grace_over {
-                    let at = self.allowance.worker_gone_by(self.draining_since).min(by);
-                    Some((at, Event::CapPassed))
+                    let at = self.window.worker_gone_by(&self.allowance, self.draining_since);
+                    Some((at.min(by), Event::CapPassed))
                 } else {
-                    let at = self.allowance.grace_over(self.draining_since).min(by);
-                    Some((at, Event::GraceOver))
+                    let at = self.window.grace_over(&self.allowance, self.draining_since);
+                    Some((at.min(by), Event::GraceOver))
                 }
             }
-            Step::Finalizing | Step::Farewell | Step::Settling => {
-                self.cap.map(|at| (at, Event::CapPassed))
-            }
+            Step::Farewell | Step::Settling => self.cap.map(|at| (at, Event::CapPassed)),
             Step::Hooks => self.cap.map(|at| (at, self.hook_event())),
         }
     }
 
-    fn idle_at(&self) -> Option<Moment> {
+    /// What ends the wait for the last polls.
+    fn quiescing_timer(&self) -> Option<(Moment, Event)> {
+        let cap = self.quiescing_since.later(self.polls_end_within.saturating_add(2 * POLL_SPARE));
+        let cap = (cap.min(self.window.drain_by().unwrap_or(cap)), Event::CapPassed);
+        if self.quiet_since.is_some() {
+            return Some(cap);
+        }
+        let in_time = self.stop_near().is_none_or(|near| self.busy_since < near);
+        if in_time && self.busy_since >= self.quiescing_since {
+            return Some((self.busy_since, Event::Resumed));
+        }
+        let stop = self.stop_at().map(|at| (at, Event::DeadlineNear));
+        if self.polls_ended { stop } else { stop.map(|stop| (stop.0.max(cap.0), Event::CapPassed)) }
+    }
+
+    /// When polling gives way to quiescing.
+    fn stop_near(&self) -> Option<Moment> {
+        self.window.stop_near(&self.allowance, self.polling_since, self.polls_end_within)
+    }
+
+    fn idle_since_quiet(&self) -> Option<Moment> {
         let quiet = self.quiet_since?.later(self.allowance.idle_timeout?);
         Some(quiet.max(self.polling_since.later(self.allowance.minimum_stay)))
     }

@@ -21,7 +21,10 @@ pub enum Input<F> {
     /// There is a connection.
     Connected,
     /// The worker exists.
-    WorkerCreated,
+    WorkerCreated {
+        /// How long its polls may take to end once no new one begins.
+        polls_end_within: Duration,
+    },
     /// `on_start` returned.
     WorkerStarted,
     /// The current step failed.
@@ -30,14 +33,14 @@ pub enum Input<F> {
     Busy,
     /// The last task in flight has ended.
     Quiet,
+    /// No poll is under way, and what the last ones brought counts as in flight.
+    PollsEnded,
     /// The invocation is cancelled.
     Cancelled,
     /// The worker ended without an error.
     WorkerStopped,
     /// The worker ended with an error.
     WorkerFailed(F),
-    /// The worker is unregistered.
-    Finalized,
     /// The hook with this number ended, well or not.
     HookEnded(usize),
     /// `on_shutdown` ended, well or not.
@@ -59,11 +62,15 @@ pub enum Effect {
     OnStart,
     /// Let the worker poll.
     Poll,
+    /// Begin no poll any more; say when none is under way.
+    HoldPolls,
+    /// Let polls begin again.
+    ResumePolls,
     /// Cut short what runs in the step that was left: drop its future.
     AbortStep,
-    /// Stop polling and begin to drain.
+    /// End whatever poll is still under way, and shut the worker down.
     StopWorker,
-    /// Drop the activities that did not react to their cancellation.
+    /// Drop the activities that are still in flight.
     AbandonActivities,
     /// Drop the worker, ended or not.
     AbandonWorker,

@@ -14,9 +14,9 @@ pub enum State {
     Configuring,
     /// There is a connection; the worker is created and `on_start` runs.
     Connected,
-    /// The worker polls and works.
+    /// The worker polls and works; towards the end, its last polls end.
     Polling,
-    /// Polling has ended: drain, finalize the worker, shutdown hooks, `on_shutdown`.
+    /// Polling has ended: drain the worker, shutdown hooks, `on_shutdown`.
     Draining,
     /// The invocation is over.
     TornDown,
@@ -55,10 +55,12 @@ fieldless! {
         Starting,
         /// The worker polls and works.
         Polling,
-        /// Polling has stopped; what is in flight is being finished, then cancelled.
+        /// No poll begins any more; the polls under way are ending, and what they bring is worked
+        /// on.
+        Quiescing,
+        /// No poll is under way, and the worker has begun to shut down: tasks in flight may end,
+        /// then activities are cancelled.
         Stopping,
-        /// The worker has ended, or is given up; it is unregistered from its connection.
-        Finalizing,
         /// The shutdown hooks run, one after the other.
         Hooks,
         /// The user's `on_shutdown` runs.
@@ -95,6 +97,14 @@ fieldless! {
         Quiet,
         /// Nothing was in flight for the idle timeout.
         Idle,
+        /// The stop time is so near that a poll that begins now would outlast it.
+        StopNear,
+        /// One of the last polls brought a task, and there is time to poll on.
+        Resumed,
+        /// No poll is under way.
+        PollsEnded,
+        /// No poll is under way, and no task is in flight.
+        Quiesced,
         /// The time for work is over; what is left is for shutting down.
         DeadlineNear,
         /// The invocation's cancellation token was cancelled, or its future dropped.
@@ -105,8 +115,6 @@ fieldless! {
         WorkerFailed,
         /// The grace period and the time to react to cancellation are over.
         GraceOver,
-        /// The worker is unregistered from its connection.
-        Finalized,
         /// A shutdown hook ended, and there are more.
         HookEnded,
         /// The last shutdown hook ended.
@@ -127,10 +135,8 @@ impl Step {
             Self::ColdStart => State::ColdStart,
             Self::Configuring | Self::Connecting => State::Configuring,
             Self::Creating | Self::Starting => State::Connected,
-            Self::Polling => State::Polling,
-            Self::Stopping | Self::Finalizing | Self::Hooks | Self::Farewell | Self::Settling => {
-                State::Draining
-            }
+            Self::Polling | Self::Quiescing => State::Polling,
+            Self::Stopping | Self::Hooks | Self::Farewell | Self::Settling => State::Draining,
             Self::Healthy | Self::Poisoned => State::TornDown,
         }
     }

@@ -47,11 +47,11 @@ macro_rules! cell {
     (poll) => {
         Cell::To(Step::Polling)
     };
+    (quie) => {
+        Cell::To(Step::Quiescing)
+    };
     (stop) => {
         Cell::To(Step::Stopping)
-    };
-    (fina) => {
-        Cell::To(Step::Finalizing)
     };
     (hook) => {
         Cell::To(Step::Hooks)
@@ -82,29 +82,32 @@ macro_rules! table {
 
 #[rustfmt::skip]
 table! {
-    //               ColdStart Configuring Connected   Polling  Draining                   TornDown
-    //               cold      conf conn   make strt   poll     stop fina hook fare setl   heal pois
-    Invoked        [ conf      !    !      !    !      !        !    !    !    !    !      conf ! ]
-    InvokedTooLate [ heal      !    !      !    !      !        !    !    !    !    !      heal ! ]
-    Configured     [ !         conn !      !    !      !        .    .    .    .    .      .    . ]
-    Connected      [ !         !    make   !    !      !        .    .    .    .    .      .    . ]
-    WorkerCreated  [ !         !    !      strt !      !        .    .    .    .    .      .    . ]
-    WorkerStarted  [ !         !    !      !    poll   !        .    .    .    .    .      .    . ]
-    Failed         [ !         hook hook   hook stop   !        .    .    .    .    .      .    . ]
-    Busy           [ !         !    !      !    !      poll     .    .    .    .    .      .    . ]
-    Quiet          [ !         !    !      !    !      poll     .    .    .    .    .      .    . ]
-    Idle           [ !         !    !      !    !      stop     .    .    .    .    .      .    . ]
-    DeadlineNear   [ !         hook hook   stop stop   stop     .    .    .    .    .      .    . ]
-    Cancelled      [ .         hook hook   stop stop   stop     .    .    .    .    .      .    . ]
-    WorkerStopped  [ !         !    !      !    fina   fina     fina .    .    .    .      .    . ]
-    WorkerFailed   [ !         !    !      fina fina   fina     fina .    .    .    .      .    . ]
-    GraceOver      [ !         !    !      !    !      !        stop .    .    .    .      .    . ]
-    Finalized      [ !         !    !      !    !      !        !    hook .    .    .      .    . ]
-    HookEnded      [ !         !    !      !    !      !        !    !    hook .    .      .    . ]
-    HooksEnded     [ !         !    !      !    !      !        !    !    fare .    .      .    . ]
-    ShutdownEnded  [ !         !    !      !    !      !        !    !    !    setl .      .    . ]
-    CapPassed      [ !         !    !      !    !      !        fina hook !    setl pois   !    ! ]
-    Settled        [ !         !    !      !    !      !        !    !    !    !    heal   .    . ]
+    //               ColdStart Configuring Connected   Polling     Draining              TornDown
+    //               cold      conf conn   make strt   poll quie   stop hook fare setl   heal pois
+    Invoked        [ conf      !    !      !    !      !    !      !    !    !    !      conf ! ]
+    InvokedTooLate [ heal      !    !      !    !      !    !      !    !    !    !      heal ! ]
+    Configured     [ !         conn !      !    !      !    !      .    .    .    .      .    . ]
+    Connected      [ !         !    make   !    !      !    !      .    .    .    .      .    . ]
+    WorkerCreated  [ !         !    !      strt !      !    !      .    .    .    .      .    . ]
+    WorkerStarted  [ !         !    !      !    poll   !    !      .    .    .    .      .    . ]
+    Failed         [ !         hook hook   hook stop   !    !      .    .    .    .      .    . ]
+    Busy           [ !         !    !      !    !      poll quie   .    .    .    .      .    . ]
+    Quiet          [ !         !    !      !    !      poll quie   .    .    .    .      .    . ]
+    Idle           [ !         !    !      !    !      quie .      .    .    .    .      .    . ]
+    StopNear       [ !         !    !      !    !      quie .      .    .    .    .      .    . ]
+    Resumed        [ !         !    !      !    !      !    poll   .    .    .    .      .    . ]
+    PollsEnded     [ !         !    !      !    !      .    quie   .    .    .    .      .    . ]
+    Quiesced       [ !         !    !      !    !      !    stop   .    .    .    .      .    . ]
+    DeadlineNear   [ !         hook hook   stop stop   !    stop   .    .    .    .      .    . ]
+    Cancelled      [ .         hook hook   stop stop   stop stop   .    .    .    .      .    . ]
+    WorkerStopped  [ !         !    !      !    hook   hook hook   hook .    .    .      .    . ]
+    WorkerFailed   [ !         !    !      hook hook   hook hook   hook .    .    .      .    . ]
+    GraceOver      [ !         !    !      !    !      !    !      stop .    .    .      .    . ]
+    HookEnded      [ !         !    !      !    !      !    !      !    hook .    .      .    . ]
+    HooksEnded     [ !         !    !      !    !      !    !      !    fare .    .      .    . ]
+    ShutdownEnded  [ !         !    !      !    !      !    !      !    !    setl .      .    . ]
+    CapPassed      [ !         !    !      !    !      !    stop   hook !    setl pois   !    ! ]
+    Settled        [ !         !    !      !    !      !    !      !    !    !    heal   .    . ]
 }
 
 /// What `event` does in `step`.

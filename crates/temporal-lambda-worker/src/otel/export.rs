@@ -1,97 +1,95 @@
-//! Where telemetry goes: a collector behind OTLP over gRPC, and whose telemetry it is.
+//! The exporters: what OpenTelemetry's SDK hands over goes into an outbox.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry::KeyValue;
-use opentelemetry_otlp::{MetricExporter, SpanExporter, WithTonicConfig as _};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
+use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
 use opentelemetry_sdk::Resource;
-use temporalio_client::tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::metrics::Temporality;
+use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 
-use super::{OtelError, OtelOptions};
-use crate::variable;
+use super::outbox::{Keep, Outbox};
 
-/// The ADOT Lambda layer's collector, and everybody else's.
-const DEFAULT_ENDPOINT: &str = "http://localhost:4317";
-/// The service's name where nobody says anything.
-const DEFAULT_SERVICE: &str = "temporal-lambda-worker";
-/// A connection to the collector does not outlive a long freeze. This is how often it has to prove
-/// that it lives; after a thaw that is due at once.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// Where spans wait for their collector.
+pub(super) type SpanOutbox = Outbox<ExportTraceServiceRequest>;
+/// Where metrics wait for their collector.
+pub(super) type MetricOutbox = Outbox<ExportMetricsServiceRequest>;
 
-/// An exporter for traces. Connects on first use, from the tokio runtime that this is called on.
-pub(super) fn spans(options: &OtelOptions) -> Result<SpanExporter, OtelError> {
-    SpanExporter::builder()
-        .with_tonic()
-        .with_channel(channel(options, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")?)
-        .build()
-        .map_err(|error| OtelError::Exporter { reason: error.to_string() })
+/// Exports spans.
+#[derive(Debug)]
+pub(super) struct Spans {
+    outbox: Arc<SpanOutbox>,
+    resource: ResourceAttributesWithSchema,
 }
 
-/// An exporter for metrics. Connects on first use, from the tokio runtime that this is called on.
-pub(super) fn metrics(options: &OtelOptions) -> Result<MetricExporter, OtelError> {
-    MetricExporter::builder()
-        .with_tonic()
-        .with_channel(channel(options, "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")?)
-        .build()
-        .map_err(|error| OtelError::Exporter { reason: error.to_string() })
-}
-
-/// Where telemetry goes, by the option or the variables.
-fn endpoint(options: &OtelOptions, of_signal: &str) -> String {
-    options
-        .endpoint
-        .clone()
-        .or_else(|| variable(of_signal))
-        .or_else(|| variable("OTEL_EXPORTER_OTLP_ENDPOINT"))
-        .unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned())
-}
-
-/// A channel of our own, because the exporter's would wait for a connection without a limit.
-fn channel(options: &OtelOptions, of_signal: &str) -> Result<Channel, OtelError> {
-    let address = endpoint(options, of_signal);
-    let bad = |reason: String| OtelError::Endpoint { endpoint: address.clone(), reason };
-    let cap = options.flush_timeout;
-    let mut endpoint = Endpoint::from_shared(address.clone())
-        .map_err(|error| bad(error.to_string()))?
-        .connect_timeout(cap)
-        .timeout(cap)
-        .http2_keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(cap / 2);
-    match endpoint.uri().scheme_str() {
-        Some("http") => {}
-        Some("https") => {
-            let tls = ClientTlsConfig::new().with_native_roots();
-            endpoint = endpoint.tls_config(tls).map_err(|error| bad(error.to_string()))?;
-        }
-        _ => return Err(bad("it begins with neither http:// nor https://".to_owned())),
+impl Spans {
+    pub(super) fn new(outbox: Arc<SpanOutbox>) -> Self {
+        Self { outbox, resource: ResourceAttributesWithSchema::default() }
     }
-    Ok(endpoint.connect_lazy())
 }
 
-/// Whose telemetry it is: the service, and the Lambda environment by the semantic conventions.
-pub(super) fn resource(options: &OtelOptions) -> Resource {
-    let service = options
-        .service_name
-        .clone()
-        .or_else(|| variable("OTEL_SERVICE_NAME"))
-        .or_else(|| variable("AWS_LAMBDA_FUNCTION_NAME"))
-        .unwrap_or_else(|| DEFAULT_SERVICE.to_owned());
-    let of_lambda = [
-        ("faas.name", "AWS_LAMBDA_FUNCTION_NAME"),
-        ("faas.version", "AWS_LAMBDA_FUNCTION_VERSION"),
-        ("faas.instance", "AWS_LAMBDA_LOG_STREAM_NAME"),
-        ("cloud.region", "AWS_REGION"),
-        ("aws.log.group.names", "AWS_LAMBDA_LOG_GROUP_NAME"),
-    ];
-    let mut attributes =
-        vec![KeyValue::new("cloud.provider", "aws"), KeyValue::new("cloud.platform", "aws_lambda")];
-    for (key, name) in of_lambda {
-        attributes.extend(variable(name).map(|value| KeyValue::new(key, value)));
+impl SpanExporter for Spans {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let resource_spans = group_spans_by_resource_and_scope(batch, &self.resource);
+        self.outbox.send(ExportTraceServiceRequest { resource_spans }).await
     }
-    let megabytes = variable("AWS_LAMBDA_FUNCTION_MEMORY_SIZE").and_then(|it| it.parse().ok());
-    let memory = megabytes.map(|it: i64| KeyValue::new("faas.max_memory", it * 1024 * 1024));
-    attributes.extend(memory);
-    attributes.extend(options.resource_attributes.iter().cloned());
-    // The builder starts from OTEL_RESOURCE_ATTRIBUTES.
-    Resource::builder().with_attributes(attributes).with_service_name(service).build()
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.resource = resource.into();
+    }
+}
+
+/// Exports metrics.
+#[derive(Debug)]
+pub(super) struct Points {
+    outbox: Arc<MetricOutbox>,
+    temporality: Temporality,
+}
+
+impl Points {
+    pub(super) fn new(outbox: Arc<MetricOutbox>, temporality: Temporality) -> Self {
+        Self { outbox, temporality }
+    }
+}
+
+/// What is worth keeping of exports that count in this way.
+pub(super) fn keep(temporality: Temporality) -> Keep {
+    // Where points count from the beginning, the last has all that those before it have.
+    if temporality == Temporality::Cumulative { Keep::Last } else { Keep::All }
+}
+
+impl PushMetricExporter for Points {
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        self.outbox.send(ExportMetricsServiceRequest::from(metrics)).await
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn temporality(&self) -> Temporality {
+        self.temporality
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_points_count_from_the_last_export_every_export_is_kept() {
+        assert_eq!(keep(Temporality::Cumulative), Keep::Last);
+        assert_eq!(keep(Temporality::Delta), Keep::All);
+        assert_eq!(keep(Temporality::LowMemory), Keep::All);
+    }
 }

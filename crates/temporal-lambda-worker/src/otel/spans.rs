@@ -15,11 +15,14 @@ use crate::report::{InvocationReport, Reason};
 use crate::variable;
 use crate::worker::Shutdown;
 
-/// Begins the span of an invocation, as of the moment at which its event arrived. Its parent is
-/// the span that Lambda names.
-pub(super) fn begin(tracer: &SdkTracer, invocation: &Invocation) -> Context {
+/// The span that Lambda names in its trace header; an empty context if it names none.
+pub(super) fn parent(invocation: &Invocation) -> Context {
     let header = invocation.trace_id.clone().or_else(|| variable("_X_AMZN_TRACE_ID"));
-    let parent = lambda_trace::parent(header.as_deref());
+    lambda_trace::parent(header.as_deref())
+}
+
+/// Begins the span of an invocation, as of the moment at which its event arrived.
+pub(super) fn begin(tracer: &SdkTracer, invocation: &Invocation, parent: &Context) -> Context {
     let name = variable("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "invocation".to_owned());
     let mut attributes = vec![
         KeyValue::new("faas.invocation_id", invocation.request_id.clone()),
@@ -39,7 +42,7 @@ pub(super) fn begin(tracer: &SdkTracer, invocation: &Invocation) -> Context {
         .with_kind(SpanKind::Server)
         .with_start_time(arrival(invocation))
         .with_attributes(attributes)
-        .start_with_context(tracer, &parent);
+        .start_with_context(tracer, parent);
     parent.with_span(span)
 }
 
@@ -98,9 +101,9 @@ fn attributes(report: &InvocationReport) -> Vec<KeyValue> {
     attributes
 }
 
-/// Whether the trace that Lambda names is not recorded.
-pub(super) fn is_left_out(span: &SpanContext) -> bool {
-    span.is_valid() && !span.is_sampled()
+/// Whether Lambda names a trace that it does not record.
+pub(super) fn is_left_out(parent: &SpanContext) -> bool {
+    parent.is_valid() && !parent.is_sampled()
 }
 
 /// When the event arrived, by wall clock.

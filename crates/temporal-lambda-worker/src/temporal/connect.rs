@@ -1,108 +1,113 @@
-//! Connecting, and keeping the connection for the next invocation.
+//! Connecting, and keeping the channel for the next invocation.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use prost::Message as _;
+use temporalio_client::callback_based::GrpcSuccessResponse;
 use temporalio_client::errors::ClientConnectError;
-use temporalio_client::tonic::{Code, IntoRequest, Status};
+use temporalio_client::tonic::{Code, Status};
 use temporalio_client::{Connection, ConnectionOptions};
-use temporalio_common::protos::temporal::api::workflowservice::v1::GetSystemInfoRequest;
+use temporalio_common::protos::temporal::api::workflowservice::v1::{
+    DescribeNamespaceResponse, GetSystemInfoResponse,
+};
 
 use super::Link;
-use super::gate::Namespaces;
+use super::channel::{Answer, DialError, Route, is_unanswered, service};
 use crate::config::{ConfigError, LambdaWorkerConfig};
 use crate::error::Fault;
 use crate::report::ConnectionUse;
 
-/// How long a kept connection may take to prove that it is alive: 0.5 s. A healthy one answers
-/// within a round trip; beyond this, connecting anew is the better bet.
+/// How long a kept channel may take to prove that it is alive: 0.5 s. A healthy one answers within
+/// a round trip; beyond this, dialing anew is the better bet.
 pub(crate) const PROBE_CAP: Duration = Duration::from_millis(500);
 
-/// How long an invocation waits for the connection that another one is making: 1 s.
+/// How long an invocation waits for the channel that another one is dialing: 1 s.
 const TURN_CAP: Duration = Duration::from_secs(1);
 
-/// The connection of the last invocation.
+/// The channel of the last invocation.
 #[derive(Clone, Default)]
-pub(crate) struct ConnectionCache {
+pub(crate) struct ChannelCache {
     kept: Arc<Mutex<Option<Kept>>>,
-    /// Held while a connection is made: invocations that begin together wait for one, and share it.
-    making: Arc<tokio::sync::Mutex<()>>,
+    /// Held while a channel is dialed: invocations that begin together wait for one, and share it.
+    dialing: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Clone)]
 struct Kept {
-    connection: Connection,
+    server: Server,
     fingerprint: String,
     /// By wall clock, since the monotonic clock may stand still while the environment is frozen.
-    made: SystemTime,
-    /// Kept so that the next worker on this connection need not ask again.
-    namespaces: Namespaces,
+    dialed: SystemTime,
+}
+
+/// A channel, and what is known of the server at its other end.
+#[derive(Clone)]
+pub(crate) struct Server {
+    pub(super) route: Route,
+    known: Arc<Mutex<Known>>,
+}
+
+#[derive(Default)]
+struct Known {
+    info: Option<GetSystemInfoResponse>,
+    namespaces: HashMap<String, DescribeNamespaceResponse>,
 }
 
 /// What connecting depends on, taken from the configuration.
 pub(crate) struct Request {
     options: ConnectionOptions,
-    identity: String,
     reuse: bool,
     max_age: Duration,
 }
 
 impl Request {
     pub(crate) fn of(config: &LambdaWorkerConfig) -> Self {
-        Self {
-            options: config.connection_options.clone(),
-            identity: config.identity(),
-            reuse: config.reuse_connection,
-            max_age: config.max_connection_age,
-        }
+        let mut options = config.connection_options.clone();
+        options.identity = config.identity();
+        Self { options, reuse: config.reuse_connection, max_age: config.max_connection_age }
     }
 }
 
-impl ConnectionCache {
-    /// A connection: the kept one if it fits and answers, else a new one.
+impl ChannelCache {
+    /// A connection for one invocation: over the kept channel if it fits and the server answers,
+    /// else over a new one.
     ///
     /// # Cancel safety
     /// Dropping the future leaves the cache as it was.
     pub(crate) async fn connect(self, request: Request) -> Result<Link, Fault> {
-        let fingerprint = fingerprint(&request.options);
         if !request.reuse {
-            let connection = connect(&request).await?;
-            let namespaces = Namespaces::default();
             self.keep(None);
-            return Ok(Link { connection, how: ConnectionUse::New, namespaces });
+            return dial(&request.options, ConnectionUse::New).await;
         }
+        let fingerprint = fingerprint(&request.options);
         let tried = self.kept();
         let mut how = match &tried {
             None => ConnectionUse::New,
-            Some(kept) => match kept.take_over(&request, &fingerprint).await {
-                Ok(link) => return Ok(link),
+            Some(kept) => match self.take_over(kept, &request, &fingerprint).await {
+                Ok(link) => return link,
                 Err(how) => how,
             },
         };
         // Beyond the cap the other one is in trouble, which may be its own.
-        let _making = tokio::time::timeout(TURN_CAP, self.making.lock()).await;
-        // While this one waited, another may have made the connection that it wants.
-        let made = tried.map(|kept| kept.made);
-        if let Some(kept) = self.kept().filter(|kept| Some(kept.made) != made) {
-            match kept.take_over(&request, &fingerprint).await {
-                Ok(link) => return Ok(link),
+        let _dialing = tokio::time::timeout(TURN_CAP, self.dialing.lock()).await;
+        // While this one waited, another may have dialed the channel that it wants.
+        let dialed = tried.map(|kept| kept.dialed);
+        if let Some(kept) = self.kept().filter(|kept| Some(kept.dialed) != dialed) {
+            match self.take_over(&kept, &request, &fingerprint).await {
+                Ok(link) => return link,
                 Err(why_not) => how = why_not,
             }
         }
-        let connection = connect(&request).await?;
-        let namespaces = Namespaces::default();
-        self.keep(Some(Kept {
-            connection: connection.clone(),
-            fingerprint,
-            made: SystemTime::now(),
-            namespaces: namespaces.clone(),
-        }));
-        Ok(Link { connection, how, namespaces })
+        let link = dial(&request.options, how).await?;
+        let server = link.server.clone();
+        self.keep(Some(Kept { server, fingerprint, dialed: SystemTime::now() }));
+        Ok(link)
     }
 
-    /// Forgets the kept connection, so that its socket closes when nobody uses it any more.
+    /// Forgets the kept channel, so that its socket closes when nobody uses it any more.
     pub(crate) fn forget(&self) {
         self.keep(None);
     }
@@ -114,55 +119,149 @@ impl ConnectionCache {
     fn keep(&self, kept: Option<Kept>) {
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
     }
-}
 
-impl Kept {
-    /// This connection under the identity of `request`; or why it is of no use.
-    async fn take_over(&self, request: &Request, fingerprint: &str) -> Result<Link, ConnectionUse> {
-        let age = SystemTime::now().duration_since(self.made);
-        // A clock that went backwards says nothing about the age, so it counts as too old.
-        if self.fingerprint != fingerprint || !age.is_ok_and(|it| it <= request.max_age) {
+    /// A connection over this channel: what the server says to it, or why the channel is of no use.
+    async fn take_over(
+        &self,
+        kept: &Kept,
+        request: &Request,
+        fingerprint: &str,
+    ) -> Result<Result<Link, Fault>, ConnectionUse> {
+        let age = SystemTime::now().duration_since(kept.dialed);
+        // After a step backwards of the clock the age is unknown, so the channel counts as too old.
+        if kept.fingerprint != fingerprint || !age.is_ok_and(|it| it <= request.max_age) {
             return Err(ConnectionUse::Replaced);
         }
-        self.connection.set_api_key(request.options.api_key.clone());
-        if !answers(&self.connection).await {
-            tracing::info!("the kept connection does not answer; connecting anew");
-            return Err(ConnectionUse::Revived);
+        let linking = kept.server.link(&request.options, ConnectionUse::Reused);
+        match tokio::time::timeout(PROBE_CAP, linking).await {
+            Ok(Err(Fault::Unreachable { .. })) | Err(_) => {
+                tracing::info!("the kept connection does not answer; connecting anew");
+                // Or the next invocation would wait for it, too, if dialing fails.
+                self.forget();
+                Err(ConnectionUse::Revived)
+            }
+            Ok(answered) => Ok(answered),
         }
-        let connection = under_identity(self.connection.clone(), request.identity.clone());
-        let namespaces = self.namespaces.clone();
-        Ok(Link { connection, how: ConnectionUse::Reused, namespaces })
     }
 }
 
-/// A new connection.
-async fn connect(request: &Request) -> Result<Connection, Fault> {
-    let connecting = Connection::connect(request.options.clone());
-    let connection = connecting.await.map_err(|error| fault(error, &request.options))?;
-    Ok(under_identity(connection, request.identity.clone()))
+impl Server {
+    pub(super) fn new(route: Route) -> Self {
+        Self { route, known: Arc::default() }
+    }
+
+    /// A server that answers every call with an empty message.
+    #[cfg(test)]
+    pub(crate) fn nowhere() -> Self {
+        Self::new(Route::Overridden(service(|_| Box::pin(async { Ok(answered_with(Vec::new())) }))))
+    }
+
+    /// A connection of the SDK over this channel, under the identity and with the credentials of
+    /// `options`. The server is asked for its capabilities, which proves both.
+    async fn link(&self, options: &ConnectionOptions, how: ConnectionUse) -> Result<Link, Fault> {
+        let server = self.clone();
+        let mut bare = without_network(options);
+        bare.service_override = Some(service(move |call| {
+            let server = server.clone();
+            Box::pin(async move {
+                match call.rpc.as_str() {
+                    "GetSystemInfo" => {
+                        let answer = server.route.call(call).await;
+                        server.system_info(answer)
+                    }
+                    _ => server.route.call(call).await,
+                }
+            })
+        }));
+        let connection = Connection::connect(bare).await.map_err(|error| fault(error, options))?;
+        Ok(Link { connection, how, server: self.clone() })
+    }
+
+    /// What the server is: as it has just said, or as it said before if it is only busy now.
+    fn system_info(&self, answer: Answer) -> Answer {
+        match answer {
+            Ok(answer) => {
+                if let Ok(info) = GetSystemInfoResponse::decode(&*answer.proto) {
+                    self.known().info = Some(info);
+                }
+                Ok(answer)
+            }
+            Err(status) if is_unanswered(&status) || is_about_credentials(&status) => Err(status),
+            Err(status) => {
+                let known = self.known().info.as_ref().map(GetSystemInfoResponse::encode_to_vec);
+                known.map(answered_with).ok_or(status)
+            }
+        }
+    }
+
+    /// What the server said of itself.
+    pub(super) fn known_system_info(&self) -> GetSystemInfoResponse {
+        self.known().info.clone().unwrap_or_default()
+    }
+
+    /// What the server said of a namespace.
+    pub(super) fn namespace(&self, name: &str) -> Option<DescribeNamespaceResponse> {
+        self.known().namespaces.get(name).cloned()
+    }
+
+    pub(super) fn keep_namespace(&self, name: String, description: DescribeNamespaceResponse) {
+        self.known().namespaces.insert(name, description);
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// The connection as one invocation sees it: the socket is shared, the identity is its own.
-fn under_identity(mut connection: Connection, identity: String) -> Connection {
-    *connection.identity_mut() = identity;
-    connection
+/// An answer with this message.
+pub(super) fn answered_with(proto: Vec<u8>) -> GrpcSuccessResponse {
+    GrpcSuccessResponse { headers: Default::default(), proto }
 }
 
-async fn answers(connection: &Connection) -> bool {
-    let mut service = connection.workflow_service();
-    let probe = service.get_system_info(GetSystemInfoRequest::default().into_request());
-    matches!(tokio::time::timeout(PROBE_CAP, probe).await, Ok(Ok(_)))
+/// The options of a connection that does not dial: what is for the network is the channel's.
+pub(super) fn without_network(options: &ConnectionOptions) -> ConnectionOptions {
+    let mut options = options.clone();
+    options.dns_load_balancing = None;
+    options.http_connect_proxy = None;
+    options.tls_options = None;
+    options
 }
 
-/// What a connection depends on besides the API key, which can be changed in place. Kept in
-/// memory only and never shown: it holds headers.
+/// A connection over a new channel.
+async fn dial(options: &ConnectionOptions, how: ConnectionUse) -> Result<Link, Fault> {
+    // The SDK has a kind of certificate that is looked up for each handshake, in a field that is
+    // there with a feature of its client only. Nothing here could hand it on.
+    if format!("{:?}", options.tls_options).contains("client_cert_resolver: Some") {
+        return Err(ConfigError::Profile {
+            reason: "client_cert_resolver is not supported: set client_tls_options in configure, \
+                     which runs for every invocation"
+                .to_owned(),
+        }
+        .into());
+    }
+    let said = |error| conceal(chain(&error), options);
+    let route = Route::dial(options).await.map_err(|error| match error {
+        DialError::Options(error) => ConfigError::Profile { reason: said(error) }.into(),
+        DialError::Network(error) => {
+            Fault::Unreachable { target: options.target.to_string(), reason: said(error) }
+        }
+    })?;
+    match Server::new(route.clone()).link(options, how).await {
+        Err(Fault::Answered { reason, .. }) if is_about_compression(&reason) => {
+            Server::new(route.uncompressed()).link(options, how).await
+        }
+        link => link,
+    }
+}
+
+/// The SDK compresses unless the server does not understand it, and so it is here.
+fn is_about_compression(reason: &str) -> bool {
+    let reason = reason.to_lowercase();
+    ["decompress", "grpc-encoding", "compressor"].iter().any(|word| reason.contains(word))
+}
+
+/// What a channel depends on. Kept in memory only and never shown.
 fn fingerprint(options: &ConnectionOptions) -> String {
-    let mut bare = options.clone();
-    bare.api_key = None;
-    bare.identity = String::new();
-    // Maps print in an order of their own.
-    let headers = bare.headers.take().map(BTreeMap::from_iter);
-    let binary_headers = bare.binary_headers.take().map(BTreeMap::from_iter);
     // The SDK prints certificates as their lengths and services as their names.
     let tls = options.tls_options.as_ref().map(|tls| {
         let mut hasher = DefaultHasher::new();
@@ -171,39 +270,48 @@ fn fingerprint(options: &ConnectionOptions) -> String {
             (&client.client_cert, &client.client_private_key).hash(&mut hasher);
         }
         let verifier = tls.server_cert_verifier.as_ref().map(Arc::as_ptr);
-        (hasher.finish(), verifier.map(|it| it.cast::<()>() as usize))
+        (tls.domain.clone(), hasher.finish(), verifier.map(|it| it.cast::<()>() as usize))
     });
     let service =
         options.service_override.as_ref().map(|it| Arc::as_ptr(&it.callback).cast::<()>() as usize);
-    format!("{bare:?}{headers:?}{binary_headers:?}{tls:?}{service:?}")
+    format!(
+        "{:?}",
+        (
+            options.target.as_str(),
+            &options.override_origin,
+            options.connect_timeout,
+            &options.keep_alive,
+            &options.http_connect_proxy,
+            options.grpc_compression,
+            tls,
+            service,
+        )
+    )
 }
 
 fn fault(error: ClientConnectError, options: &ConnectionOptions) -> Fault {
     let target = options.target.to_string();
-    let conceal = |text: String| conceal(text, options);
     match error {
         ClientConnectError::SystemInfoCallError(status) => {
-            status_fault(&status, target, conceal(status.message().to_owned()))
+            let reason = conceal(status.message().to_owned(), options);
+            status_fault(&status, target, reason)
         }
-        ClientConnectError::TonicTransportError(error) => {
-            Fault::Unreachable { target, reason: conceal(chain(&error)) }
-        }
-        ClientConnectError::DnsResolutionError { host, source } => {
-            Fault::Unreachable { target, reason: format!("{host} does not resolve: {source}") }
-        }
-        other => ConfigError::Profile { reason: conceal(other.to_string()) }.into(),
+        other => ConfigError::Profile { reason: conceal(other.to_string(), options) }.into(),
     }
+}
+
+fn is_about_credentials(status: &Status) -> bool {
+    matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied)
 }
 
 /// What a gRPC status of an early call means.
 pub(crate) fn status_fault(status: &Status, target: String, reason: String) -> Fault {
     let code = format!("{:?}", status.code());
-    // One that comes with a cause was made on this side: nobody has answered.
-    if let Some(cause) = std::error::Error::source(status) {
-        return Fault::Unreachable { target, reason: format!("{reason}: {}", chain(cause)) };
+    if is_unanswered(status) {
+        return Fault::Unreachable { target, reason };
     }
     match status.code() {
-        Code::Unauthenticated | Code::PermissionDenied => Fault::Refused { target, code, reason },
+        _ if is_about_credentials(status) => Fault::Refused { target, code, reason },
         Code::Unavailable | Code::DeadlineExceeded => Fault::Unreachable { target, reason },
         _ => Fault::Answered { target, code, reason },
     }

@@ -1,10 +1,40 @@
 //! Temporal, as the driver needs it: something to connect to, and something that makes workers.
+//!
+//! # How polling ends
+//!
+//! A poll that is dropped may take a task with it: the server hands the task out in that moment,
+//! nobody has it, and it waits for its timeout. So polls are not dropped; they end.
+//!
+//! A worker calls the server through a [gate](gate), which sees every poll and every answer to a
+//! task, and keeps one account of them: [`in_flight`]. When the lifecycle goes from polling to
+//! quiescing (the worker was idle, or the stop time is near), the gate
+//!
+//! 1. holds back polls that have not begun. The SDK's core sees slow polls, nothing else;
+//! 2. takes the wish for a sticky queue out of completions, and resets the workflows that are sticky
+//!    to this worker, while a poll is still on the sticky queue: a task that waits there when its
+//!    workflow is reset would wait for its timeout;
+//! 3. waits for the polls under way. A server that ends the polls of a worker that shuts down
+//!    (`worker_poll_complete_on_shutdown`) is told so, and they end within a round trip. Elsewhere
+//!    a poll ends 1 s before the time that it asks for, so each asked for no longer than until
+//!    polling might end, and for 2.25 s at least;
+//! 4. waits until every task that a poll brought has reached the worker, and says `PollsEnded`.
+//!
+//! A poll that brings a task while there is time to poll on leads back to polling, and the polls
+//! that were held back begin. Else draining begins: the core is shut down in that moment, drops the
+//! polls that are held back (which nobody else knows of), and its grace period is the lifecycle's.
+//!
+//! Not waited for: any poll after a cancellation, and a poll that the server leaves unanswered past
+//! its time. Polls in the SDK's back-off are not under way, so they keep nobody waiting.
+//!
+//! What the worker leaves unanswered when it is dropped (a workflow task whose local activity was
+//! too long, say) is failed by the gate, so that the server hands it out again at once.
 
+mod channel;
 mod connect;
 mod fit;
-mod flight;
 mod gate;
-mod leave;
+mod in_flight;
+mod interceptors;
 mod sdk;
 mod worker;
 
@@ -18,20 +48,20 @@ use tokio_util::task::TaskTracker;
 use crate::config::LambdaWorkerConfig;
 use crate::error::Fault;
 use crate::invocation::Invocation;
-use crate::lifecycle::{Ending, Input};
-use crate::report::{ConnectionUse, TaskCounts};
+use crate::lifecycle::Input;
+use crate::report::{ConnectionUse, WorkerReport};
 
-pub(crate) use gate::Namespaces;
+pub(crate) use connect::Server;
 pub(crate) use sdk::Sdk;
 #[cfg(feature = "otel")]
 pub(crate) use worker::is_workflow_thread;
 
-/// A connection for one invocation, under that invocation's identity.
+/// A connection for one invocation, under that invocation's identity and with its credentials.
 #[derive(Clone)]
 pub(crate) struct Link {
     pub(crate) connection: Connection,
     pub(crate) how: ConnectionUse,
-    pub(crate) namespaces: Namespaces,
+    pub(crate) server: Server,
 }
 
 /// What a worker needs from the driver.
@@ -43,13 +73,13 @@ pub(crate) struct Ports {
     pub(crate) invocation: Invocation,
     /// When polling ends in any case. `None`: there is no deadline.
     pub(crate) stop: Option<Instant>,
-    /// When polling will end if nothing changes; `None`: not by itself.
-    pub(crate) next_stop: watch::Receiver<Option<Instant>>,
+    /// When polling will end if the worker stays quiet; `None`: not known.
+    pub(crate) next_idle_end: watch::Receiver<Option<Instant>>,
 }
 
 /// The Temporal side of an invocation. The real one is [`Sdk`]; tests have a scripted one.
 pub(crate) trait Temporal: Send + Sync + 'static {
-    /// Connects, or takes over the connection of an earlier invocation.
+    /// Connects, over the channel of an earlier invocation or a new one.
     fn connect(&self, config: &LambdaWorkerConfig) -> BoxFuture<'static, Result<Link, Fault>>;
 
     /// Begins to create a worker on a thread of its own. It says [`Input::WorkerCreated`] or
@@ -57,7 +87,7 @@ pub(crate) trait Temporal: Send + Sync + 'static {
     /// [`Input::WorkerFailed`].
     fn launch(&self, link: &Link, config: &LambdaWorkerConfig, ports: Ports) -> Box<dyn Launched>;
 
-    /// Lets go of the kept connection; its socket closes as soon as nobody uses it.
+    /// Lets go of the kept channel; its socket closes as soon as nobody uses it.
     fn forget(&self);
 }
 
@@ -65,14 +95,21 @@ pub(crate) trait Temporal: Send + Sync + 'static {
 pub(crate) trait Launched: Send {
     /// Lets it poll.
     fn poll(&self);
-    /// Stops polling; it ends when what is in flight has ended.
-    fn stop(&self, why: Option<Ending>);
+    /// Lets no poll begin any more; it says [`Input::PollsEnded`] when none is under way.
+    fn hold_polls(&self);
+    /// Lets polls begin again.
+    fn resume_polls(&self);
+    /// Ends polls and shuts it down; it ends when what is in flight has ended.
+    fn stop(&self);
     /// Drops the activities that are still in flight.
     fn abandon_activities(&self);
     /// Drops the worker wherever it stands.
     fn abandon(&self);
-    /// Unregisters the worker from its connection. More than once is as good as once.
+    /// Takes the worker out of its connection. Doing so again does nothing.
     fn finalize(&self);
-    /// What became of tasks so far.
-    fn tasks(&self) -> TaskCounts;
+    /// What it has done so far.
+    fn report(&self) -> WorkerReport;
+    /// The fault of the server towards a worker that could not poll at all, or, if it was `given_up`,
+    /// could not end.
+    fn server_fault(&self, given_up: bool) -> Option<Fault>;
 }

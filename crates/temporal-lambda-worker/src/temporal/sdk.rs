@@ -1,42 +1,39 @@
 //! The real Temporal: the SDK.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use temporalio_common::telemetry::TelemetryOptions;
-use temporalio_sdk_core::{CoreRuntime, RuntimeOptions};
+use temporalio_sdk::Runtime;
+use temporalio_sdk::runtime::RuntimeOptions;
 use tokio::runtime::Handle;
 use tracing::Instrument as _;
 
-use super::connect::{ConnectionCache, Request};
+use super::connect::{ChannelCache, Request};
 use super::fit::Fit;
-use super::worker::{Blueprint, SdkWorker};
+use super::worker::{Plan, SdkWorker};
 use super::{Launched, Link, Ports, Temporal};
 use crate::config::{ConfigError, LambdaWorkerConfig};
 use crate::error::Fault;
 
-/// The SDK with what it keeps from one invocation to the next: its runtime and a connection.
+/// The SDK with what it keeps from one invocation to the next: its runtime and a channel.
 pub(crate) struct Sdk {
     threads: Handle,
-    runtime: Mutex<Option<std::sync::Arc<CoreRuntime>>>,
-    connections: ConnectionCache,
+    runtime: Mutex<Option<Arc<Runtime>>>,
+    channels: ChannelCache,
     fit: Fit,
 }
 
 impl Sdk {
     pub(crate) fn new(threads: Handle) -> Self {
-        Self {
-            threads,
-            runtime: Mutex::default(),
-            connections: ConnectionCache::default(),
-            fit: Fit::default(),
-        }
+        let (channels, fit) = (ChannelCache::default(), Fit::default());
+        Self { threads, runtime: Mutex::default(), channels, fit }
     }
 
     /// The SDK's runtime: telemetry and the heartbeat interval. Made once per environment; one
     /// per invocation would start exporters and threads each time.
-    fn runtime(&self, config: &LambdaWorkerConfig) -> Result<std::sync::Arc<CoreRuntime>, Fault> {
+    fn runtime(&self, config: &LambdaWorkerConfig) -> Result<Arc<Runtime>, Fault> {
         let mut slot = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(runtime) = &*slot {
             return Ok(runtime.clone());
@@ -53,16 +50,16 @@ impl Sdk {
             .build()
             .map_err(|reason| ConfigError::Profile { reason })?;
         let _threads = self.threads.enter();
-        let runtime = CoreRuntime::new_assume_tokio(options)
-            .map_err(|error| Fault::WorkerCreation { reason: format!("{error:#}") })?;
-        Ok(slot.insert(std::sync::Arc::new(runtime)).clone())
+        let runtime = Runtime::from_current_tokio(options)
+            .map_err(|error| Fault::WorkerCreation { reason: error.to_string() })?;
+        Ok(slot.insert(Arc::new(runtime)).clone())
     }
 }
 
 impl Temporal for Sdk {
     fn connect(&self, config: &LambdaWorkerConfig) -> BoxFuture<'static, Result<Link, Fault>> {
-        let connect = self.connections.clone().connect(Request::of(config));
-        // The connection's own tasks live where it is made.
+        let connect = self.channels.clone().connect(Request::of(config));
+        // The channel's own tasks live where it is made.
         let connecting = AbortOnDrop(self.threads.spawn(connect.in_current_span()));
         async move {
             let mut connecting = connecting;
@@ -74,25 +71,21 @@ impl Temporal for Sdk {
     }
 
     fn launch(&self, link: &Link, config: &LambdaWorkerConfig, ports: Ports) -> Box<dyn Launched> {
-        let allowance = config.allowance();
-        let grace = allowance.grace;
-        self.fit.warn(config.invocation.remaining_time(), grace);
-        let blueprint = Blueprint {
+        self.fit.warn(config.invocation.remaining_time(), config.allowance().grace);
+        let plan = Plan {
             fit: self.fit.clone(),
             runtime: self.runtime(config),
             link: link.clone(),
-            grace,
-            poll_drain_timeout: config.poll_drain_timeout,
-            idle_timeout: allowance.idle_timeout,
+            idle_timeout: config.idle_timeout,
             worker_options: config.worker_options.clone(),
             client_options: config.client_options.clone(),
             connection_options: config.connection_options.clone(),
         };
-        Box::new(SdkWorker::launch(&self.threads, blueprint, ports))
+        Box::new(SdkWorker::launch(&self.threads, plan, ports))
     }
 
     fn forget(&self) {
-        self.connections.forget();
+        self.channels.forget();
     }
 }
 

@@ -1,34 +1,35 @@
 //! One SDK worker on a thread of its own.
 //!
 //! The SDK's `Worker::run` is not `Send`: workflows share state through `Rc`. So the worker lives
-//! on a thread that does nothing else, and the driver speaks to it through tokens. The SDK's own
-//! tasks and the activities run on the SDK threads.
+//! on a thread that does nothing else, and the driver speaks to it through one [`Phase`]. The SDK's
+//! own tasks and the activities run on the SDK threads.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use temporalio_client::{ClientOptions, Connection, ConnectionOptions};
-use temporalio_sdk::{Worker, WorkerOptions};
-use temporalio_sdk_core::{CoreRuntime, Worker as CoreWorker, WorkerValidationError, init_worker};
+use temporalio_client::grpc::WorkflowService as _;
+use temporalio_client::tonic::{Code, IntoRequest as _, Status};
+use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions};
+use temporalio_common::protos::temporal::api::workflowservice::v1::DescribeNamespaceRequest;
+use temporalio_sdk::{Runtime, Worker, WorkerOptions};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
 use super::connect::{chain, conceal, status_fault};
 use super::fit::Fit;
-use super::flight::Flight;
-use super::gate::{Gate, Horizon};
-use super::leave::Leaver;
+use super::gate::{Gate, Timing};
+use super::in_flight::InFlight;
+use super::interceptors::Interceptors;
 use super::{Launched, Link, Ports};
-use crate::config::defaults::SHORTEST_IDLE_TIMEOUT_TO_DRAIN_POLLS;
 use crate::error::Fault;
-use crate::lifecycle::{Ending, Input};
+use crate::lifecycle::Input;
 use crate::panic_message;
-use crate::report::TaskCounts;
+use crate::report::WorkerReport;
 use crate::telemetry::Scope;
 
 /// The name of the threads that workflow code runs on.
@@ -41,26 +42,33 @@ pub(crate) fn is_workflow_thread() -> bool {
 }
 
 /// What a worker is made of.
-pub(crate) struct Blueprint {
-    pub(crate) fit: Fit,
-    pub(crate) runtime: Result<Arc<CoreRuntime>, Fault>,
-    pub(crate) link: Link,
-    pub(crate) worker_options: WorkerOptions,
-    pub(crate) client_options: ClientOptions,
-    pub(crate) connection_options: ConnectionOptions,
-    pub(crate) grace: Duration,
-    pub(crate) poll_drain_timeout: Duration,
-    pub(crate) idle_timeout: Option<Duration>,
+pub(super) struct Plan {
+    pub(super) fit: Fit,
+    pub(super) runtime: Result<Arc<Runtime>, Fault>,
+    pub(super) link: Link,
+    pub(super) worker_options: WorkerOptions,
+    pub(super) client_options: ClientOptions,
+    pub(super) connection_options: ConnectionOptions,
+    pub(super) idle_timeout: Option<Duration>,
+}
+
+/// How far the driver wants the worker to be. It only ever goes on.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+enum Phase {
+    Created,
+    Polling,
+    ShuttingDown,
+    Dropped,
 }
 
 /// A worker on its thread, from the driver's side.
-pub(crate) struct SdkWorker {
-    poll: CancellationToken,
-    stop: CancellationToken,
-    abandon: CancellationToken,
-    flight: Flight,
-    registration: Registration,
-    leaver: Leaver,
+pub(super) struct SdkWorker {
+    phase: watch::Sender<Phase>,
+    gate: Gate,
+    in_flight: InFlight,
+    interceptors: Interceptors,
+    core: Core,
+    quiescing: Mutex<Option<AbortHandle>>,
     running: TaskTracker,
     scope: Scope,
     threads: Handle,
@@ -68,52 +76,46 @@ pub(crate) struct SdkWorker {
 
 impl SdkWorker {
     /// Starts the thread.
-    pub(crate) fn launch(threads: &Handle, blueprint: Blueprint, ports: Ports) -> Self {
-        let flight = Flight::new(&ports, blueprint.fit.clone());
-        let registration = Registration::default();
-        // Polls are part of the drain, which lasts as long as the grace period.
-        let patience = match blueprint.idle_timeout {
-            Some(it) if it < SHORTEST_IDLE_TIMEOUT_TO_DRAIN_POLLS => Duration::ZERO,
-            _ => blueprint.poll_drain_timeout.min(blueprint.grace),
-        };
-        let horizon = (!patience.is_zero())
-            .then(|| Horizon::new(ports.stop, ports.next_stop.clone(), blueprint.idle_timeout));
-        let gate = Gate::new(&blueprint.link, horizon.clone(), ports.running.clone());
-        let leaver = Leaver {
-            flight: flight.clone(),
-            gate,
-            connection: blueprint.link.connection.clone(),
-            namespace: blueprint.client_options.namespace.clone(),
-            core: Arc::default(),
-            patience,
-        };
-        let scope = ports.invocation.scope().clone();
-        let life = Life {
-            poll: CancellationToken::new(),
-            stop: CancellationToken::new(),
+    pub(super) fn launch(threads: &Handle, plan: Plan, ports: Ports) -> Self {
+        let Ports { inputs, running, invocation, stop, next_idle_end } = ports;
+        let scope = invocation.scope().clone();
+        let in_flight = InFlight::new(inputs.clone());
+        let timing = Timing { stop, next_idle_end, idle_timeout: plan.idle_timeout };
+        let options = &plan.connection_options;
+        let gate = Gate::new(&plan.link, options, timing, in_flight.clone(), running.clone());
+        let (phase, core) = (watch::Sender::new(Phase::Created), Core::default());
+        let interceptors = Interceptors {
+            in_flight: in_flight.clone(),
             abandon: CancellationToken::new(),
-            flight: flight.clone(),
-            registration: registration.clone(),
-            inputs: ports.inputs.clone(),
-            leaver: leaver.clone(),
-            horizon,
+            gone: CancellationToken::new(),
+            invocation,
+            running: running.clone(),
+            fit: plan.fit.clone(),
+        };
+        let life = Life {
+            phase: phase.subscribe(),
+            gate: gate.clone(),
+            in_flight: in_flight.clone(),
+            interceptors: interceptors.clone(),
+            core: core.clone(),
         };
         let this = Self {
-            poll: life.poll.clone(),
-            stop: life.stop.clone(),
-            abandon: life.abandon.clone(),
-            flight,
-            registration,
-            leaver,
-            running: ports.running.clone(),
+            phase,
+            gate,
+            in_flight,
+            interceptors,
+            core,
+            quiescing: Mutex::default(),
+            running: running.clone(),
             scope: scope.clone(),
             threads: threads.clone(),
         };
-        let (inputs, running) = (ports.inputs.clone(), ports.running.token());
+        let running = running.token();
         let threads = threads.clone();
+        let said = inputs.clone();
         let spawned =
             std::thread::Builder::new().name(WORKFLOW_THREAD.to_owned()).spawn(move || {
-                let living = AssertUnwindSafe(life.live(blueprint)).catch_unwind();
+                let living = AssertUnwindSafe(life.live(plan)).catch_unwind();
                 let ended = threads.block_on(scope.logged(living));
                 #[cfg(feature = "otel")]
                 crate::otel::end_open_spans();
@@ -123,80 +125,133 @@ impl SdkWorker {
                 });
                 // The thread is as good as gone: the driver may call everything settled.
                 drop(running);
-                let _ = inputs.send(input);
+                let _ = said.send(input);
             });
         if let Err(error) = spawned {
             let reason = format!("no thread could be started for it: {error}");
-            let _ = this.flight_inputs().send(Input::Failed(Fault::WorkerCreation { reason }));
+            let _ = inputs.send(Input::Failed(Fault::WorkerCreation { reason }));
         }
         this
     }
 
-    fn flight_inputs(&self) -> &UnboundedSender<Input<Fault>> {
-        self.flight.inputs()
+    fn go_on_to(&self, phase: Phase) {
+        self.phase.send_if_modified(|now| {
+            let later = *now < phase;
+            if later {
+                *now = phase;
+            }
+            later
+        });
+    }
+
+    fn end_quiescing(&self) {
+        let mut slot = self.quiescing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(quiescing) = slot.take() {
+            quiescing.abort();
+        }
     }
 }
 
 impl Launched for SdkWorker {
     fn poll(&self) {
-        self.poll.cancel();
+        self.go_on_to(Phase::Polling);
     }
 
-    fn stop(&self, why: Option<Ending>) {
-        self.stop.cancel();
-        let (leaver, abandon) = (self.leaver.clone(), self.abandon.clone());
-        let leaving = async move {
-            tokio::select! {
-                () = leaver.leave(why) => {}
-                () = abandon.cancelled() => {}
-            }
-        };
-        // Not on the worker's thread: a workflow may block it, and polling has to stop all the
-        // same.
-        self.running.spawn_on(self.scope.around(leaving), &self.threads);
+    fn hold_polls(&self) {
+        let gate = self.gate.clone();
+        let quiescing = self.scope.around(async move { gate.quiesce().await });
+        let quiescing = self.running.spawn_on(quiescing, &self.threads).abort_handle();
+        *self.quiescing.lock().unwrap_or_else(PoisonError::into_inner) = Some(quiescing);
+    }
+
+    fn resume_polls(&self) {
+        self.end_quiescing();
+        self.gate.resume();
+    }
+
+    fn stop(&self) {
+        self.end_quiescing();
+        self.gate.close();
+        // Not on the worker's thread: a workflow may block it, and the grace period begins now.
+        let _threads = self.threads.enter();
+        self.core.shut_down();
+        self.go_on_to(Phase::ShuttingDown);
     }
 
     fn abandon_activities(&self) {
-        self.flight.abandon_activities();
+        self.interceptors.abandon.cancel();
     }
 
     fn abandon(&self) {
-        self.abandon.cancel();
+        self.go_on_to(Phase::Dropped);
     }
 
     fn finalize(&self) {
-        self.registration.release();
+        self.core.forget();
     }
 
-    fn tasks(&self) -> TaskCounts {
-        self.flight.counts()
+    fn report(&self) -> WorkerReport {
+        WorkerReport {
+            tasks: self.in_flight.counts(),
+            failed_workflow_tasks: self.in_flight.failed(),
+            server_trouble: self.gate.trouble(),
+        }
+    }
+
+    fn server_fault(&self, given_up: bool) -> Option<Fault> {
+        self.gate.server_fault(given_up)
     }
 }
 
 impl Drop for SdkWorker {
     fn drop(&mut self) {
-        // Whoever lets go of the worker must not leave it polling.
-        self.stop.cancel();
-        self.abandon.cancel();
-        self.registration.release();
+        // Whoever lets go of the worker must not leave it polling, or its activities running.
+        self.stop();
+        self.interceptors.abandon.cancel();
+        self.abandon();
+        self.core.forget();
     }
 }
 
-/// The worker's entry in its connection. The SDK's `run` leaves it there, with a socket's worth of
-/// memory; whoever made it must take it out again.
+/// The SDK's core worker: how it is shut down, and its entry in its connection, which keeps threads
+/// and memory if nobody takes it out.
 #[derive(Clone, Default)]
-struct Registration {
-    entry: Arc<Mutex<Option<(Connection, Uuid)>>>,
+struct Core(Arc<Mutex<CoreState>>);
+
+#[derive(Default)]
+struct CoreState {
+    /// The driver wants it to be shut down.
+    is_wanted: bool,
+    shut_down: Option<Box<dyn Fn() + Send>>,
+    entry: Option<(Connection, uuid::Uuid)>,
 }
 
-impl Registration {
-    fn hold(&self, connection: Connection, key: Uuid) {
-        *self.entry.lock().unwrap_or_else(PoisonError::into_inner) = Some((connection, key));
+impl Core {
+    /// Holds a worker that runs from now on.
+    fn hold(&self, connection: Connection, worker: &Worker) {
+        let mut state = self.lock();
+        state.entry = Some((connection, worker.worker_instance_key()));
+        let shut_down = worker.shutdown_handle();
+        if state.is_wanted {
+            shut_down();
+        }
+        state.shut_down = Some(Box::new(shut_down));
     }
 
-    fn release(&self) {
-        let entry = self.entry.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((connection, key)) = entry {
+    /// Shuts the worker down. To be called inside of a runtime.
+    fn shut_down(&self) {
+        let mut state = self.lock();
+        state.is_wanted = true;
+        if let Some(shut_down) = &state.shut_down {
+            shut_down();
+        }
+    }
+
+    /// Takes the worker out of its connection. Doing so again does nothing.
+    fn forget(&self) {
+        let mut state = self.lock();
+        state.shut_down = None;
+        if let Some((connection, key)) = state.entry.take() {
             let workers = connection.workers();
             // The slot provider is gone already if the worker was shut down; then this errs.
             let _ = workers.unregister_slot_provider(key);
@@ -205,124 +260,103 @@ impl Registration {
             }
         }
     }
-}
 
-/// Ends the worker's polls when dropped.
-struct Closing(Gate);
-
-impl Drop for Closing {
-    fn drop(&mut self) {
-        self.0.close();
+    fn lock(&self) -> std::sync::MutexGuard<'_, CoreState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The worker's life, on its thread.
 struct Life {
-    poll: CancellationToken,
-    stop: CancellationToken,
-    abandon: CancellationToken,
-    flight: Flight,
-    registration: Registration,
-    inputs: UnboundedSender<Input<Fault>>,
-    leaver: Leaver,
-    horizon: Option<Horizon>,
+    phase: watch::Receiver<Phase>,
+    gate: Gate,
+    in_flight: InFlight,
+    interceptors: Interceptors,
+    core: Core,
+}
+
+/// Ends what the worker left behind, however its life ended.
+struct Leftovers(Gate, CancellationToken);
+
+impl Drop for Leftovers {
+    fn drop(&mut self) {
+        self.0.close();
+        self.1.cancel();
+    }
 }
 
 impl Life {
     /// Lives until the worker has ended; returns how it ended.
-    async fn live(self, blueprint: Blueprint) -> Input<Fault> {
-        // Whatever happens, no poll outlives its worker.
-        let _closing = Closing(self.leaver.gate.clone());
-        let (core, mut worker) = match self.create(blueprint).await {
-            Ok(Some(made)) => made,
+    async fn live(mut self, plan: Plan) -> Input<Fault> {
+        let leftovers = Leftovers(self.gate.clone(), self.interceptors.gone.clone());
+        let mut stopped = self.phase.clone();
+        let created = tokio::select! {
+            biased;
+            _ = stopped.wait_for(|phase| *phase >= Phase::ShuttingDown) => Ok(None),
+            created = self.create(plan) => created.map(Some),
+        };
+        let mut worker = match created {
+            Ok(Some(worker)) => worker,
             Ok(None) => return Input::WorkerStopped,
             Err(fault) => {
-                self.registration.release();
-                let _ = self.inputs.send(Input::Failed(fault));
+                self.in_flight.tell(Input::Failed(fault));
                 return Input::WorkerStopped;
             }
         };
-        let _ = self.inputs.send(Input::WorkerCreated);
-        let polling = tokio::select! {
-            biased;
-            () = self.stop.cancelled() => false,
-            () = self.poll.cancelled() => true,
-        };
-        let ended = if polling { self.run(&mut worker).await } else { Ok(()) };
-        // A worker that ended by itself, or never polled, is shut down here; more than once is as
-        // good as once. It also tells the server to move what waits on the sticky queue.
-        core.initiate_shutdown();
+        let polls_end_within = self.gate.polls_end_within();
+        self.in_flight.tell(Input::WorkerCreated { polls_end_within });
+        let phase = self.phase.wait_for(|phase| *phase >= Phase::Polling).await;
+        let polls = phase.is_ok_and(|phase| *phase == Phase::Polling);
+        let ended = if polls { self.run(&mut worker).await } else { Ok(()) };
         drop(worker);
-        self.leaver.give_back_sticky().await;
+        self.core.forget();
+        drop(leftovers);
+        self.gate.give_back().await;
         match ended {
             Ok(()) => Input::WorkerStopped,
             Err(fault) => Input::WorkerFailed(fault),
         }
     }
 
-    /// The worker, or `None` if it was stopped before it was made.
-    async fn create(
-        &self,
-        blueprint: Blueprint,
-    ) -> Result<Option<(Arc<CoreWorker>, Worker)>, Fault> {
-        let Blueprint { runtime, mut worker_options, client_options, connection_options, .. } =
-            blueprint;
+    async fn create(&self, plan: Plan) -> Result<Worker, Fault> {
+        let Plan { runtime, mut worker_options, client_options, connection_options, .. } = plan;
         let runtime = runtime?;
         let created = |reason: String| Fault::WorkerCreation { reason };
-        worker_options.activity_inbound_interceptor(self.flight.clone());
-        worker_options.worker_interceptor(self.flight.clone());
-        let connection = self.leaver.gate.open(&connection_options).await;
+        worker_options.activity_inbound_interceptor(self.interceptors.clone());
+        worker_options.worker_interceptor(self.interceptors.clone());
+        let connection = self.gate.connection(&connection_options).await;
         let connection = connection.map_err(|error| created(chain(&error)))?;
-        let core_options = worker_options
-            .to_core_options(client_options.namespace.clone(), connection.identity().to_owned())
-            .map_err(created)?;
-        let core = init_worker(&runtime, core_options, connection.clone())
-            .map_err(|error| created(format!("{error:#}")))?;
-        let core = Arc::new(core);
-        self.registration.hold(connection, core.worker_instance_key());
-        let worker = Worker::new_from_core_options(core.clone(), client_options, worker_options)
+        let namespace = client_options.namespace.clone();
+        // The worker asks again when it runs, and is answered from memory.
+        let request = DescribeNamespaceRequest { namespace, ..Default::default() };
+        let mut asking = connection.clone();
+        asking
+            .describe_namespace(request.clone().into_request())
+            .await
+            .map_err(|status| namespace_fault(&status, request.namespace, &connection_options))?;
+        let client = Client::new(connection.clone(), client_options);
+        let client = client.map_err(|error| created(chain(&error)))?;
+        let worker = Worker::new(&runtime, client, worker_options)
             .map_err(|error| created(chain(&error)))?;
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => Ok(None),
-            // The SDK starts its pollers here, and not before.
-            validated = core.validate() => match validated {
-                Ok(_) => {
-                    // Not before: the SDK would start its pollers wherever it is shut down.
-                    let _ = self.leaver.core.set(Arc::downgrade(&core));
-                    Ok(Some((core, worker)))
-                }
-                Err(error) => Err(validation_fault(error, &connection_options)),
-            },
-        }
+        self.core.hold(connection, &worker);
+        Ok(worker)
     }
 
-    async fn run(&self, worker: &mut Worker) -> Result<(), Fault> {
-        let run = worker.run();
-        tokio::pin!(run);
-        let winding_down = async {
-            tokio::select! {
-                () = self.leaver.wind_down_in_time(self.horizon.as_ref()) => {}
-                () = self.stop.cancelled() => {}
-            }
-            std::future::pending::<()>().await;
-        };
+    async fn run(&mut self, worker: &mut Worker) -> Result<(), Fault> {
         let ended = tokio::select! {
             biased;
-            ended = &mut run => ended,
-            () = self.abandon.cancelled() => return Ok(()),
-            () = winding_down => Ok(()),
+            ended = worker.run() => ended,
+            _ = self.phase.wait_for(|phase| *phase == Phase::Dropped) => return Ok(()),
         };
-        ended.map_err(|error| Fault::WorkerFailed { reason: chain(&error) })
+        ended.map_err(|error| Fault::WorkerFailed { reason: self.gate.conceal(chain(&error)) })
     }
 }
 
-fn validation_fault(error: WorkerValidationError, options: &ConnectionOptions) -> Fault {
-    let WorkerValidationError::NamespaceDescribeError { source, namespace } = error;
+fn namespace_fault(status: &Status, namespace: String, options: &ConnectionOptions) -> Fault {
     let target = options.target.to_string();
-    if source.code() == temporalio_client::tonic::Code::NotFound {
+    if status.code() == Code::NotFound {
         return Fault::NamespaceNotFound { namespace, target };
     }
-    let reason = conceal(source.message().to_owned(), options);
-    status_fault(&source, target, reason)
+    let reason = conceal(status.message().to_owned(), options);
+    status_fault(status, target, reason)
 }

@@ -12,7 +12,7 @@
 //! end-to-end tests (`tests/e2e/network.rs`), and the driver's own tests let a clock jump in every
 //! step (`src/driver/tests/ends.rs`).
 //!
-//! Finalizing and settling take microseconds, so nothing can be made to strike there; the driver's
+//! Settling takes microseconds, so nothing can be made to strike there; the driver's
 //! tests drop and cancel at every moment. A clock that is set during an invocation cannot be shown
 //! here either, since all cases share this machine's: the driver's tests let the monotonic clock run
 //! away from the one on the wall.
@@ -134,12 +134,12 @@ const CASES: &[Case] = &[
     Case(Connected,   "frozen in creation, past the stop",        Frozen(Step::Creating, PAST_STOP),       Some(Failed),       "OutOfTime",                NONE,   Once,         Yes,        Healthy),
     Case(Connected,   "frozen in on_start, past the stop",        Frozen(Step::Starting, PAST_STOP),       Some(Failed),       "OutOfTime",                NONE,   Once,         Yes,        Healthy),
 
-    Case(Polling,     "server gone",                              ServerGone(Step::Polling, Away),         Some(DeadlineNear), "WorkerNotStopped",                  NONE,   Once,         Yes,        Healthy),
+    Case(Polling,     "server gone",                              ServerGone(Step::Polling, Away),         Some(DeadlineNear), "ServerTrouble",                  NONE,   Once,         Yes,        Healthy),
     Case(Polling,     "server gone and back again",               ServerGone(Step::Polling, BackAgain),    Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
     Case(Polling,     "connection lost",                          WhilePolling(|it| it.drop_connections()), Some(DeadlineNear), "",                        NONE,   Once,         Yes,        Healthy),
-    Case(Polling,     "resource exhausted at every poll",         Server(|it| polls(it, |on| drop(on.fail(BUSY, "busy").always()))), Some(DeadlineNear), "WorkerNotStopped", NONE,  Once,       Yes,        Healthy),
-    Case(Polling,     "every poll is malformed",                  Server(|it| polls(it, |on| drop(on.malformed().always()))), Some(DeadlineNear), "WorkerNotStopped",      NONE,   Once,         Yes,        Healthy),
-    Case(Polling,     "permission denied at every poll",          Server(|it| polls(it, |on| drop(on.fail(DENIED, "no").always()))), Some(DeadlineNear), "WorkerNotStopped", NONE, Once, Yes, Healthy),
+    Case(Polling,     "resource exhausted at every poll",         Server(|it| polls(it, |on| drop(on.fail(BUSY, "busy").always()))), Some(DeadlineNear), "ServerTrouble", NONE,  Once,       Yes,        Healthy),
+    Case(Polling,     "every poll is malformed",                  Server(|it| polls(it, |on| drop(on.malformed().always()))), Some(DeadlineNear), "ServerTrouble",      NONE,   Once,         Yes,        Healthy),
+    Case(Polling,     "permission denied at every poll",          Server(|it| polls(it, |on| drop(on.fail(DENIED, "no").always()))), Some(DeadlineNear), "ServerTrouble", NONE, Once, Yes, Healthy),
     Case(Polling,     "a poll's answer is fatal: worker fails",   Server(|it| polls(it, |on| drop(on.fail(BUSY, TOO_LARGE)))), Some(Failed), "WorkerFailed", NONE, Once,          Yes,        Healthy),
     Case(Polling,     "worker fails, a hook never yields",        WorkerFailsAnd((Hook, Blocks)),              Some(Failed),       "WorkerFailed",             LEFT,   Once,         Yes,        Poisoned),
     Case(Polling,     "an activity panics",                       Task(Activity("panicking")),             Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
@@ -152,9 +152,9 @@ const CASES: &[Case] = &[
     Case(Draining,    "activity ignores its cancellation",        Task(Activity("stubborn")),              Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
     Case(Draining,    "activity blocks its thread",               Task(Activity("blocking")),              Some(DeadlineNear), "WorkerNotStopped",         LEFT,   Once,         Yes,        Poisoned),
     Case(Draining,    "workflow blocks its thread",               Task(Workflow("BlocksItsThread")),       Some(DeadlineNear), "WorkerNotStopped",         LEFT,   Once,         Yes,        Poisoned),
-    Case(Draining,    "hang in ShutdownWorker",                   Server(|it| drop(it.on(GOODBYE).hang().always())), Some(DeadlineNear), "WorkerNotStopped",               NONE,   Once,         Yes,        Healthy),
+    Case(Draining,    "hang in ShutdownWorker",                   Server(|it| drop(it.on(GOODBYE).hang().always())), Some(DeadlineNear), "",               NONE,   Once,         Yes,        Healthy),
     Case(Draining,    "ShutdownWorker fails",                     Server(|it| drop(it.on(GOODBYE).fail(Code::Unimplemented, "old").always())), Some(DeadlineNear), "",               NONE, Once, Yes,   Healthy),
-    Case(Draining,    "server gone, an activity in flight",       ServerGone(Step::Stopping, Away),        Some(DeadlineNear), "WorkerNotStopped",         NONE,   Once,         Yes,        Healthy),
+    Case(Draining,    "server gone, an activity in flight",       ServerGone(Step::Stopping, Away),        Some(DeadlineNear), "ServerTrouble",         NONE,   Once,         Yes,        Healthy),
     Case(Draining,    "token cancelled, activity is stubborn",    Strike::Cancelled(Step::Stopping),       Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
     Case(Draining,    "future dropped, activity is stubborn",     Dropped(Step::Stopping),                 Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
     Case(Draining,    "token cancelled in a hook",                Strike::Cancelled(Step::Hooks),          Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),

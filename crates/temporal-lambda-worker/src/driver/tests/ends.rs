@@ -74,21 +74,23 @@ async fn a_token_that_is_cancelled_beforehand_still_runs_hooks_and_on_shutdown_o
     assert_eq!(performance.report.on_shutdown, Some(CallbackOutcome::Ok));
 }
 
-/// They share what is left as hooks do that are known in time: 6.9 s by three.
+/// As hooks that are known in time, each has what is left of 6.9 s but 0.1 s for each to come.
 #[tokio::test(start_paused = true)]
-async fn hooks_that_are_added_at_the_end_have_an_equal_share_of_the_time() {
+async fn hooks_that_are_added_at_the_end_have_what_is_left_but_a_reserve_for_each_to_come() {
     let hooks = vec![Part::HANGS; 2];
     let script = Script { hooks, on_shutdown: Part::HANGS, ..Script::good() };
     let performance = cancelled_beforehand(&script).await;
     for (effect, begins) in
-        [(Effect::RunHook(0), 0), (Effect::RunHook(1), 2_300), (Effect::OnShutdown, 4_600)]
+        [(Effect::RunHook(0), 0), (Effect::RunHook(1), 6_700), (Effect::OnShutdown, 6_800)]
     {
         let begun = performance.story.first(effect).unwrap_or_default();
         assert!(begun >= at(begins) && begun <= at(begins + 3), "{effect:?} at {begun:?}");
     }
     assert!(performance.report.total_ms.abs_diff(6_900) <= 3, "{:?}", performance.report);
     let told = performance.told.iter().map(|(_, it)| it.time_allowed.as_millis());
-    assert!(told.clone().all(|it| it.abs_diff(2_300) <= 3), "{:?}", told.collect::<Vec<_>>());
+    let told: Vec<_> = told.collect();
+    let expected = [6_700, 100, 100];
+    assert!(told.iter().zip(expected).all(|(it, expected)| it.abs_diff(expected) <= 3), "{told:?}");
     let outcomes: Vec<_> = performance.report.hooks.iter().map(|it| &it.outcome).collect();
     assert_eq!(outcomes, [&CallbackOutcome::TimedOut; 2]);
     assert_eq!(performance.report.on_shutdown, Some(CallbackOutcome::TimedOut));
@@ -101,7 +103,7 @@ async fn an_on_start_that_is_cut_short_before_it_begins_does_not_begin() {
     let performance = Stage::new().await.perform(&script).await;
     judge(&performance.story);
     let heard = |input| performance.story.heard().any(|(_, heard)| *heard == input);
-    assert!(heard(Input::WorkerCreated), "{}", performance.story);
+    assert!(heard(Input::WorkerCreated { polls_end_within: ms(1_550) }), "{}", performance.story);
     assert_eq!(performance.story.first(Effect::OnStart), None, "{}", performance.story);
     assert_eq!(performance.report.reason, Some(Reason::Cancelled));
     assert!(performance.report.on_shutdown.is_some());
@@ -141,9 +143,10 @@ async fn a_worker_that_stopped_while_frozen_is_not_given_up() {
         let script = Script { cancelled_at: Some(1_000), drain, ..Script::good() };
         let performance = frozen(1_100, 20_000, &script).await;
         judge(&performance.story);
-        for given_up in [Effect::AbandonActivities, Effect::AbandonWorker] {
-            assert_eq!(performance.story.first(given_up), None, "{}", performance.story);
-        }
+        assert_eq!(performance.story.first(Effect::AbandonWorker), None, "{}", performance.story);
+        // A worker that failed may have left activities behind.
+        let dropped = performance.story.first(Effect::AbandonActivities).is_some();
+        assert_eq!(dropped, drain == Drain::Fails(300), "{}", performance.story);
         let errors = performance.report.errors.iter().map(|it| it.error_type.as_str());
         let expected = if drain == Drain::Stops(300) { None } else { Some("WorkerFailed") };
         assert!(errors.eq(expected), "{:?}", performance.report.errors);
@@ -174,7 +177,8 @@ async fn a_wall_clock_that_is_set_moves_neither_the_end_nor_what_is_said_to_be_l
     let Performance { report, .. } = performance;
     assert_eq!((report.reason, report.state_ms.draining), (Some(Reason::DeadlineNear), 420));
     let left = report.time_left_ms.unwrap_or_default();
-    assert!((6_570..=6_580).contains(&left), "of 7 s, draining took 420 ms: {left}");
+    // Its polls had ended 0.65 s before the stop time.
+    assert!((7_220..=7_230).contains(&left), "of 7.65 s, draining took 420 ms: {left}");
     assert!(wall.elapsed().is_ok_and(|it| it < ms(30_000)), "too slow to show anything");
 }
 

@@ -17,12 +17,13 @@ use crate::worker::Shutdown;
 /// Each has been cut short before it begins, so that nobody waits for it to end.
 #[tokio::test]
 async fn callbacks_begin_in_the_order_in_which_they_were_handed_out() {
-    let keeper = Keeper::new(|_: &mut LambdaWorkerConfig| Ok(()));
+    let keeper = Keeper::new(Box::new(|| |_: &mut LambdaWorkerConfig| Ok(())));
     let (messages, mut heard) = unbounded_channel();
     let ending = Shutdown {
         reason: Reason::Failed,
         invocation: Invocation::arriving(&Context::default(), true),
         report: InvocationReport::default(),
+        on_shutdown_is_default: Default::default(),
         timeline: Vec::new(),
         time_allowed: ms(0),
     };

@@ -88,7 +88,7 @@ impl Stage {
         let player = Player { script, log: log.clone() };
         let stop = self.environment.stop.child_token();
         let environment = self.environment.clone();
-        let driver = Driver::new(environment, admission, player, config, stop.clone());
+        let driver = Driver::new(environment, admission, Box::new(|| player), config, stop.clone());
         Ok(Prepared { driver, window, stop, log, invocation })
     }
 

@@ -54,6 +54,7 @@ fn scripts() -> impl Strategy<Value = Script> {
     let parts = (part(3_000), part(2_000), part(1_000), part(1_000), part(1_000));
     let work = (
         prop::collection::vec(1_u64..3_000, 0..5),
+        (0_u64..2_000, prop::option::weighted(0.9, 0_u64..2_500)),
         prop::option::weighted(0.2, part(8_000)),
         drain(),
         prop::collection::vec(part(1_500), 0..4),
@@ -62,7 +63,7 @@ fn scripts() -> impl Strategy<Value = Script> {
     (time, parts, work).prop_map(|(time, parts, work)| {
         let (lasts, grace, spare, idle, stay) = time;
         let (configure, connect, create, on_start, on_shutdown) = parts;
-        let (tasks, gives_up, drain, hooks, cancelled_at) = work;
+        let (tasks, (polls_end_within, polls_end), gives_up, drain, hooks, cancelled_at) = work;
         Script {
             lasts,
             grace,
@@ -73,6 +74,8 @@ fn scripts() -> impl Strategy<Value = Script> {
             connect,
             create,
             on_start,
+            polls_end_within,
+            polls_end,
             tasks,
             gives_up,
             drain,
@@ -204,6 +207,8 @@ fn the_scripts_go_every_way_and_ties_are_few() {
         Effect::CreateWorker,
         Effect::OnStart,
         Effect::Poll,
+        Effect::HoldPolls,
+        Effect::ResumePolls,
         Effect::StopWorker,
         Effect::AbandonActivities,
         Effect::AbandonWorker,

@@ -16,6 +16,8 @@ enum Who {
     /// The code of the current step: it can be cut short.
     Step,
     Worker,
+    /// The last polls.
+    Polls,
     Outside,
 }
 
@@ -126,7 +128,10 @@ impl Play<'_> {
 
     fn say(&mut self, input: Input<Blame>) {
         match &input {
-            Input::WorkerStopped | Input::WorkerFailed(_) => self.worker_ended = true,
+            Input::WorkerStopped | Input::WorkerFailed(_) => {
+                self.worker_ended = true;
+                self.coming.retain(|it| it.who != Who::Polls);
+            }
             Input::HookEnded(number) => {
                 self.outcomes[*number] = outcome(self.script.hooks[*number], *number);
             }
@@ -178,7 +183,12 @@ impl Play<'_> {
                     self.worker_ends(0, Input::WorkerStopped);
                 }
             }
-            Effect::Finalize => self.later(0, Who::Step, vec![Input::Finalized]),
+            Effect::HoldPolls => {
+                if let Some(after) = script.polls_end {
+                    self.later(after, Who::Polls, vec![Input::PollsEnded]);
+                }
+            }
+            Effect::ResumePolls => self.coming.retain(|it| it.who != Who::Polls),
             Effect::RunHook(number) => {
                 self.outcomes.push(CallbackOutcome::TimedOut);
                 self.callback(script.hooks[number], Input::HookEnded(number));
@@ -193,7 +203,7 @@ impl Play<'_> {
                     self.later(0, Who::Step, vec![Input::Settled]);
                 }
             }
-            Effect::WarnShortWork(_) => {}
+            Effect::Finalize | Effect::WarnShortWork(_) => {}
         }
     }
 
@@ -219,7 +229,9 @@ impl Play<'_> {
         self.worker_ended = false;
         let after = self.script.create.after;
         let inputs = match self.script.create.how {
-            How::Succeeds => vec![Input::WorkerCreated],
+            How::Succeeds => {
+                vec![Input::WorkerCreated { polls_end_within: ms(self.script.polls_end_within) }]
+            }
             How::Errs => vec![Input::Failed(CREATE), Input::WorkerStopped],
             How::Panics => vec![Input::WorkerFailed(CREATE)],
             How::Hangs => return,
@@ -246,6 +258,7 @@ impl Play<'_> {
     }
 
     fn stop(&mut self) {
+        self.coming.retain(|it| it.who != Who::Polls);
         if !self.worker_ended {
             self.coming.retain(|it| it.who != Who::Worker);
         }

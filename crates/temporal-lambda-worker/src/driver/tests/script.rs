@@ -67,6 +67,10 @@ pub(super) struct Script {
     /// Creating the worker; if that panics, its thread is gone.
     pub(super) create: Part,
     pub(super) on_start: Part,
+    /// How long polls may take to end, as the worker says.
+    pub(super) polls_end_within: u64,
+    /// How long after they are held back no poll is under way; `None`: the server keeps silent.
+    pub(super) polls_end: Option<u64>,
     /// Busy after so long, quiet after so long, and so on.
     pub(super) tasks: Vec<u64>,
     /// What the worker does by itself after its tasks: `None`, nothing.
@@ -90,6 +94,8 @@ impl Script {
             connect: Part::ok(200),
             create: Part::ok(50),
             on_start: Part::ok(30),
+            polls_end_within: 1_550,
+            polls_end: Some(1_200),
             tasks: Vec::new(),
             gives_up: None,
             drain: Drain::Stops(300),

@@ -47,6 +47,7 @@ async fn observers_see_each_of_the_six_states() {
         (Effect::CreateWorker, State::Configuring),
         (Effect::OnStart, State::Connected),
         (Effect::Poll, State::Connected),
+        (Effect::HoldPolls, State::Polling),
         (Effect::StopWorker, State::Polling),
         (Effect::Finalize, State::Draining),
         (Effect::RunHook(0), State::Draining),
@@ -147,10 +148,10 @@ async fn configuring_and_too_little_time_names_the_three_numbers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn connected_and_a_worker_that_cannot_be_created_has_nothing_to_finalize() {
+async fn connected_and_a_worker_that_cannot_be_created_is_finalized_and_never_started() {
     let performance = play(&Script { create: Part::new(How::Errs, 5), ..Script::good() }).await;
     assert_eq!(error_type(&performance), Some("WorkerCreation"));
-    assert!(!did(&performance, Effect::OnStart) && !did(&performance, Effect::Finalize));
+    assert!(!did(&performance, Effect::OnStart) && did(&performance, Effect::Finalize));
     assert_eq!(performance.report.on_shutdown, Some(CallbackOutcome::Ok));
 }
 
@@ -178,8 +179,8 @@ async fn connected_and_an_on_start_that_fails_stops_the_worker_before_it_polls()
 }
 
 #[tokio::test(start_paused = true)]
-async fn polling_goes_on_to_the_stop_time_and_succeeds() {
-    let performance = play(&Script::good()).await;
+async fn polling_with_a_task_in_flight_goes_on_to_the_stop_time_and_succeeds() {
+    let performance = play(&Script { tasks: vec![100], ..Script::good() }).await;
     assert!(performance.error.is_none());
     assert_eq!(performance.report.reason, Some(Reason::DeadlineNear));
     assert_eq!(performance.report.first_poll_ms, Some(10 + 200 + 50 + 30));
@@ -187,6 +188,17 @@ async fn polling_goes_on_to_the_stop_time_and_succeeds() {
     let stopped = performance.story.draining_since().unwrap_or_default().since_origin();
     assert!(stopped > ms(52_990) && stopped <= ms(53_000), "{stopped:?}");
     assert!(performance.report.total_ms < 53_000 + 300 + 20 + 40 + 60 + 5);
+}
+
+/// Its last polls begin to end 1.85 s before the stop time; here they have ended 1.2 s later.
+#[tokio::test(start_paused = true)]
+async fn polling_without_a_task_ends_with_its_last_polls_shortly_before_the_stop_time() {
+    let performance = play(&Script::good()).await;
+    assert!(performance.error.is_none());
+    assert_eq!(performance.report.reason, Some(Reason::DeadlineNear));
+    let ended = ms(53_000 - 1_850 + 1_200);
+    let stopped = performance.story.draining_since().unwrap_or_default().since_origin();
+    assert!(stopped > ended - ms(10) && stopped <= ended, "{stopped:?}");
 }
 
 /// So that what `on_start` set going can end with the worker.
@@ -203,7 +215,8 @@ async fn polling_and_its_end_cancels_the_token_that_on_start_was_given() {
     let performance = prepared.play(&script).await;
     assert_eq!(performance.report.reason, Some(Reason::Idle));
     let cancelled = tokio::time::timeout(ms(1_000), cancelled).await;
-    assert!(matches!(cancelled, Ok(Ok(after)) if after == ms(290 + 500)), "{cancelled:?}");
+    // The last polls take 1.2 s.
+    assert!(matches!(cancelled, Ok(Ok(after)) if after == ms(290 + 500 + 1_200)), "{cancelled:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -211,7 +224,8 @@ async fn polling_and_idle_ends_early() {
     let script = Script { idle: Some(500), tasks: vec![100, 2_000], ..Script::good() };
     let performance = play(&script).await;
     assert_eq!(performance.report.reason, Some(Reason::Idle));
-    assert_eq!(performance.report.state_ms.polling, 100 + 2_000 + 500);
+    // The last polls take 1.2 s.
+    assert_eq!(performance.report.state_ms.polling, 100 + 2_000 + 500 + 1_200);
     assert!(performance.error.is_none());
 }
 

@@ -7,6 +7,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use temporalio_client::callback_based::{CallbackBasedGrpcService, GrpcSuccessResponse};
 use temporalio_client::{Connection, ConnectionOptions};
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -16,9 +17,9 @@ use crate::config::LambdaWorkerConfig;
 use crate::error::Fault;
 use crate::lifecycle::tests::ms;
 use crate::lifecycle::tests::story::Blame;
-use crate::lifecycle::{Effect, Ending, Input};
-use crate::report::{ConnectionUse, TaskCounts};
-use crate::temporal::{Launched, Link, Namespaces, Ports, Temporal};
+use crate::lifecycle::{Effect, Input};
+use crate::report::{ConnectionUse, WorkerReport};
+use crate::temporal::{Launched, Link, Ports, Server, Temporal};
 
 /// A connection without a socket: every call is answered at once, with an empty message.
 pub(super) async fn connection() -> Connection {
@@ -72,11 +73,9 @@ impl Temporal for Theatre {
                 if script.connect.how == How::Panics { How::Errs } else { script.connect.how };
             let part = Part { how, ..script.connect };
             match play(&log, part, CONNECT, or_failed(Input::Connected, CONNECT)).await {
-                Ok(()) => Ok(Link {
-                    connection,
-                    how: ConnectionUse::New,
-                    namespaces: Namespaces::default(),
-                }),
+                Ok(()) => {
+                    Ok(Link { connection, how: ConnectionUse::New, server: Server::nowhere() })
+                }
                 Err(error) => {
                     let reason = error.to_string();
                     Err(Fault::Unreachable { target: "nowhere".to_owned(), reason })
@@ -91,6 +90,9 @@ impl Temporal for Theatre {
         log.did(Effect::CreateWorker);
         let worker = Actor {
             log,
+            script: script.clone(),
+            inputs: ports.inputs.clone(),
+            holding: Arc::default(),
             poll: CancellationToken::new(),
             stop: CancellationToken::new(),
             drop_activities: CancellationToken::new(),
@@ -107,6 +109,10 @@ impl Temporal for Theatre {
 #[derive(Clone)]
 struct Actor {
     log: Log,
+    script: Arc<Script>,
+    inputs: UnboundedSender<Input<Fault>>,
+    /// Cancelled: polls go on, or need not be waited for.
+    holding: Arc<Mutex<CancellationToken>>,
     poll: CancellationToken,
     stop: CancellationToken,
     drop_activities: CancellationToken,
@@ -119,8 +125,30 @@ impl Launched for Actor {
         self.poll.cancel();
     }
 
-    fn stop(&self, _: Option<Ending>) {
+    fn hold_polls(&self) {
+        self.log.did(Effect::HoldPolls);
+        let (held, actor) = (CancellationToken::new(), self.clone());
+        *self.holding() = held.clone();
+        let ended = async move {
+            match actor.script.polls_end {
+                Some(0) => {}
+                Some(after) => sleep(ms(after)).await,
+                None => std::future::pending().await,
+            }
+            actor.log.heard(Input::PollsEnded);
+            let _ = actor.inputs.send(Input::PollsEnded);
+        };
+        tokio::spawn(async move { held.run_until_cancelled(ended).await });
+    }
+
+    fn resume_polls(&self) {
+        self.log.did(Effect::ResumePolls);
+        self.holding().cancel();
+    }
+
+    fn stop(&self) {
         self.log.did(Effect::StopWorker);
+        self.holding().cancel();
         self.stop.cancel();
     }
 
@@ -138,12 +166,20 @@ impl Launched for Actor {
         self.log.did(Effect::Finalize);
     }
 
-    fn tasks(&self) -> TaskCounts {
-        TaskCounts::default()
+    fn report(&self) -> WorkerReport {
+        WorkerReport::default()
+    }
+
+    fn server_fault(&self, _: bool) -> Option<Fault> {
+        None
     }
 }
 
 impl Actor {
+    fn holding(&self) -> std::sync::MutexGuard<'_, CancellationToken> {
+        self.holding.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn live(self, script: Arc<Script>, ports: Ports) {
         let token = ports.running.token();
         let say = |input: Input<Blame>| {
@@ -151,6 +187,7 @@ impl Actor {
             let _ = ports.inputs.send(translate(input));
         };
         let ended = self.perform(&script, &say).await;
+        self.holding().cancel();
         // Like the SDK's worker, which lets go before it says so.
         drop(token);
         match ended {
@@ -165,12 +202,12 @@ impl Actor {
         let created = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Some(Input::WorkerStopped),
-            created = create(script.create) => created,
+            created = create(script) => created,
         };
         if matches!(created, Input::WorkerFailed(_)) {
             return Some(created);
         }
-        let failed = created != Input::WorkerCreated;
+        let failed = matches!(created, Input::Failed(_));
         say(created);
         if failed {
             return None;
@@ -214,12 +251,13 @@ impl Actor {
 }
 
 /// Creates the worker: what there is to say about it.
-async fn create(part: Part) -> Input<Blame> {
+async fn create(script: &Script) -> Input<Blame> {
+    let part = script.create;
     if part.after > 0 {
         sleep(ms(part.after)).await;
     }
     match part.how {
-        How::Succeeds => Input::WorkerCreated,
+        How::Succeeds => Input::WorkerCreated { polls_end_within: ms(script.polls_end_within) },
         How::Errs => Input::Failed(CREATE),
         How::Panics => Input::WorkerFailed(CREATE),
         How::Hangs => std::future::pending().await,
@@ -248,7 +286,7 @@ async fn work(script: &Script, say: &impl Fn(Input<Blame>)) -> Input<Blame> {
 /// What a worker says, as the driver hears it.
 fn translate(input: Input<Blame>) -> Input<Fault> {
     match input {
-        Input::WorkerCreated => Input::WorkerCreated,
+        Input::WorkerCreated { polls_end_within } => Input::WorkerCreated { polls_end_within },
         Input::Busy => Input::Busy,
         Input::Quiet => Input::Quiet,
         Input::WorkerStopped => Input::WorkerStopped,

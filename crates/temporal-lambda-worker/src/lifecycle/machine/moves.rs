@@ -3,20 +3,28 @@
 
 use std::time::Duration;
 
-use super::super::budget::{FINALIZE_CAP, Moment, RESPONSE_RESERVE, SHORT_WORK_TIME};
+use super::super::budget::{Moment, SHORT_WORK_TIME, callback_time};
 use super::super::messages::{Cause, Effect, Ending, Input, Transition};
 use super::super::{Event, State, Step};
 use super::Machine;
 
 impl<F> Machine<F> {
     /// Keeps what the input brings.
-    pub(super) fn note(&mut self, input: Input<F>) {
+    pub(super) fn note(&mut self, now: Moment, input: Input<F>) {
         match input {
             Input::Invoked { window, allowance } => {
                 let late = window.is_spent();
                 // A machine that has served an invocation remembers nothing of it.
                 let (hooks, effects) = (self.hooks, std::mem::take(&mut self.effects));
-                *self = Self { window, allowance, hooks, effects, ..Self::at(self.step) };
+                let on_shutdown_is_expected = self.on_shutdown_is_expected;
+                *self = Self {
+                    window,
+                    allowance,
+                    hooks,
+                    on_shutdown_is_expected,
+                    effects,
+                    ..Self::at(self.step)
+                };
                 if late {
                     let remaining = self.remaining();
                     self.causes.push(Cause::Late { remaining });
@@ -40,14 +48,22 @@ impl<F> Machine<F> {
             Input::WorkerStopped if self.step != Step::Stopping => {
                 self.causes.push(Cause::WorkerStopped);
             }
+            Input::WorkerCreated { polls_end_within } => self.polls_end_within = polls_end_within,
+            Input::Busy => {
+                self.quiet_since = None;
+                if self.step == Step::Quiescing {
+                    self.busy_since = now;
+                    if self.stop_near().is_some_and(|at| at <= now) {
+                        self.ending = Some(Ending::DeadlineNear);
+                    }
+                }
+            }
+            Input::Quiet => self.quiet_since = Some(now),
+            Input::PollsEnded => self.polls_ended = true,
             Input::Connected
-            | Input::WorkerCreated
             | Input::WorkerStarted
-            | Input::Busy
-            | Input::Quiet
             | Input::Cancelled
             | Input::WorkerStopped
-            | Input::Finalized
             | Input::HookEnded(_)
             | Input::ShutdownEnded
             | Input::Settled => {}
@@ -71,10 +87,10 @@ impl<F> Machine<F> {
             Step::Connecting => self.effects.push_back(Effect::Connect),
             Step::Creating => self.effects.push_back(Effect::CreateWorker),
             Step::Starting => self.effects.push_back(Effect::OnStart),
-            Step::Polling => self.poll(now, event),
+            Step::Polling => self.poll(now, from),
+            Step::Quiescing => self.quiesce(now, event, from),
             Step::Stopping => self.stop(event),
-            Step::Finalizing => self.finalize(now, event),
-            Step::Hooks => self.run_hooks(now, from),
+            Step::Hooks => self.run_hooks(now, event, from),
             Step::Farewell => self.say_farewell(),
             Step::Settling => self.settle(now, event),
             Step::Poisoned => self.causes.push(Cause::NotSettled),
@@ -91,30 +107,57 @@ impl<F> Machine<F> {
 
     fn begin_draining(&mut self, now: Moment, event: Event, from: Step) {
         self.draining_since = now;
-        self.ending = Some(match event {
-            Event::DeadlineNear => Ending::DeadlineNear,
-            Event::Idle => Ending::Idle,
-            Event::Cancelled => Ending::Cancelled,
-            _ => Ending::Failed,
-        });
-        if event == Event::DeadlineNear && from != Step::Polling {
+        self.forget_polling();
+        let failed = matches!(event, Event::Failed | Event::WorkerStopped | Event::WorkerFailed);
+        // From quiescing, the reason is what polling ended for.
+        if event == Event::Cancelled {
+            self.ending = Some(Ending::Cancelled);
+        } else if failed || from != Step::Quiescing {
             self.ending = Some(Ending::Failed);
+        }
+        if event == Event::DeadlineNear && from != Step::Quiescing {
             self.causes.push(Cause::OutOfTime { during: from });
         }
-        if event != Event::Failed && from != Step::Polling {
+        if event != Event::Failed && from.state() != State::Polling {
             self.effects.push_back(Effect::AbortStep);
         }
     }
 
-    fn poll(&mut self, now: Moment, event: Event) {
-        match event {
-            Event::Busy => self.quiet_since = None,
-            Event::Quiet => self.quiet_since = Some(now),
-            _ => {
+    /// What was of use for polling only.
+    fn forget_polling(&mut self) {
+        self.polling_since = Moment::default();
+        self.quiescing_since = Moment::default();
+        self.busy_since = Moment::default();
+        self.quiet_since = None;
+        self.polls_ended = false;
+    }
+
+    fn poll(&mut self, now: Moment, from: Step) {
+        match from {
+            Step::Starting => {
                 self.polling_since = now;
                 self.quiet_since = Some(now);
                 self.effects.push_back(Effect::Poll);
             }
+            Step::Quiescing => {
+                self.ending = None;
+                self.quiescing_since = Moment::default();
+                self.busy_since = Moment::default();
+                self.polls_ended = false;
+                self.effects.push_back(Effect::ResumePolls);
+            }
+            // A task came or went.
+            _ => {}
+        }
+    }
+
+    fn quiesce(&mut self, now: Moment, event: Event, from: Step) {
+        if from == Step::Polling {
+            self.quiescing_since = now;
+            self.polls_ended = false;
+            let idle = event == Event::Idle;
+            self.ending = Some(if idle { Ending::Idle } else { Ending::DeadlineNear });
+            self.effects.push_back(Effect::HoldPolls);
         }
     }
 
@@ -127,29 +170,36 @@ impl<F> Machine<F> {
         }
     }
 
-    fn finalize(&mut self, now: Moment, event: Event) {
+    fn run_hooks(&mut self, now: Moment, event: Event, from: Step) {
+        match from {
+            Step::Hooks => self.next_hook += 1,
+            // There is no worker yet.
+            Step::Configuring | Step::Connecting => {}
+            _ => self.end_worker(event, from),
+        }
+        if self.next_hook < self.hooks {
+            let to_come =
+                self.hooks - self.next_hook - 1 + usize::from(self.on_shutdown_is_expected);
+            let time = callback_time(self.farewell_by().since(now), to_come);
+            self.cap = Some(now.later(time));
+            self.effects.push_back(Effect::RunHook(self.next_hook));
+        }
+    }
+
+    fn end_worker(&mut self, event: Event, from: Step) {
+        // A worker that ended by itself leaves its activities behind.
+        let drained = from == Step::Stopping && event == Event::WorkerStopped;
+        if matches!(event, Event::WorkerStopped | Event::WorkerFailed)
+            && !drained
+            && !self.grace_over
+        {
+            self.effects.push_back(Effect::AbandonActivities);
+        }
         if event == Event::CapPassed {
             self.causes.push(Cause::WorkerNotStopped);
             self.effects.push_back(Effect::AbandonWorker);
         }
-        // Unregistering touches memory only; the cap is for a thread that does not get to it.
-        let least = now.later(FINALIZE_CAP / 10);
-        self.cap = Some(self.allowance.worker_gone_by(self.draining_since).min(least));
         self.effects.push_back(Effect::Finalize);
-    }
-
-    fn run_hooks(&mut self, now: Moment, from: Step) {
-        if from == Step::Hooks {
-            self.next_hook += 1;
-        }
-        if self.next_hook < self.hooks {
-            // Every callback still to come, `on_shutdown` included, has an equal share of what is
-            // left, so that one that hangs cannot starve the next.
-            let callbacks = u32::try_from(self.hooks - self.next_hook + 1).unwrap_or(u32::MAX);
-            let share = self.farewell_by().since(now) / callbacks;
-            self.cap = Some(now.later(share));
-            self.effects.push_back(Effect::RunHook(self.next_hook));
-        }
     }
 
     fn say_farewell(&mut self) {
@@ -161,15 +211,7 @@ impl<F> Machine<F> {
         if event == Event::CapPassed {
             self.effects.push_back(Effect::AbortStep);
         }
-        // Half of the response's reserve: what was cut short ends within microseconds, or never.
-        let half = RESPONSE_RESERVE / 2;
-        let cap = now.later(half);
-        self.cap = Some(match self.window.deadline {
-            Some(deadline) if now < deadline => cap.min(deadline.earlier(half)),
-            // Past the deadline there is nothing left to be in time for; but what has only not had
-            // its turn, since all stood still, must not be taken for stuck.
-            _ => cap,
-        });
+        self.cap = Some(self.window.settle_by(&self.allowance, self.draining_since, now));
         self.effects.push_back(Effect::Settle);
     }
 }

@@ -12,12 +12,21 @@ pub(super) fn stop_time(story: &Story) -> Option<Moment> {
     Some(story.window.deadline?.earlier(story.allowance().buffer))
 }
 
-/// When a worker that polls from `poll` on is idle, by what it last said before draining.
+/// When the last polls begin to end, of a worker that polls from `poll` on: 0.3 s more than they
+/// need before the stop time, but not in the first four fifths of the time for polling.
+pub(super) fn stop_near(story: &Story, poll: Moment) -> Option<Moment> {
+    let stop = stop_time(story)?;
+    let needed = story.polls_end_within() + ms(300);
+    Some(stop.earlier(needed.min(stop.since(poll) / 5)))
+}
+
+/// When a worker that polls from `poll` on is idle, by what it last said before polls were held
+/// back for the last time, or before draining.
 pub(super) fn idle_due(story: &Story, poll: Moment) -> Option<Moment> {
     let allowance = story.allowance();
     let mut quiet = Some(poll);
     let drain = story.draining_from().unwrap_or(story.lines.len());
-    for line in &story.lines[..drain] {
+    for line in &story.lines[..story.last_hold().unwrap_or(drain)] {
         match line.seen {
             Seen::Heard(Input::Busy) => quiet = None,
             Seen::Heard(Input::Quiet) => quiet = Some(line.at),
@@ -34,11 +43,19 @@ fn too_little(story: &Story, buffer: Duration) -> Option<Cause<Blame>> {
     (work <= ms(1_000)).then_some(Cause::TooLittleTime { remaining, buffer })
 }
 
-/// Why a worker stopped polling that nobody had stopped.
+/// Why a worker stopped polling that nobody had stopped: why its polls were held back; or because
+/// a task came when there was no time to poll on.
 fn time_is_up(story: &Story) -> Ending {
     let poll = story.first(Effect::Poll).unwrap_or_default();
-    match (idle_due(story, poll), stop_time(story)) {
-        (Some(idle), Some(stop)) if idle >= stop => Ending::DeadlineNear,
+    let near = stop_near(story, poll);
+    let held = story.last_hold().unwrap_or(story.lines.len());
+    let drain = story.draining_from().unwrap_or(story.lines.len());
+    let came_late = story.lines[held..drain].iter().any(|line| {
+        line.seen == Seen::Heard(Input::Busy) && near.is_some_and(|near| near <= line.at)
+    });
+    match (idle_due(story, poll), near) {
+        _ if came_late => Ending::DeadlineNear,
+        (Some(idle), Some(near)) if idle >= near => Ending::DeadlineNear,
         (Some(_), _) => Ending::Idle,
         (None, _) => Ending::DeadlineNear,
     }

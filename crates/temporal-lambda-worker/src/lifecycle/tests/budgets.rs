@@ -2,8 +2,9 @@
 //! and the settings decides it.
 
 use super::super::{
-    Allowance, BUFFER_OVER_GRACE, Cause, Effect, Ending, Event, FINALIZE_CAP, Input, MIN_WORK_TIME,
-    Machine, Moment, RESPONSE_RESERVE, SHORT_WORK_TIME, State, Step, Window,
+    Allowance, BUFFER_OVER_GRACE, CALLBACK_RESERVE, Cause, Effect, Ending, Event, FINALIZE_CAP,
+    Input, MIN_WORK_TIME, Machine, Moment, POLL_SPARE, RESPONSE_RESERVE, Refusal, SHORT_WORK_TIME,
+    State, Step, Window, callback_time,
 };
 use super::story::Blame;
 use super::{at, defaults, endless, ms, window};
@@ -21,10 +22,11 @@ fn machine(window: Window, allowance: Allowance, inputs: &[Input<Blame>]) -> Mac
     machine
 }
 
-/// What leads to polling.
+/// What leads to polling. With 0.3 s more, polls are held back 2 s before the stop time.
 fn to_polling(allowance: Allowance) -> [Input<Blame>; 4] {
-    let configured = Input::Configured(allowance);
-    [configured, Input::Connected, Input::WorkerCreated, Input::WorkerStarted]
+    let (configured, created) =
+        (Input::Configured(allowance), Input::WorkerCreated { polls_end_within: ms(1_700) });
+    [configured, Input::Connected, created, Input::WorkerStarted]
 }
 
 fn polling(window: Window, allowance: Allowance) -> Machine<Blame> {
@@ -54,6 +56,8 @@ fn the_numbers_are_the_ones_that_users_are_told() {
     assert_eq!(BUFFER_OVER_GRACE, ms(2_000));
     assert_eq!(MIN_WORK_TIME, ms(1_000));
     assert_eq!(SHORT_WORK_TIME, ms(5_000));
+    assert_eq!(CALLBACK_RESERVE, ms(100));
+    assert_eq!(POLL_SPARE, ms(300));
     assert_eq!(Allowance::least_buffer(ms(5_000)), ms(5_600));
 }
 
@@ -64,14 +68,14 @@ fn a_minute_in_which_nothing_answers_is_divided_like_this() {
     machine.note_hooks(2);
     let fired = silence(&mut machine);
     let expected = [
-        (at(53_000), Event::DeadlineNear),
+        (at(51_000), Event::StopNear),
+        // A quiet worker whose polls do not end is stopped 0.6 s after they should have ended.
+        (at(53_300), Event::CapPassed),
         (at(58_250), Event::GraceOver),
         (at(58_500), Event::CapPassed),
-        // The worker's end touches memory only, and the worker is late: no more time for it.
-        (at(58_500), Event::CapPassed),
-        // 1.4 s are left for two hooks and on_shutdown.
-        (at(58_500).later(ms(1_400) / 3), Event::HookEnded),
-        (at(58_500).later(ms(1_400) / 3).later((ms(1_400) - ms(1_400) / 3) / 2), Event::HooksEnded),
+        // 1.4 s are left; 0.1 s is kept for each that is still to come.
+        (at(59_700), Event::HookEnded),
+        (at(59_800), Event::HooksEnded),
         (at(59_900), Event::CapPassed),
         (at(59_950), Event::CapPassed),
     ];
@@ -85,16 +89,15 @@ fn a_minute_in_which_nothing_answers_is_divided_like_this() {
 fn a_worker_that_stops_early_leaves_its_time_to_hooks() {
     let mut machine = polling(window(60_000), defaults());
     machine.note_hooks(1);
-    assert!(machine.handle_timeout(at(53_000)).is_some());
+    assert!(machine.handle_timeout(at(51_000)).is_some());
+    assert!(machine.handle(at(52_900), Input::PollsEnded).is_ok());
     assert!(machine.handle(at(53_100), Input::WorkerStopped).is_ok());
-    assert_eq!(machine.next_timeout(), Some(at(53_150)), "finalizing has 50 ms");
-    assert!(machine.handle(at(53_100), Input::Finalized).is_ok());
-    // 6.8 s are left for the hook and on_shutdown.
-    assert_eq!(machine.next_timeout(), Some(at(53_100 + 3_400)));
+    // 6.7 s are left for the hook; 0.1 s is kept for on_shutdown.
+    assert_eq!(machine.next_timeout(), Some(at(59_700)));
     assert!(machine.handle(at(53_200), Input::HookEnded(0)).is_ok());
-    assert_eq!(machine.next_timeout(), Some(at(59_900)));
+    assert_eq!(machine.next_timeout(), Some(at(59_800)));
     assert!(machine.handle(at(53_300), Input::ShutdownEnded).is_ok());
-    assert_eq!(machine.next_timeout(), Some(at(53_350)), "settling has 50 ms");
+    assert_eq!(machine.next_timeout(), Some(at(59_900)), "settling has what is left of the buffer");
     assert!(machine.handle(at(53_310), Input::Settled).is_ok());
     assert_eq!((machine.step(), machine.next_timeout()), (Step::Healthy, None));
     assert!(machine.causes().is_empty());
@@ -109,7 +112,7 @@ fn draining_before_the_deadline_takes_no_longer_than_the_buffer() {
         let fired = silence(&mut machine);
         let last = fired.iter().map(|(at, _)| *at).collect::<Vec<_>>();
         let farewell = at(1_000 + 7_000 - 100);
-        assert_eq!(last, [at(6_250), at(6_500), at(6_500), farewell, farewell.later(ms(50))]);
+        assert_eq!(last, [at(6_250), at(6_500), farewell, farewell.later(ms(100))]);
     }
 }
 
@@ -182,11 +185,11 @@ fn a_configure_that_hangs_is_cut_in_time_whatever_the_settings() {
     assert_eq!(fired, expected);
 }
 
-/// Whatever was cut short has 50 ms to be gone, but not the last 50 ms before the deadline. When
-/// that is past there is nothing left to be in time for.
+/// Whatever was cut short has what is left of the buffer to be gone, and 50 ms at least, but not the
+/// last 50 ms before the deadline. When that is past there is nothing left to be in time for.
 #[test]
 fn settling_takes_none_of_the_time_for_the_response_unless_that_is_over() {
-    let cases = [(9_800, 9_850), (9_900, 9_950), (9_930, 9_950), (9_999, 9_950)];
+    let cases = [(6_900, 7_000), (8_000, 8_050), (9_900, 9_950), (9_930, 9_950), (9_999, 9_950)];
     for (now, until) in cases.into_iter().chain([(10_000, 10_050), (30_000, 30_050)]) {
         let mut machine = machine(window(10_000), defaults(), &[Input::Failed(1)]);
         assert_eq!((machine.step(), machine.next_timeout()), (Step::Farewell, Some(at(6_900))));
@@ -208,7 +211,8 @@ fn the_stop_time_is_absolute() {
         assert!(slow.handle(now, input).is_ok());
         assert_eq!(slow.stop_at(), Some(at(58_000)));
     }
-    assert_eq!(slow.next_timeout(), Some(at(58_000)));
+    // Polling began at 49 s, so 9 s are left for it; a fifth of that is less than the last polls need.
+    assert_eq!(slow.next_timeout(), Some(at(56_200)));
 }
 
 /// What comes at the stop time or later, heard before the timer, leads no further.
@@ -239,13 +243,90 @@ fn what_comes_after_the_stop_time_leads_no_further() {
 fn tasks_that_come_and_go_cannot_put_off_the_stop_time() {
     for news in [Input::Busy, Input::Quiet] {
         let mut machine = polling(window(60_000), defaults());
-        let in_time = machine.handle(at(52_999), news.clone());
+        let in_time = machine.handle(at(50_999), news.clone());
         assert_eq!(in_time.map(|it| it.to), Ok(Step::Polling));
-        let late = machine.handle(at(53_000), news);
-        assert_eq!(late.map(|it| it.event), Ok(Event::DeadlineNear));
+        let late = machine.handle(at(51_000), news);
+        assert_eq!(late.map(|it| it.event), Ok(Event::StopNear));
         assert_eq!(machine.ending(), Some(Ending::DeadlineNear));
         assert!(machine.causes().is_empty());
+        assert_eq!(effects(&mut machine), [Effect::HoldPolls]);
+        // And then they cannot put off the drain.
+        assert!(machine.handle(at(52_000), Input::Busy).is_ok());
+        assert!(machine.handle(at(52_900), Input::PollsEnded).is_ok());
+        assert_eq!(machine.next_timeout(), Some(at(53_000)));
+        assert_eq!(machine.handle_timeout(at(53_000)).map(|it| it.to), Some(Step::Stopping));
         assert_eq!(effects(&mut machine), [Effect::StopWorker]);
+    }
+}
+
+/// A poll that began shortly before may bring a task; there is time to work on it, and to poll on.
+#[test]
+fn a_task_of_the_last_polls_leads_back_to_polling_while_there_is_time() {
+    let idle = Allowance { idle_timeout: Some(ms(400)), ..defaults() };
+    let mut machine = polling(window(60_000), idle);
+    assert_eq!(machine.handle_timeout(at(1_000)).map(|it| it.event), Some(Event::Idle));
+    assert_eq!(machine.ending(), Some(Ending::Idle));
+    assert!(machine.handle(at(1_500), Input::Busy).is_ok());
+    assert_eq!(machine.next_timeout(), Some(at(1_500)), "at once");
+    assert_eq!(machine.handle_timeout(at(1_501)).map(|it| it.event), Some(Event::Resumed));
+    assert_eq!(effects(&mut machine), [Effect::HoldPolls, Effect::ResumePolls]);
+    assert_eq!((machine.step(), machine.ending()), (Step::Polling, None));
+    // The news that the polls had ended may still come; it is about the time before.
+    let late = machine.handle(at(1_502), Input::PollsEnded);
+    assert!(matches!(late, Err(Refusal::NoOp { .. })));
+    assert!(machine.handle(at(2_000), Input::Quiet).is_ok());
+    assert_eq!(machine.next_timeout(), Some(at(2_400)));
+}
+
+/// Where polls end quickly, polling goes on until shortly before the stop time; in short windows for
+/// four fifths of the time at least.
+#[test]
+fn the_last_polls_begin_to_end_so_early_that_they_have_ended_at_the_stop_time() {
+    let near = |lasts, polls_end| {
+        window(lasts).stop_near(&defaults(), at(0), ms(polls_end)).map(|at| at.since_origin())
+    };
+    assert_eq!(near(60_000, 200), Some(ms(52_500)));
+    assert_eq!(near(60_000, 1_550), Some(ms(51_150)));
+    assert_eq!(near(9_000, 1_550), Some(ms(1_600)));
+    assert_eq!(endless().stop_near(&defaults(), at(0), ms(1_550)), None);
+}
+
+/// A stop that comes late takes its time from the grace period, not from hooks and `on_shutdown`.
+#[test]
+fn a_drain_that_begins_late_shortens_the_grace_period() {
+    for (since, grace_over, gone) in [
+        (50_000, 55_250, 55_500),
+        (53_000, 58_250, 58_500),
+        (55_000, 58_250, 58_500),
+        (58_500, 58_750, 59_000),
+    ] {
+        let mut machine = polling(window(60_000), defaults());
+        assert!(machine.handle(at(since), Input::Cancelled).is_ok());
+        assert_eq!(machine.next_timeout(), Some(at(grace_over)), "since {since}");
+        assert!(machine.handle_timeout(at(grace_over)).is_some());
+        assert_eq!(machine.next_timeout(), Some(at(gone)), "since {since}");
+    }
+}
+
+#[test]
+fn a_callback_may_use_all_that_is_left_but_a_tenth_of_a_second_for_each_to_come() {
+    assert_eq!(callback_time(ms(1_400), 0), ms(1_400));
+    assert_eq!(callback_time(ms(1_400), 2), ms(1_200));
+    assert_eq!(callback_time(ms(200), 3), ms(50), "equal shares where there is less");
+    assert!(callback_time(Duration::MAX, usize::MAX) < Duration::MAX, "nothing overflows");
+}
+
+/// Nothing is kept for an `on_shutdown` that does nothing.
+#[test]
+fn the_last_hook_has_all_that_is_left_if_no_on_shutdown_is_expected() {
+    for (expected, until) in [(true, 59_799), (false, 59_899)] {
+        let mut machine = machine(window(60_000), defaults(), &[]);
+        machine.note_hooks(1);
+        if !expected {
+            machine.expect_no_on_shutdown();
+        }
+        assert!(machine.handle(at(52_999), Input::Failed(1)).is_ok());
+        assert_eq!(machine.next_timeout(), Some(at(until)));
     }
 }
 
@@ -255,7 +336,7 @@ fn idleness_is_counted_from_the_last_task_and_not_before_the_minimum_stay() {
     let mut machine = polling(window(60_000), idle);
     assert_eq!(machine.next_timeout(), Some(at(1_000)), "the minimum stay");
     assert!(machine.handle(at(100), Input::Busy).is_ok());
-    assert_eq!(machine.next_timeout(), Some(at(53_000)), "a busy worker is not idle");
+    assert_eq!(machine.next_timeout(), Some(at(51_000)), "a busy worker is not idle");
     assert!(machine.handle(at(300), Input::Quiet).is_ok());
     assert_eq!(machine.next_timeout(), Some(at(1_000)), "still the minimum stay");
     assert!(machine.handle(at(400), Input::Busy).is_ok());
@@ -268,10 +349,10 @@ fn idleness_is_counted_from_the_last_task_and_not_before_the_minimum_stay() {
 
 #[test]
 fn at_the_same_moment_the_deadline_counts_and_not_idleness() {
-    let idle = Allowance { idle_timeout: Some(ms(53_000)), ..defaults() };
+    let idle = Allowance { idle_timeout: Some(ms(51_000)), ..defaults() };
     let mut machine = polling(window(60_000), idle);
-    let fired = machine.handle_timeout(at(53_000));
-    assert_eq!(fired.map(|it| it.event), Some(Event::DeadlineNear));
+    let fired = machine.handle_timeout(at(51_000));
+    assert_eq!(fired.map(|it| it.event), Some(Event::StopNear));
 }
 
 #[test]
@@ -291,13 +372,7 @@ fn a_machine_that_has_served_an_invocation_remembers_nothing_of_it() {
     let mut machine = polling(window(60_000), defaults());
     machine.note_hooks(2);
     assert!(machine.handle(at(1_000), Input::WorkerFailed(1)).is_ok());
-    let inputs = [
-        Input::Finalized,
-        Input::HookEnded(0),
-        Input::HookEnded(1),
-        Input::ShutdownEnded,
-        Input::Settled,
-    ];
+    let inputs = [Input::HookEnded(0), Input::HookEnded(1), Input::ShutdownEnded, Input::Settled];
     for input in inputs {
         assert!(machine.handle(at(1_000), input).is_ok());
     }
@@ -323,7 +398,8 @@ fn no_setting_overflows() {
     for window in [window(60_000), endless()] {
         for allowance in [huge, Allowance { buffer: ms(7_000), ..huge }] {
             let mut one = machine(window, allowance, &[Input::Configured(allowance)]);
-            for input in [Input::Connected, Input::WorkerCreated, Input::WorkerStarted] {
+            let created = Input::WorkerCreated { polls_end_within: longest };
+            for input in [Input::Connected, created, Input::WorkerStarted] {
                 let _ = one.handle(at(1), input);
             }
             let _ = one.handle(at(1_000), Input::Cancelled);

@@ -33,9 +33,9 @@ impl Stand {
                 &[Event::Invoked, Event::Configured, Event::Connected, Event::WorkerCreated]
             }
             Step::Polling => return Self::in_step(Step::Starting).and(Event::WorkerStarted),
+            Step::Quiescing => return Self::in_step(Step::Polling).and(Event::Idle),
             Step::Stopping => return Self::in_step(Step::Polling).and(Event::Cancelled),
-            Step::Finalizing => return Self::in_step(Step::Stopping).and(Event::WorkerStopped),
-            Step::Hooks => return Self::in_step(Step::Finalizing).and(Event::Finalized),
+            Step::Hooks => return Self::in_step(Step::Stopping).and(Event::WorkerStopped),
             Step::Farewell => return Self::in_step(Step::Hooks).and(Event::HooksEnded),
             Step::Settling => return Self::in_step(Step::Farewell).and(Event::ShutdownEnded),
             Step::Poisoned => return Self::in_step(Step::Settling).and(Event::CapPassed),
@@ -55,9 +55,24 @@ impl Stand {
 
     /// Makes `event` happen: somebody says it, or its time comes.
     fn meet(&mut self, event: Event) -> Transition {
-        if self.machine.step() == Step::Polling && event == Event::DeadlineNear {
+        let busy_until = match (self.machine.step(), event) {
             // Or it would be idle before.
+            (Step::Polling, Event::StopNear) => Some(self.now),
+            (Step::Quiescing, Event::Resumed) => Some(self.now),
+            // A task that came when there was no time to poll on.
+            (Step::Quiescing, Event::DeadlineNear) => Some(at(52_000)),
+            _ => None,
+        };
+        if let Some(at) = busy_until {
+            self.now = at;
             assert!(self.machine.handle(self.now, Input::Busy).is_ok());
+        }
+        if (self.machine.step(), event) == (Step::Quiescing, Event::PollsEnded) {
+            // Or it would be quiesced.
+            assert!(self.machine.handle(at(52_000), Input::Busy).is_ok());
+        }
+        if (self.machine.step(), event) == (Step::Quiescing, Event::DeadlineNear) {
+            assert!(self.machine.handle(self.now, Input::PollsEnded).is_ok());
         }
         if event == Event::HooksEnded {
             assert!(self.machine.handle(self.now, Input::HookEnded(0)).is_ok());
@@ -97,20 +112,25 @@ pub(super) fn input(event: Event) -> Option<Input<Blame>> {
         Event::InvokedTooLate => Input::Invoked { window: window(100), allowance: allowance() },
         Event::Configured => Input::Configured(allowance()),
         Event::Connected => Input::Connected,
-        Event::WorkerCreated => Input::WorkerCreated,
+        Event::WorkerCreated => Input::WorkerCreated { polls_end_within: ms(1_550) },
         Event::WorkerStarted => Input::WorkerStarted,
         Event::Failed => Input::Failed(1),
         Event::Busy => Input::Busy,
         Event::Quiet => Input::Quiet,
+        Event::PollsEnded | Event::Quiesced => Input::PollsEnded,
         Event::Cancelled => Input::Cancelled,
         Event::WorkerStopped => Input::WorkerStopped,
         Event::WorkerFailed => Input::WorkerFailed(1),
-        Event::Finalized => Input::Finalized,
         Event::HookEnded => Input::HookEnded(0),
         Event::HooksEnded => Input::HookEnded(1),
         Event::ShutdownEnded => Input::ShutdownEnded,
         Event::Settled => Input::Settled,
-        Event::Idle | Event::DeadlineNear | Event::GraceOver | Event::CapPassed => return None,
+        Event::Idle
+        | Event::StopNear
+        | Event::Resumed
+        | Event::DeadlineNear
+        | Event::GraceOver
+        | Event::CapPassed => return None,
     })
 }
 
@@ -162,16 +182,32 @@ edges! {
         Configuring + Failed => Hooks, [RunHook(0)];
     connecting_and_failed_goes_to_hooks_and_runs_the_first:
         Connecting + Failed => Hooks, [RunHook(0)];
-    creating_and_failed_goes_to_hooks_and_runs_the_first:
-        Creating + Failed => Hooks, [RunHook(0)];
+    creating_and_failed_goes_to_hooks_and_takes_out_what_there_is_of_the_worker:
+        Creating + Failed => Hooks, [Finalize, RunHook(0)];
     starting_and_failed_goes_to_stopping_and_stops_the_worker:
         Starting + Failed => Stopping, [StopWorker];
     polling_and_busy_stays_and_does_nothing:
         Polling + Busy => Polling, [];
     polling_and_quiet_stays_and_does_nothing:
         Polling + Quiet => Polling, [];
-    polling_and_idle_goes_to_stopping_and_stops_the_worker:
-        Polling + Idle => Stopping, [StopWorker];
+    polling_and_idle_goes_to_quiescing_and_holds_polls_back:
+        Polling + Idle => Quiescing, [HoldPolls];
+    polling_and_stop_near_goes_to_quiescing_and_holds_polls_back:
+        Polling + StopNear => Quiescing, [HoldPolls];
+    quiescing_and_busy_stays_and_does_nothing:
+        Quiescing + Busy => Quiescing, [];
+    quiescing_and_quiet_stays_and_does_nothing:
+        Quiescing + Quiet => Quiescing, [];
+    quiescing_and_resumed_goes_to_polling_and_lets_polls_go_on:
+        Quiescing + Resumed => Polling, [ResumePolls];
+    quiescing_and_polls_ended_with_a_task_in_flight_stays_and_does_nothing:
+        Quiescing + PollsEnded => Quiescing, [];
+    quiescing_and_quiesced_goes_to_stopping_and_stops_the_worker:
+        Quiescing + Quiesced => Stopping, [StopWorker];
+    quiescing_and_deadline_near_goes_to_stopping_and_stops_the_worker:
+        Quiescing + DeadlineNear => Stopping, [StopWorker];
+    quiescing_and_cap_passed_goes_to_stopping_and_stops_the_worker:
+        Quiescing + CapPassed => Stopping, [StopWorker];
     configuring_and_deadline_near_goes_to_hooks_and_cuts_configure_short:
         Configuring + DeadlineNear => Hooks, [AbortStep, RunHook(0)];
     connecting_and_deadline_near_goes_to_hooks_and_cuts_connecting_short:
@@ -180,8 +216,6 @@ edges! {
         Creating + DeadlineNear => Stopping, [AbortStep, StopWorker];
     starting_and_deadline_near_goes_to_stopping_and_cuts_on_start_short:
         Starting + DeadlineNear => Stopping, [AbortStep, StopWorker];
-    polling_and_deadline_near_goes_to_stopping_and_stops_the_worker:
-        Polling + DeadlineNear => Stopping, [StopWorker];
     configuring_and_cancelled_goes_to_hooks_and_cuts_configure_short:
         Configuring + Cancelled => Hooks, [AbortStep, RunHook(0)];
     connecting_and_cancelled_goes_to_hooks_and_cuts_connecting_short:
@@ -192,28 +226,30 @@ edges! {
         Starting + Cancelled => Stopping, [AbortStep, StopWorker];
     polling_and_cancelled_goes_to_stopping_and_stops_the_worker:
         Polling + Cancelled => Stopping, [StopWorker];
-    starting_and_worker_stopped_goes_to_finalizing_and_cuts_on_start_short:
-        Starting + WorkerStopped => Finalizing, [AbortStep, Finalize];
-    polling_and_worker_stopped_goes_to_finalizing_and_finalizes:
-        Polling + WorkerStopped => Finalizing, [Finalize];
-    stopping_and_worker_stopped_goes_to_finalizing_and_finalizes:
-        Stopping + WorkerStopped => Finalizing, [Finalize];
-    creating_and_worker_failed_goes_to_finalizing_and_finalizes:
-        Creating + WorkerFailed => Finalizing, [AbortStep, Finalize];
-    starting_and_worker_failed_goes_to_finalizing_and_cuts_on_start_short:
-        Starting + WorkerFailed => Finalizing, [AbortStep, Finalize];
-    polling_and_worker_failed_goes_to_finalizing_and_finalizes:
-        Polling + WorkerFailed => Finalizing, [Finalize];
-    stopping_and_worker_failed_goes_to_finalizing_and_finalizes:
-        Stopping + WorkerFailed => Finalizing, [Finalize];
+    quiescing_and_cancelled_goes_to_stopping_and_stops_the_worker:
+        Quiescing + Cancelled => Stopping, [StopWorker];
+    starting_and_worker_stopped_goes_to_hooks_and_cuts_on_start_short:
+        Starting + WorkerStopped => Hooks, [AbortStep, AbandonActivities, Finalize, RunHook(0)];
+    polling_and_worker_stopped_goes_to_hooks_and_drops_activities:
+        Polling + WorkerStopped => Hooks, [AbandonActivities, Finalize, RunHook(0)];
+    quiescing_and_worker_stopped_goes_to_hooks_and_drops_activities:
+        Quiescing + WorkerStopped => Hooks, [AbandonActivities, Finalize, RunHook(0)];
+    stopping_and_worker_stopped_goes_to_hooks_and_finalizes:
+        Stopping + WorkerStopped => Hooks, [Finalize, RunHook(0)];
+    creating_and_worker_failed_goes_to_hooks_and_finalizes:
+        Creating + WorkerFailed => Hooks, [AbortStep, AbandonActivities, Finalize, RunHook(0)];
+    starting_and_worker_failed_goes_to_hooks_and_cuts_on_start_short:
+        Starting + WorkerFailed => Hooks, [AbortStep, AbandonActivities, Finalize, RunHook(0)];
+    polling_and_worker_failed_goes_to_hooks_and_drops_activities:
+        Polling + WorkerFailed => Hooks, [AbandonActivities, Finalize, RunHook(0)];
+    quiescing_and_worker_failed_goes_to_hooks_and_drops_activities:
+        Quiescing + WorkerFailed => Hooks, [AbandonActivities, Finalize, RunHook(0)];
+    stopping_and_worker_failed_goes_to_hooks_and_drops_activities:
+        Stopping + WorkerFailed => Hooks, [AbandonActivities, Finalize, RunHook(0)];
     stopping_and_grace_over_stays_and_drops_the_activities:
         Stopping + GraceOver => Stopping, [AbandonActivities];
-    stopping_and_cap_passed_goes_to_finalizing_and_gives_the_worker_up:
-        Stopping + CapPassed => Finalizing, [AbandonWorker, Finalize];
-    finalizing_and_finalized_goes_to_hooks_and_runs_the_first:
-        Finalizing + Finalized => Hooks, [RunHook(0)];
-    finalizing_and_cap_passed_goes_to_hooks_and_runs_the_first:
-        Finalizing + CapPassed => Hooks, [RunHook(0)];
+    stopping_and_cap_passed_goes_to_hooks_and_gives_the_worker_up:
+        Stopping + CapPassed => Hooks, [AbandonWorker, Finalize, RunHook(0)];
     hooks_and_hook_ended_stays_and_runs_the_next:
         Hooks + HookEnded => Hooks, [RunHook(1)];
     hooks_and_hooks_ended_goes_to_farewell_and_runs_on_shutdown:
@@ -249,7 +285,7 @@ fn hooks_without_any_goes_on_to_farewell_at_once() {
         (Step::Configuring, Event::Failed),
         (Step::Connecting, Event::Cancelled),
         (Step::Creating, Event::Failed),
-        (Step::Finalizing, Event::Finalized),
+        (Step::Stopping, Event::WorkerStopped),
     ] {
         let mut stand = Stand::in_step(step);
         stand.machine.note_hooks(0);

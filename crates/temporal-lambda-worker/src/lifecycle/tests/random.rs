@@ -40,7 +40,8 @@ fn act((kind, size): (u8, u8)) -> Act {
         59 => Act::Say(Input::HookEnded(number)),
         60 => Act::Say(Input::ShutdownEnded),
         61 => Act::Say(Input::Settled),
-        62 => Act::Say(Input::Finalized),
+        62 if size % 2 == 0 => Act::Say(Input::PollsEnded),
+        62 => Act::Say(Input::Busy),
         _ => Act::Say(strange(number, size)),
     }
 }
@@ -53,7 +54,7 @@ fn strange(number: usize, size: u64) -> Input<u32> {
         0 => Input::Invoked { window, allowance },
         1 => Input::Configured(allowance),
         2 => Input::Connected,
-        _ if size % 8 < 4 => Input::WorkerCreated,
+        _ if size % 8 < 4 => Input::WorkerCreated { polls_end_within: ms(size) },
         _ => Input::WorkerStarted,
     }
 }
@@ -79,8 +80,9 @@ fn scenarios() -> impl Strategy<Value = Scenario> {
     let after = (any::<u8>(), any::<u8>(), any::<u8>());
     let before = (any::<u8>(), any::<u8>());
     let acts = prop::collection::vec((0_u8..64, any::<u8>()).prop_map(act), 0..20);
-    (window, before, after, 0_usize..4, acts, any::<u8>()).prop_map(
-        |((kind, size), before, after, hooks, acts, finish)| Scenario {
+    let polls_end = prop::sample::select(vec![0, 200, 1_550, 5_000]);
+    (window, before, after, polls_end, 0_usize..4, acts, any::<u8>()).prop_map(
+        |((kind, size), before, after, polls_end, hooks, acts, finish)| Scenario {
             lasts: match kind {
                 0..=199 => Some(u64::from(size) * 60),
                 200..=229 => Some(u64::from(size) * 2),
@@ -88,6 +90,7 @@ fn scenarios() -> impl Strategy<Value = Scenario> {
             },
             before: any_allowance(before.0, before.1),
             after: allowance(after.0, after.1, after.2),
+            polls_end,
             hooks,
             acts,
             finish: match finish {

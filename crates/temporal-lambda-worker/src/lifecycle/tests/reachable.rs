@@ -32,15 +32,16 @@ fn inputs() -> Vec<Input<Blame>> {
         Input::Configured(ALLOWANCE),
         Input::Configured(greedy),
         Input::Connected,
-        Input::WorkerCreated,
+        // With 0.3 s more, polls are held back 1 s before the stop time.
+        Input::WorkerCreated { polls_end_within: ms(700) },
         Input::WorkerStarted,
         Input::Failed(1),
         Input::Busy,
         Input::Quiet,
+        Input::PollsEnded,
         Input::Cancelled,
         Input::WorkerStopped,
         Input::WorkerFailed(2),
-        Input::Finalized,
         Input::HookEnded(0),
         Input::HookEnded(1),
         Input::ShutdownEnded,
@@ -81,6 +82,8 @@ fn effect_name(effect: Effect) -> &'static str {
         Effect::CreateWorker => "CreateWorker",
         Effect::OnStart => "OnStart",
         Effect::Poll => "Poll",
+        Effect::HoldPolls => "HoldPolls",
+        Effect::ResumePolls => "ResumePolls",
         Effect::AbortStep => "AbortStep",
         Effect::StopWorker => "StopWorker",
         Effect::AbandonActivities => "AbandonActivities",
@@ -213,7 +216,8 @@ fn met() -> &'static Met {
 #[test]
 fn the_whole_reachable_state_space_is_as_the_table_says() {
     let all = met();
-    assert!(all.places > 10_000, "only {} places", all.places);
+    // A machine that drains has forgotten when it polled, so many ways lead to the same place.
+    assert!(all.places > 3_500, "only {} places", all.places);
     let mut steps = BTreeSet::new();
     for step in Step::ALL {
         for event in Event::ALL {
@@ -239,9 +243,16 @@ fn the_whole_reachable_state_space_is_as_the_table_says() {
 /// Timers are not said, so nobody can be refused one; and only the machine knows which hook is the
 /// last.
 fn can_be_said(event: Event) -> bool {
-    let timer =
-        matches!(event, Event::Idle | Event::DeadlineNear | Event::GraceOver | Event::CapPassed);
-    !timer && event != Event::HooksEnded
+    let timer = matches!(
+        event,
+        Event::Idle
+            | Event::StopNear
+            | Event::Resumed
+            | Event::DeadlineNear
+            | Event::GraceOver
+            | Event::CapPassed
+    );
+    !timer && event != Event::HooksEnded && event != Event::Quiesced
 }
 
 #[test]
@@ -252,6 +263,8 @@ fn every_effect_cause_and_ending_is_met() {
         Effect::CreateWorker,
         Effect::OnStart,
         Effect::Poll,
+        Effect::HoldPolls,
+        Effect::ResumePolls,
         Effect::AbortStep,
         Effect::StopWorker,
         Effect::AbandonActivities,

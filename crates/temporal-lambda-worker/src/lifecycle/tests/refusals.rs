@@ -18,6 +18,9 @@ fn everything_that_can_be_said_is_taken_or_refused_with_its_reason() {
             let event = match event {
                 Event::HooksEnded if step == Step::Hooks => Event::HookEnded,
                 Event::HooksEnded => Event::HookEnded,
+                // Nothing is in flight while quiescing, the shortest way there.
+                Event::PollsEnded if step == Step::Quiescing => Event::Quiesced,
+                Event::Quiesced if step != Step::Quiescing => Event::PollsEnded,
                 event => event,
             };
             let other_hook = step == Step::Hooks && input == Input::HookEnded(1);
@@ -49,11 +52,16 @@ fn home(event: Event) -> Option<(State, State)> {
         Event::Configured | Event::Connected => Some((State::Configuring, State::Configuring)),
         Event::WorkerCreated | Event::WorkerStarted => Some((State::Connected, State::Connected)),
         Event::Failed => Some((State::Configuring, State::Connected)),
-        Event::Busy | Event::Quiet | Event::Idle => Some((State::Polling, State::Polling)),
+        Event::Busy
+        | Event::Quiet
+        | Event::Idle
+        | Event::StopNear
+        | Event::Resumed
+        | Event::PollsEnded
+        | Event::Quiesced => Some((State::Polling, State::Polling)),
         Event::DeadlineNear | Event::Cancelled => Some((State::Configuring, State::Polling)),
         Event::WorkerStopped | Event::WorkerFailed => Some((State::Connected, State::Draining)),
         Event::GraceOver
-        | Event::Finalized
         | Event::HookEnded
         | Event::HooksEnded
         | Event::ShutdownEnded

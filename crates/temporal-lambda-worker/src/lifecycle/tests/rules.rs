@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::super::{Effect, Ending, Input, Moment};
+use super::super::{Effect, Ending, Event, Input, Moment};
 use super::account::{account, idle_due, stop_time};
 use super::ms;
 use super::story::{Blame, Seen, Story};
@@ -30,9 +30,12 @@ rules! {
     on_start_runs_at_most_once_and_only_after_connected,
     nothing_begins_after_the_stop_time,
     nothing_polls_after_the_stop_time,
+    polls_are_held_back_and_let_go_on_in_turn,
+    draining_waits_for_the_last_polls,
     an_idle_worker_polls_for_the_idle_timeout_and_the_minimum_stay,
     activities_have_their_grace_and_no_more,
     every_created_worker_is_finalized,
+    activities_of_a_worker_that_ended_by_itself_are_dropped,
     a_worker_is_finalized_when_it_has_ended_or_is_given_up,
     hooks_run_once_each_in_order_before_on_shutdown,
     on_shutdown_runs_exactly_once_if_configure_was_entered,
@@ -97,7 +100,7 @@ fn rank(effect: Effect) -> Option<usize> {
         Effect::RunHook(number) => 10 + number,
         Effect::OnShutdown => usize::MAX - 1,
         Effect::Settle => usize::MAX,
-        Effect::AbortStep => return None,
+        Effect::AbortStep | Effect::HoldPolls | Effect::ResumePolls => return None,
     })
 }
 
@@ -121,7 +124,7 @@ fn nothing_begins_before_what_it_needs(story: &Story) -> Result<(), String> {
                 let ready = match effect {
                     Effect::Connect => has(|it| matches!(it, Input::Configured(_))),
                     Effect::CreateWorker => has(|it| *it == Input::Connected),
-                    Effect::OnStart => has(|it| *it == Input::WorkerCreated),
+                    Effect::OnStart => has(|it| matches!(it, Input::WorkerCreated { .. })),
                     Effect::Poll => has(|it| *it == Input::WorkerStarted),
                     _ => true,
                 };
@@ -162,8 +165,44 @@ fn nothing_polls_after_the_stop_time(story: &Story) -> Result<(), String> {
     };
     check(poll < stop, || format!("it begins at {poll:?}, to stop at {stop:?}"))?;
     let over = story.draining_since().unwrap_or_default();
-    let by = story.thawed().map_or(stop, |thawed| stop.max(thawed)).later(story.blur);
+    let last = story.last_hold().map_or(stop, |hold| last_polls_over(story, hold));
+    let by = stop.max(last).max(story.thawed().unwrap_or_default()).later(story.blur);
     check(over <= by, || format!("it goes on to {over:?}, to stop at {stop:?}"))
+}
+
+/// When the last polls are not waited for any longer: 0.6 s after they should have ended, and not
+/// when there is no more than the time to end without grace.
+fn last_polls_over(story: &Story, hold: usize) -> Moment {
+    let over = story.lines[hold].at.later(story.polls_end_within()).later(ms(600));
+    story.window.deadline.map_or(over, |deadline| over.min(deadline.earlier(ms(600))))
+}
+
+fn polls_are_held_back_and_let_go_on_in_turn(story: &Story) -> Result<(), String> {
+    let mut polls = false;
+    for (_, effect) in story.done() {
+        let expected = match effect {
+            Effect::Poll | Effect::ResumePolls => !polls,
+            Effect::HoldPolls => polls,
+            _ => continue,
+        };
+        check(expected, || format!("{effect:?}, and polls begin: {polls}"))?;
+        polls = effect != Effect::HoldPolls;
+    }
+    Ok(())
+}
+
+/// Unless it was cancelled, or the worker ended by itself, or the server keeps silent.
+fn draining_waits_for_the_last_polls(story: &Story) -> Result<(), String> {
+    let Some(end) = &story.end else { return Ok(()) };
+    if !matches!(end.ending, Some(Ending::Idle | Ending::DeadlineNear)) {
+        return Ok(());
+    }
+    let Some(hold) = story.last_hold() else { return Err("polls were not held back".to_owned()) };
+    let drain = story.draining_from().unwrap_or(story.lines.len());
+    let ended = story.lines[hold..drain].iter().any(|it| it.seen == Seen::Heard(Input::PollsEnded));
+    let since = story.draining_since().unwrap_or_default().later(story.blur);
+    let over = last_polls_over(story, hold);
+    check(ended || since >= over, || format!("drains at {since:?}, polls may last to {over:?}"))
 }
 
 fn an_idle_worker_polls_for_the_idle_timeout_and_the_minimum_stay(
@@ -176,21 +215,29 @@ fn an_idle_worker_polls_for_the_idle_timeout_and_the_minimum_stay(
     let Some(due) = idle_due(story, poll) else {
         return check(!idle, || "it has no idle timeout, or it is busy".to_owned());
     };
+    let drain = story.last_hold().map_or(drain, |hold| story.lines[hold].at);
     check(!idle || drain >= due, || format!("idle at {drain:?}, not at {due:?}"))?;
     let late = drain > due.later(story.blur) && story.thawed().is_none();
     check(!late, || format!("idle at {due:?}, and it polls until {drain:?}"))
 }
 
-/// Half of the 0.5 s for finalizing is for activities to react to their cancellation.
+/// Half of the 0.5 s for finalizing is for activities to react to their cancellation. A grace period
+/// that begins after the stop time is so much shorter.
 fn activities_have_their_grace_and_no_more(story: &Story) -> Result<(), String> {
     let Some(since) = story.draining_since().filter(|_| story.thawed().is_none()) else {
         return Ok(());
     };
     let grace = story.allowance().grace;
-    for (effect, after) in [(Effect::AbandonActivities, 250), (Effect::AbandonWorker, 500)] {
-        if let Some(at) = story.first(effect) {
-            let took = at.since(since);
-            let expected = grace + ms(after);
+    let late = stop_time(story).map_or(ms(0), |stop| since.since(stop));
+    let over = (Event::GraceOver, Effect::AbandonActivities, 250);
+    for (timer, effect, after) in [over, (Event::CapPassed, Effect::AbandonWorker, 500)] {
+        let timed = story
+            .lines
+            .windows(2)
+            .find(|pair| pair[0].seen == Seen::Timer(timer) && pair[1].seen == Seen::Did(effect));
+        if let Some(pair) = timed {
+            let took = pair[1].at.since(since);
+            let expected = grace.saturating_sub(late) + ms(after);
             let holds = took >= expected && took <= expected + story.blur;
             check(holds, || format!("{effect:?} after {took:?}, not after {expected:?}"))?;
         }
@@ -200,15 +247,28 @@ fn activities_have_their_grace_and_no_more(story: &Story) -> Result<(), String> 
     check(in_turn, || "the worker is given up before its activities are dropped".to_owned())
 }
 
+/// And so is one whose creation failed: it may have come half-way.
 fn every_created_worker_is_finalized(story: &Story) -> Result<(), String> {
-    // A creation that failed leaves nothing behind.
-    let failed = story.draining_from().unwrap_or(story.lines.len());
-    let failed =
-        story.lines[..failed].iter().any(|it| matches!(it.seen, Seen::Heard(Input::Failed(_))));
-    let never_made = failed && story.first(Effect::OnStart).is_none();
-    let created = story.first(Effect::CreateWorker).is_some() && !never_made;
+    let created = story.count(|it| it == Effect::CreateWorker);
     let finalized = story.count(|it| it == Effect::Finalize);
-    check(finalized == usize::from(created), || format!("created: {created}, {finalized} times"))
+    check(finalized == created, || format!("created {created} times, finalized {finalized} times"))
+}
+
+/// Whatever ended it, activities may be left behind.
+fn activities_of_a_worker_that_ended_by_itself_are_dropped(story: &Story) -> Result<(), String> {
+    let mut working = false;
+    for line in &story.lines {
+        match &line.seen {
+            Seen::Did(Effect::Poll) => working = true,
+            Seen::Did(Effect::StopWorker) => working = false,
+            Seen::Heard(Input::WorkerStopped | Input::WorkerFailed(_)) if working => {
+                let dropped = story.first(Effect::AbandonActivities) == Some(line.at);
+                return check(dropped, || "they are not".to_owned());
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn a_worker_is_finalized_when_it_has_ended_or_is_given_up(story: &Story) -> Result<(), String> {
@@ -217,7 +277,7 @@ fn a_worker_is_finalized_when_it_has_ended_or_is_given_up(story: &Story) -> Resu
         return Ok(());
     };
     let gone = story.lines[..index].iter().any(|line| match line.seen {
-        Seen::Heard(Input::WorkerStopped | Input::WorkerFailed(_)) => true,
+        Seen::Heard(Input::WorkerStopped | Input::WorkerFailed(_) | Input::Failed(_)) => true,
         Seen::Did(effect) => effect == Effect::AbandonWorker,
         _ => false,
     });
@@ -285,8 +345,9 @@ fn one_callback_runs_at_a_time(story: &Story) -> Result<(), String> {
     check(running.is_none(), || format!("{running:?} was left running"))
 }
 
-/// Each hook, and `on_shutdown` after them, may take an equal part of what the earlier ones left;
-/// nothing is cut short earlier, and nothing later.
+/// Each hook, and `on_shutdown` after them, may take what the earlier ones left but for 0.1 s for
+/// each that is still to come, and an equal part if there is less; nothing is cut short earlier, and
+/// nothing later.
 fn callbacks_at_the_end_share_what_is_left(story: &Story) -> Result<(), String> {
     let Some(since) = story.draining_since().filter(|_| story.thawed().is_none()) else {
         return Ok(());
@@ -298,8 +359,10 @@ fn callbacks_at_the_end_share_what_is_left(story: &Story) -> Result<(), String> 
     for line in &story.lines {
         match &line.seen {
             Seen::Did(effect @ Effect::RunHook(number)) => {
-                let callbacks = u32::try_from(line.hooks - number + 1).unwrap_or(1);
-                begun = Some((*effect, line.at, by.since(line.at) / callbacks));
+                let to_come = u32::try_from(line.hooks - number).unwrap_or(0);
+                let left = by.since(line.at);
+                let share = left.saturating_sub(ms(100) * to_come).max(left / (to_come + 1));
+                begun = Some((*effect, line.at, share));
             }
             Seen::Did(Effect::OnShutdown) => {
                 begun = Some((Effect::OnShutdown, line.at, by.since(line.at)));

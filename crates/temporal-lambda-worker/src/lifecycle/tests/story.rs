@@ -111,6 +111,8 @@ impl Story {
                 | Effect::CreateWorker
                 | Effect::OnStart
                 | Effect::Poll
+                | Effect::HoldPolls
+                | Effect::ResumePolls
                 | Effect::WarnShortWork(_) => false,
                 Effect::AbortStep
                 | Effect::StopWorker
@@ -123,6 +125,20 @@ impl Story {
             },
             _ => false,
         })
+    }
+
+    /// The place at which polls were last held back.
+    pub(crate) fn last_hold(&self) -> Option<usize> {
+        self.lines.iter().rposition(|line| line.seen == Seen::Did(Effect::HoldPolls))
+    }
+
+    /// How long the worker's polls may take to end.
+    pub(crate) fn polls_end_within(&self) -> std::time::Duration {
+        let created = self.heard().find_map(|(_, input)| match input {
+            Input::WorkerCreated { polls_end_within } => Some(*polls_end_within),
+            _ => None,
+        });
+        created.unwrap_or_default()
     }
 
     /// When draining began.

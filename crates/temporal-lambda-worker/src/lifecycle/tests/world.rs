@@ -55,6 +55,8 @@ pub(crate) struct Scenario {
     pub(crate) lasts: Option<u64>,
     pub(crate) before: Allowance,
     pub(crate) after: Allowance,
+    /// How long the worker's polls may take to end, in milliseconds.
+    pub(crate) polls_end: u64,
     pub(crate) hooks: usize,
     pub(crate) acts: Vec<Act>,
     pub(crate) finish: Finish,
@@ -69,6 +71,7 @@ impl fmt::Debug for Scenario {
             )
         };
         writeln!(f, "an invocation of {:?} ms, {} hooks", self.lasts, self.hooks)?;
+        writeln!(f, "  polls end within {} ms", self.polls_end)?;
         writeln!(f, "  before configure: {}", brief(&self.before))?;
         writeln!(f, "  after configure:  {}", brief(&self.after))?;
         for act in &self.acts {
@@ -90,6 +93,7 @@ pub(crate) struct World {
     pub(crate) hooks: usize,
     pub(crate) story: Story,
     after: Allowance,
+    polls_end: u64,
     busy: bool,
     failures: Blame,
     /// What was begun last and has not ended.
@@ -108,6 +112,7 @@ impl World {
             hooks: scenario.hooks,
             story: Story { window, before, lines: Vec::new(), end: None, blur: ms(0) },
             after: scenario.after,
+            polls_end: scenario.polls_end,
             busy: false,
             failures: 0,
             waiting: None,
@@ -159,7 +164,7 @@ impl World {
                 Finish::Answering(after) => {
                     self.wait_until(self.now.later(ms(after)));
                     // A worker that is left in peace works until it is told to stop.
-                    if self.waiting == Some(Effect::Poll) {
+                    if matches!(self.waiting, Some(Effect::Poll | Effect::ResumePolls)) {
                         self.fire();
                     } else {
                         self.answer();
@@ -203,16 +208,26 @@ impl World {
         let input = match self.waiting {
             Some(Effect::Configure) => Input::Configured(self.after),
             Some(Effect::Connect) => Input::Connected,
-            Some(Effect::CreateWorker) => Input::WorkerCreated,
+            Some(Effect::CreateWorker) => {
+                Input::WorkerCreated { polls_end_within: ms(self.polls_end) }
+            }
             Some(Effect::OnStart) => Input::WorkerStarted,
-            Some(Effect::Poll) if self.busy => Input::Quiet,
-            Some(Effect::Poll) => Input::Busy,
+            Some(Effect::Poll | Effect::ResumePolls | Effect::HoldPolls) if self.busy => {
+                Input::Quiet
+            }
+            Some(Effect::Poll | Effect::ResumePolls) => Input::Busy,
+            Some(Effect::HoldPolls) => Input::PollsEnded,
             Some(Effect::StopWorker | Effect::AbandonActivities) => Input::WorkerStopped,
-            Some(Effect::AbandonWorker | Effect::Finalize) => Input::Finalized,
             Some(Effect::RunHook(number)) => Input::HookEnded(number),
             Some(Effect::OnShutdown) => Input::ShutdownEnded,
             Some(Effect::Settle) => Input::Settled,
-            Some(Effect::AbortStep | Effect::WarnShortWork(_)) | None => return,
+            Some(
+                Effect::AbandonWorker
+                | Effect::Finalize
+                | Effect::AbortStep
+                | Effect::WarnShortWork(_),
+            )
+            | None => return,
         };
         self.busy = input == Input::Busy;
         self.say(input);
@@ -224,7 +239,13 @@ impl World {
             Some(Effect::Configure | Effect::Connect | Effect::CreateWorker | Effect::OnStart) => {
                 self.say(Input::Failed(self.failures))
             }
-            Some(Effect::Poll | Effect::StopWorker | Effect::AbandonActivities) => {
+            Some(
+                Effect::Poll
+                | Effect::HoldPolls
+                | Effect::ResumePolls
+                | Effect::StopWorker
+                | Effect::AbandonActivities,
+            ) => {
                 self.say(Input::WorkerFailed(self.failures));
             }
             _ => self.answer(),
@@ -243,7 +264,15 @@ impl World {
 
     fn follow(&mut self) {
         while let Some(effect) = self.machine.poll_effect() {
-            if !matches!(effect, Effect::AbortStep | Effect::WarnShortWork(_)) {
+            // Nobody answers these.
+            let unanswered = matches!(
+                effect,
+                Effect::AbandonWorker
+                    | Effect::Finalize
+                    | Effect::AbortStep
+                    | Effect::WarnShortWork(_)
+            );
+            if !unanswered {
                 self.waiting = Some(effect);
             }
             self.see(Seen::Did(effect));

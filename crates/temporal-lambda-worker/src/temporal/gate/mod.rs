@@ -1,238 +1,384 @@
-//! What stands between a worker and its connection: the end of its long polls.
+//! The gate: the service that the SDK's worker calls in the place of the network.
 //!
-//! A poll that is dropped may take a task with it: the server hands one out in the same moment,
-//! nobody has it, and the workflow waits for its timeout. The SDK's core drops its polls when it
-//! shuts down; and where the server ends them, it takes no workflow task any more all the same.
-//! So here
-//!
-//! * a poll asks the server for no longer than until polling may end;
-//! * when polling stops, no new poll begins, those under way are waited for, and so are the
-//!   workflow tasks that they bring; only then may the core shut down;
-//! * a poll that would go on for longer is dropped after all, so that nothing hangs.
-//!
-//! The worker has a connection of its own for that, without a socket: its calls come here and go
-//! on to the invocation's connection.
+//! It passes calls on to the channel as they are, and keeps the account of what is in flight. It
+//! decides when a poll begins and how long it lasts, so that polling can end without a loss: see
+//! the [module above](super).
 
-mod forward;
-mod goodbye;
-mod horizon;
+mod identity;
 mod polls;
-mod tasks;
-#[cfg(test)]
-mod tests;
+mod trouble;
+mod wire;
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use prost::Message as _;
-use temporalio_client::callback_based::{
-    CallbackBasedGrpcService, GrpcRequest, GrpcSuccessResponse,
-};
+use temporalio_client::callback_based::GrpcRequest;
 use temporalio_client::errors::ClientConnectError;
-use temporalio_client::tonic::Status;
+use temporalio_client::grpc::WorkflowService as _;
+use temporalio_client::tonic::{IntoRequest as _, Status};
 use temporalio_client::{Connection, ConnectionOptions};
+use temporalio_common::protos::temporal::api::common::v1::WorkflowExecution;
+use temporalio_common::protos::temporal::api::enums::v1::WorkflowTaskFailedCause;
+use temporalio_common::protos::temporal::api::failure::v1::Failure;
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
-    DescribeNamespaceRequest, DescribeNamespaceResponse, GetSystemInfoResponse,
-    RespondWorkflowTaskCompletedRequest,
+    DescribeNamespaceRequest, DescribeNamespaceResponse, ResetStickyTaskQueueRequest,
+    RespondWorkflowTaskCompletedRequest, RespondWorkflowTaskFailedRequest,
 };
-
-use tokio::sync::RwLock;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::Link;
-use forward::Answer;
-use goodbye::Goodbye;
+use super::channel::{Answer, service};
+use super::connect::{Server, answered_with, without_network};
+use super::in_flight::{Heard, InFlight, WorkflowTask};
+use crate::error::Fault;
+use crate::lifecycle::{FINALIZE_CAP, Input};
+use crate::report::ServerTrouble;
+use identity::Identity;
 use polls::Polls;
-use tasks::Tasks;
+use trouble::Trouble;
+use wire::{Completed, Completion, Started, task_token};
 
-pub(crate) use horizon::Horizon;
-pub(crate) use polls::{CLEARING, WINDING_DOWN};
+/// What the server is told on leaving may take this long to be answered: an eighth of a second.
+const FAREWELL_CAP: Duration = Duration::from_millis(FINALIZE_CAP.as_millis() as u64 / 4);
+/// `ShutdownWorker` may take this long to be answered: 0.1 s. The SDK waits for the answer; the
+/// server acts on the call.
+const SHUTDOWN_CAP: Duration = Duration::from_millis(100);
+/// When the sticky queue was polled for this long, what waited there has come: 60 ms, a round trip.
+const POLLED: Duration = Duration::from_millis(60);
+/// Calls at a time for giving workflows back.
+const GIVE_BACK_WIDTH: usize = 32;
 
-/// What is known of namespaces; as old as the connection.
-#[derive(Clone, Default)]
-pub(crate) struct Namespaces(Arc<Mutex<HashMap<String, DescribeNamespaceResponse>>>);
+/// What the server is told before polls end may take this long to be answered: 0.5 s, several round
+/// trips.
+const TOLD_WITHIN: Duration = Duration::from_millis(500);
 
-impl Namespaces {
-    fn get(&self, name: &str) -> Option<DescribeNamespaceResponse> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
-    }
+/// How long polls may take to end where the server does not end them: 1.85 s. The longest of the
+/// last ones, and what comes before it: workflows are given back.
+const POLLS_END_WITHIN: Duration =
+    polls::SHORTEST.saturating_add(polls::CLEARING.saturating_mul(2));
+/// The same where the server ends them: 1.1 s. Workflows are given back first, too.
+const SERVER_ENDS_POLLS_WITHIN: Duration =
+    polls::ENDED_WITHIN.saturating_add(polls::CLEARING.saturating_mul(2));
 
-    fn put(&self, name: String, description: DescribeNamespaceResponse) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name, description);
-    }
+/// When polling may end, as a poll sees it that begins.
+#[derive(Clone)]
+pub(super) struct Timing {
+    /// The moment at which it ends in any case. `None`: there is no deadline.
+    pub(super) stop: Option<Instant>,
+    /// The moment at which it ends if the worker stays quiet; `None`: not known.
+    pub(super) next_idle_end: watch::Receiver<Option<Instant>>,
+    /// `None`: idleness does not end it.
+    pub(super) idle_timeout: Option<Duration>,
 }
 
-/// The gate of one worker.
+/// The gate of one worker. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Gate {
+pub(super) struct Gate {
+    server: Server,
+    /// The invocation's own connection, for what the gate itself has to say.
     connection: Connection,
-    namespaces: Namespaces,
+    in_flight: InFlight,
+    trouble: Trouble,
+    identity: Identity,
     polls: Polls,
-    tasks: Tasks,
-    goodbye: Goodbye,
+    /// Completions do not make their workflow sticky any more.
     unsticking: Arc<AtomicBool>,
-    /// Held by calls that make a workflow sticky.
-    sticking: Arc<RwLock<()>>,
+    shutdown_is_told: Arc<AtomicBool>,
+    /// The worker is gone; its tasks are given back.
+    is_left: Arc<AtomicBool>,
 }
 
 impl Gate {
-    /// A gate to the connection of `link`.
-    ///
-    /// Without a horizon, polls are as long as they can be. `running` knows of each as long as it
-    /// lasts.
-    pub(crate) fn new(link: &Link, horizon: Option<Horizon>, running: TaskTracker) -> Self {
-        let (connection, namespaces) = (link.connection.clone(), link.namespaces.clone());
-        let tasks = Tasks::default();
-        let polls = Polls::new(horizon, tasks.clone(), running);
+    /// A gate to the server of `link`. `running` knows of each poll as long as it lasts.
+    pub(super) fn new(
+        link: &Link,
+        options: &ConnectionOptions,
+        timing: Timing,
+        in_flight: InFlight,
+        running: TaskTracker,
+    ) -> Self {
+        let server = link.server.clone();
+        let (trouble, identity) = (Trouble::new(options), Identity::default());
+        let polls = Polls::new(
+            server.route.clone(),
+            timing,
+            in_flight.clone(),
+            trouble.clone(),
+            identity.clone(),
+            running,
+        );
         Self {
-            connection,
-            namespaces,
+            server,
+            connection: link.connection.clone(),
+            in_flight,
+            trouble,
+            identity,
             polls,
-            tasks,
-            goodbye: Goodbye::default(),
             unsticking: Arc::default(),
-            sticking: Arc::default(),
+            shutdown_is_told: Arc::default(),
+            is_left: Arc::default(),
         }
     }
 
-    /// The worker's side of the gate. `options` are those of the connection behind it.
-    pub(crate) async fn open(
+    /// The worker's connection, through the gate. `options` are those of the invocation's
+    /// connection.
+    pub(super) async fn connection(
         &self,
         options: &ConnectionOptions,
     ) -> Result<Connection, ClientConnectError> {
-        let mut options = options.clone();
+        let mut options = without_network(options);
         options.identity = self.connection.identity().to_owned();
-        // All of these are for sockets, or on the connection behind the gate.
-        options.dns_load_balancing = None;
-        options.http_connect_proxy = None;
-        options.tls_options = None;
-        options.api_key = None;
-        options.headers = None;
-        options.binary_headers = None;
-        options.metrics_meter = None;
         let gate = self.clone();
-        options.service_override = Some(CallbackBasedGrpcService {
-            callback: Arc::new(move |call| {
-                let gate = gate.clone();
-                Box::pin(async move { gate.pass(call).await })
-            }),
-        });
+        options.service_override = Some(service(move |call| {
+            let gate = gate.clone();
+            Box::pin(async move { gate.pass(call).await })
+        }));
         Connection::connect(options).await
     }
 
-    /// From now on no workflow becomes sticky to this worker by a task that it completes. Returns
-    /// when the server has heard of all those that did.
-    pub(crate) async fn unstick(&self) {
-        self.unsticking.store(true, Ordering::SeqCst);
-        drop(self.sticking.write().await);
+    /// How long polls may take to end once they are held back. Known when the worker's namespace
+    /// was described.
+    pub(super) fn polls_end_within(&self) -> Duration {
+        if self.polls.server_ends_them() { SERVER_ENDS_POLLS_WITHIN } else { POLLS_END_WITHIN }
     }
 
-    /// Ends the polls for workflow tasks, within `patience`.
-    pub(crate) fn wind_down(&self, patience: Duration) {
-        self.polls.wind_down(patience);
+    /// Lets polls begin again.
+    pub(super) fn resume(&self) {
+        self.unsticking.store(false, Ordering::SeqCst);
+        if self.shutdown_is_told.swap(false, Ordering::SeqCst) {
+            self.identity.renew();
+        }
+        self.polls.open();
     }
 
-    /// Stops polling: no new poll begins. Returns when the core may shut down, which is when no
-    /// workflow task is handed out and none can be, or after `patience`; then call
-    /// [`core_has_shut_down`](Self::core_has_shut_down).
+    /// Lets no poll begin, and says [`Input::PollsEnded`] when none is under way and everything
+    /// that they brought has reached the worker.
     ///
     /// # Cancel safety
-    /// When dropped, polls stay stopped.
-    pub(crate) async fn stop(&self, patience: Duration) {
-        self.polls.stop(patience);
-        let told = async {
-            if self.polls.server_ends_them() {
-                self.goodbye.say(&self.connection).await;
+    /// When dropped, polls stay held back; [`resume`](Self::resume) lets them go on.
+    pub(super) async fn quiesce(&self) {
+        self.polls.hold();
+        self.unsticking.store(true, Ordering::SeqCst);
+        let _ = timeout(TOLD_WITHIN, self.in_flight.until(|state| state.nothing_sticks())).await;
+        if self.in_flight.has_sticky() {
+            // While a poll is on the sticky queue, what still goes there finds it.
+            let polled = self.in_flight.sticky_queue_is_polled(POLLED);
+            let _ = timeout(polls::CLEARING, polled).await;
+            let _ = timeout(TOLD_WITHIN, self.give_back_sticky()).await;
+            if !self.polls.server_ends_them() {
+                self.polls.clear_sticky_queue().await;
             }
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            biased;
-            () = self.tasks.none() => {}
-            () = told => {}
-            () = tokio::time::sleep(patience) => {}
+        }
+        self.polls.hold_sticky();
+        if self.polls.server_ends_them() {
+            self.tell_shutdown().await;
+        }
+        self.in_flight.until(|state| state.is_received()).await;
+        self.in_flight.tell(Input::PollsEnded);
+    }
+
+    /// Ends all polls now, for good.
+    pub(super) fn close(&self) {
+        self.unsticking.store(true, Ordering::SeqCst);
+        self.polls.close();
+    }
+
+    /// Gives back what the worker leaves behind: workflow tasks that it has not answered, which
+    /// would wait for their timeout, and sticky workflows.
+    pub(super) async fn give_back(&self) {
+        self.is_left.store(true, Ordering::SeqCst);
+        let tasks = self.in_flight.take_workflow_tasks().into_iter().map(|task_token| {
+            let mut service = self.connection.clone();
+            let request = RespondWorkflowTaskFailedRequest {
+                task_token,
+                cause: WorkflowTaskFailedCause::WorkflowWorkerUnhandledFailure.into(),
+                failure: Some(Failure {
+                    message: "the Lambda invocation ended before the workflow task".to_owned(),
+                    ..Default::default()
+                }),
+                identity: self.connection.identity().to_owned(),
+                namespace: self.namespace(),
+                ..Default::default()
+            };
+            async move {
+                let _ = service.respond_workflow_task_failed(request.into_request()).await;
+            }
+        });
+        let all = stream::iter(tasks).buffer_unordered(GIVE_BACK_WIDTH).collect::<()>();
+        let _ = timeout(FAREWELL_CAP, all).await;
+        let _ = timeout(FAREWELL_CAP, self.give_back_sticky()).await;
+    }
+
+    /// What the server refused or left unanswered.
+    pub(super) fn trouble(&self) -> Vec<ServerTrouble> {
+        self.trouble.noted()
+    }
+
+    /// The fault of the server towards a worker that could not poll at all, or, if it was `given_up`,
+    /// could not end.
+    pub(super) fn server_fault(&self, given_up: bool) -> Option<Fault> {
+        if given_up { self.trouble.worst() } else { self.trouble.never_polled() }
+    }
+
+    /// What a server may have quoted, without the credentials.
+    pub(super) fn conceal(&self, text: String) -> String {
+        self.trouble.conceal(text)
+    }
+
+    /// Tells the server that workflows are sticky to this worker no longer, so that what happens
+    /// to them while no worker polls does not end in a timed-out workflow task.
+    async fn give_back_sticky(&self) {
+        let resets = self.in_flight.sticky().into_iter().map(|(run_id, workflow_id)| {
+            let mut service = self.connection.clone();
+            let execution = WorkflowExecution { workflow_id, run_id: run_id.clone() };
+            let request = ResetStickyTaskQueueRequest {
+                namespace: self.namespace(),
+                execution: Some(execution),
+            };
+            async move {
+                // A workflow that is closed by now is an error, and the usual case.
+                let _ = service.reset_sticky_task_queue(request.into_request()).await;
+                self.in_flight.is_given_back(&run_id);
+            }
+        });
+        stream::iter(resets).buffer_unordered(GIVE_BACK_WIDTH).collect::<()>().await;
+    }
+
+    /// Tells the server that this worker shuts down, so that it ends the polls.
+    async fn tell_shutdown(&self) {
+        if let Some(request) = self.identity.shutdown() {
+            self.shutdown_is_told.store(true, Ordering::SeqCst);
+            let mut service = self.connection.clone();
+            let telling = service.shutdown_worker(request.into_request());
+            // Polls that do not end are given up, so nothing more depends on it.
+            if let Err(status) = timeout(TOLD_WITHIN, telling)
+                .await
+                .unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer came in time")))
+            {
+                self.trouble.call_failed("ShutdownWorker", &status);
+            }
         }
     }
 
-    /// The core has shut down: what it still polls for need not be held back.
-    pub(crate) fn core_has_shut_down(&self) {
-        self.polls.core_has_shut_down();
-    }
-
-    /// Ends all polls now.
-    pub(crate) fn close(&self) {
-        self.polls.close();
+    fn namespace(&self) -> String {
+        self.identity.shutdown().map(|it| it.namespace).unwrap_or_default()
     }
 
     async fn pass(&self, call: GrpcRequest) -> Answer {
         match call.rpc.as_str() {
-            // Asked when the worker's side is made; the answer is known.
-            "GetSystemInfo" => Ok(self.system_info()),
+            // Asked when the worker's connection is made; the answer is known.
+            "GetSystemInfo" => Ok(answered_with(self.server.known_system_info().encode_to_vec())),
             "DescribeNamespace" => self.describe_namespace(call).await,
             "PollWorkflowTaskQueue" | "PollActivityTaskQueue" | "PollNexusTaskQueue" => {
-                let kind = self.goodbye.note(&call);
-                self.polls.poll(&self.connection, call, kind).await
+                self.polls.poll(call).await
             }
-            "RespondWorkflowTaskCompleted" => {
-                let _sticking = self.sticking.read().await;
-                self.complete(self.unstuck(call)?).await
+            "RespondWorkflowTaskCompleted" => self.complete(call).await,
+            "RespondWorkflowTaskFailed" => {
+                // What failed is counted where it fails.
+                let _answering = self.in_flight.answer_begins(token(&call), false);
+                self.call(call).await
             }
-            "RespondWorkflowTaskFailed" | "RespondQueryTaskCompleted" => self.complete(call).await,
-            _ => forward::forward(&self.connection, call).await,
+            "RespondQueryTaskCompleted" => {
+                let answering = self.in_flight.answer_begins(token(&call), false);
+                let answer = self.call(call).await;
+                if answer.is_ok() {
+                    answering.is_heard(Heard { sticky: None, next: None });
+                }
+                answer
+            }
+            "RespondActivityTaskCompleted"
+            | "RespondActivityTaskFailed"
+            | "RespondActivityTaskCanceled" => {
+                self.in_flight.activity_is_answered(&token(&call));
+                self.call(call).await
+            }
+            "StartWorkflowExecution" => {
+                let answer = self.call(call).await;
+                if let Ok(answer) = &answer
+                    && let Ok(Started { task: Some(task) }) = Started::decode(&*answer.proto)
+                {
+                    self.in_flight.workflow_task_came(task.into());
+                }
+                answer
+            }
+            "ShutdownWorker" => match timeout(SHUTDOWN_CAP, self.call(call)).await {
+                Ok(answer) => answer,
+                Err(_) => Ok(answered_with(Vec::new())),
+            },
+            _ => self.call(call).await,
         }
     }
 
-    /// Answers a workflow task.
-    async fn complete(&self, call: GrpcRequest) -> Answer {
-        let request = call.proto.clone();
-        let answer = forward::forward(&self.connection, call).await;
-        let response = answer.as_ref().ok().map(|it| &*it.proto);
-        self.tasks.answered(&request, response);
+    async fn call(&self, call: GrpcRequest) -> Answer {
+        let rpc = call.rpc.clone();
+        let answer = self.server.route.call(call).await;
+        if let Err(status) = &answer {
+            self.trouble.call_failed(&rpc, status);
+        }
         answer
     }
 
-    /// This completed task, without the wish to have the workflow's next one if nobody will poll
-    /// for it.
-    fn unstuck(&self, mut call: GrpcRequest) -> Result<GrpcRequest, Status> {
+    /// Answers a workflow task; once polling ends, without the wish to have the workflow's next
+    /// one on a queue that nobody will poll.
+    async fn complete(&self, mut call: GrpcRequest) -> Answer {
+        if self.is_left.load(Ordering::SeqCst) {
+            return Err(Status::cancelled("the worker of this task is gone"));
+        }
+        let unreadable = |error: prost::DecodeError| Status::internal(error.to_string());
         if self.unsticking.load(Ordering::SeqCst) {
-            let mut request = RespondWorkflowTaskCompletedRequest::decode(call.proto)
-                .map_err(|error| Status::internal(error.to_string()))?;
+            let mut request =
+                RespondWorkflowTaskCompletedRequest::decode(call.proto).map_err(unreadable)?;
             request.sticky_attributes = None;
             call.proto = request.encode_to_vec().into();
         }
-        Ok(call)
+        let completion = Completion::decode(&*call.proto).map_err(unreadable)?;
+        if completion.intermediate_page {
+            return self.call(call).await;
+        }
+        let (closes, sticks) = (completion.closes(), completion.sticks());
+        let answering = self.in_flight.answer_begins(completion.task_token, sticks);
+        let answer = self.call(call).await;
+        if let Ok(answer) = &answer {
+            let next = Completed::decode(&*answer.proto).ok().and_then(|it| it.task);
+            let (sticky, next) = (Some(sticks && !closes), next.map(WorkflowTask::from));
+            answering.is_heard(Heard { sticky, next });
+        }
+        answer
     }
 
-    fn system_info(&self) -> GrpcSuccessResponse {
-        let capabilities = self.connection.capabilities().copied();
-        success(&GetSystemInfoResponse { capabilities, ..Default::default() })
-    }
-
-    /// The namespace, as known, with the promise that polls end when the worker shuts down.
+    /// The namespace, as known. The core is told that the server does not end polls: then it drops
+    /// its own when it shuts down, and all that it can drop is held back here.
     async fn describe_namespace(&self, call: GrpcRequest) -> Answer {
         let name = DescribeNamespaceRequest::decode(call.proto.clone())
             .map(|request| request.namespace)
             .unwrap_or_default();
-        let mut description = match self.namespaces.get(&name) {
+        let mut description = match self.server.namespace(&name) {
             Some(known) => known,
             None => {
-                let answer = forward::forward(&self.connection, call).await?;
+                let answer = self.call(call).await?;
                 let description = DescribeNamespaceResponse::decode(&*answer.proto)
                     .map_err(|error| Status::internal(error.to_string()))?;
-                self.namespaces.put(name, description.clone());
+                self.server.keep_namespace(name, description.clone());
                 description
             }
         };
         let info = description.namespace_info.get_or_insert_default();
         let capabilities = info.capabilities.get_or_insert_default();
         self.polls.set_server_ends_them(capabilities.worker_poll_complete_on_shutdown);
-        capabilities.worker_poll_complete_on_shutdown = true;
-        Ok(success(&description))
+        capabilities.worker_poll_complete_on_shutdown = false;
+        Ok(answered_with(description.encode_to_vec()))
     }
 }
 
-fn success(message: &impl prost::Message) -> GrpcSuccessResponse {
-    GrpcSuccessResponse { headers: Default::default(), proto: message.encode_to_vec() }
+/// The task that a call is about.
+fn token(call: &GrpcRequest) -> Vec<u8> {
+    task_token(&call.proto).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,129 +1,99 @@
-//! How long a poll asks for, and how it ends.
+//! When polls begin, how long they last, and how they end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use temporalio_client::Connection;
+use prost::Message as _;
 use temporalio_client::callback_based::{GrpcRequest, GrpcSuccessResponse};
+use temporalio_client::tonic::Status;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::TaskTracker;
 
-use super::forward::{self, Answer};
-use super::horizon::Horizon;
-use super::tasks::Tasks;
+use super::Timing;
+use super::identity::Identity;
+use super::trouble::Trouble;
+use super::wire::{Task, task_token};
+use crate::lifecycle::POLL_SPARE;
+use crate::temporal::channel::{Answer, Route};
+use crate::temporal::connect::answered_with;
+use crate::temporal::in_flight::{Brought, InFlight, Kind, PollUnderWay};
 
 /// The server answers a poll this long before the time that the poll asks for is over, so that
 /// the answer is in time: 1 s. (`returnEmptyTaskTimeBudget` of its matching service.)
 const ANSWERED_EARLIER: Duration = Duration::from_secs(1);
 
-/// The most that a poll asks for: 70 s, as in the SDK. The server answers after 60 s.
+/// The most that a poll asks for where the SDK sets nothing: 70 s. The server answers after 60 s.
 const LONGEST: Duration = Duration::from_secs(70);
 
 /// The shortest that a poll lasts: 1.25 s. The server refuses polls that ask for less than 2 s, and
 /// passes a poll on to where the task may be only for the time over 2 s that it asks for.
-pub(super) const SHORTEST_WAIT: Duration = Duration::from_millis(1_250);
+pub(super) const SHORTEST: Duration = Duration::from_millis(1_250);
 
-/// Once polls for workflow tasks end before the stop time, those for sticky tasks still begin for
-/// this long: 0.3 s. Nobody else can have what lies on the worker's own queue.
-pub(crate) const CLEARING: Duration = Duration::from_millis(300);
+/// Polls for the sticky queue may still begin for this long when others are held back, and last
+/// this much longer: 0.3 s. In that time workflows are given back.
+pub(super) const CLEARING: Duration = Duration::from_millis(300);
 
-/// How long before the stop time the last of them has ended: 0.2 s. Answers take their time.
-pub(super) const SPARE: Duration = Duration::from_millis(200);
+/// A poll that begins with a task in flight lasts this much longer than the idle timeout: 0.3 s. If
+/// the task takes no longer, the poll is the last one.
+const WORK: Duration = Duration::from_millis(300);
 
-/// How long before the stop time they begin to end: 1.75 s.
-pub(crate) const WINDING_DOWN: Duration =
-    SHORTEST_WAIT.saturating_add(CLEARING).saturating_add(SPARE);
+/// A poll lasts this much longer than a quiet worker stays: 0.1 s. One that ended just before would
+/// be followed by another.
+const AFTER: Duration = Duration::from_millis(100);
 
-/// When a poll has brought a task, the worker counts as busy for this long, whatever is heard of
-/// it: 0.1 s. The next poll begins before the task does.
-const HEARD: Duration = Duration::from_millis(100);
+/// A server that ends polls when it is told to has this long: 0.5 s.
+pub(super) const ENDED_WITHIN: Duration = Duration::from_millis(500);
 
-/// How far polling has come to its end.
+/// Which polls may begin.
 #[derive(Clone, Copy, PartialEq)]
 enum Stage {
     Open,
-    /// Polls for workflow tasks are ending; those under way are waited for until then.
-    WindingDown {
+    /// None, but for the sticky queue as long as `sticky` says so.
+    Held {
         since: Instant,
-        until: Instant,
+        sticky: bool,
     },
-    /// No poll begins, but for sticky tasks until one of them ends without: then the worker's own
-    /// queue is cleared.
-    Ending {
-        until: Instant,
-        cleared: bool,
-    },
-    /// The SDK's core has shut down. It takes no workflow tasks any more, but activity tasks.
-    Over {
-        until: Instant,
-    },
+    /// None for ever; those under way end now.
     Closed,
 }
 
-/// What a poll is for.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Kind {
-    Workflow,
-    /// What lies on the worker's own queue.
-    Sticky,
-    Other,
-}
-
-impl Stage {
-    /// Whether a poll may begin.
-    fn admits(self, kind: Kind, now: Instant) -> bool {
-        match (self, kind) {
-            (Self::Open, _) | (Self::WindingDown { .. }, Kind::Other) => true,
-            (Self::WindingDown { since, .. }, Kind::Sticky) => {
-                now.saturating_duration_since(since) < CLEARING
-            }
-            // As long as it is answered in time.
-            (Self::Ending { until, cleared: false, .. }, Kind::Sticky) => {
-                now + SHORTEST_WAIT < until
-            }
-            _ => false,
-        }
-    }
-
-    /// Until when a poll is waited for. `None`: as long as it takes.
-    fn waits(self, kind: Kind, now: Instant) -> Option<Instant> {
-        match (self, kind) {
-            (Self::Open, _) | (Self::WindingDown { .. }, Kind::Other) => None,
-            (Self::Closed, _) | (Self::Over { .. }, Kind::Workflow | Kind::Sticky) => Some(now),
-            (
-                Self::WindingDown { until, .. } | Self::Ending { until, .. } | Self::Over { until },
-                _,
-            ) => Some(until),
-        }
-    }
-}
-
-/// The polls of one worker.
+/// The polls of one worker. Clones share them.
 #[derive(Clone)]
 pub(super) struct Polls {
-    horizon: Option<Horizon>,
+    route: Route,
+    timing: Timing,
+    in_flight: InFlight,
+    trouble: Trouble,
+    identity: Identity,
+    running: TaskTracker,
     stage: Arc<watch::Sender<Stage>>,
     server_ends_them: Arc<AtomicBool>,
-    /// When a poll last brought a task.
-    got_a_task: Arc<watch::Sender<Option<Instant>>>,
-    tasks: Tasks,
-    running: TaskTracker,
+    /// Whether a poll for the sticky queue has ended without a task since workflows were given
+    /// back.
+    cleared: Arc<watch::Sender<bool>>,
 }
 
 impl Polls {
-    /// Without a horizon, polls are as long as they can be. `running` knows of each as long as it
-    /// lasts.
-    pub(super) fn new(horizon: Option<Horizon>, tasks: Tasks, running: TaskTracker) -> Self {
-        let stage = Arc::new(watch::Sender::new(Stage::Open));
+    pub(super) fn new(
+        route: Route,
+        timing: Timing,
+        in_flight: InFlight,
+        trouble: Trouble,
+        identity: Identity,
+        running: TaskTracker,
+    ) -> Self {
         Self {
-            horizon,
-            stage,
-            server_ends_them: Arc::default(),
-            got_a_task: Arc::default(),
-            tasks,
+            route,
+            timing,
+            in_flight,
+            trouble,
+            identity,
             running,
+            stage: Arc::new(watch::Sender::new(Stage::Open)),
+            server_ends_them: Arc::default(),
+            cleared: Arc::default(),
         }
     }
 
@@ -137,41 +107,50 @@ impl Polls {
         self.server_ends_them.load(Ordering::Relaxed)
     }
 
-    /// From now on no poll for workflow tasks begins, and those under way are waited for no longer
-    /// than `patience`.
-    pub(super) fn wind_down(&self, patience: Duration) {
+    /// Lets polls begin, those that were held back too.
+    pub(super) fn open(&self) {
+        self.move_on(Stage::Open);
+    }
+
+    /// Holds back every poll that has not begun, but for the sticky queue.
+    pub(super) fn hold(&self) {
+        self.cleared.send_replace(false);
+        self.move_on(Stage::Held { since: Instant::now(), sticky: true });
+    }
+
+    /// Waits until nothing is left on the sticky queue: no workflow is sticky any more, and a poll
+    /// there has found nothing, or none can end in time.
+    pub(super) async fn clear_sticky_queue(&self) {
+        self.cleared.send_replace(false);
+        let mut cleared = self.cleared.subscribe();
+        let cleared = cleared.wait_for(|it| *it);
+        let cannot_begin = async {
+            match self.timing.stop {
+                Some(stop) => {
+                    sleep_until(stop.checked_sub(SHORTEST).unwrap_or(stop)).await;
+                    self.in_flight.until(|state| state.polls_sticky_queue_since().is_none()).await;
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = cleared => {}
+            () = cannot_begin => {}
+            // Where the worker has no slot for one, no poll begins.
+            () = tokio::time::sleep(SHORTEST + POLL_SPARE) => {}
+        }
+    }
+
+    /// Holds back the polls for the sticky queue, too, and ends those under way: nothing can come
+    /// from there.
+    pub(super) fn hold_sticky(&self) {
         let since = Instant::now();
         self.stage.send_if_modified(|stage| {
-            let open = *stage == Stage::Open;
-            if open {
-                *stage = Stage::WindingDown { since, until: since + patience };
+            let held = matches!(stage, Stage::Held { .. });
+            if held {
+                *stage = Stage::Held { since, sticky: false };
             }
-            open
-        });
-    }
-
-    /// From now on no poll begins, and those under way are waited for no longer than `patience`.
-    pub(super) fn stop(&self, patience: Duration) {
-        let mine = Instant::now() + patience;
-        self.stage.send_if_modified(|stage| {
-            *stage = match *stage {
-                Stage::Open => Stage::Ending { until: mine, cleared: false },
-                Stage::WindingDown { until, .. } => {
-                    Stage::Ending { until: until.min(mine), cleared: true }
-                }
-                _ => return false,
-            };
-            true
-        });
-    }
-
-    /// The core has shut down: it begins no more polls, and those that it began since the stop
-    /// need not be held back any longer.
-    pub(super) fn core_has_shut_down(&self) {
-        self.stage.send_if_modified(|stage| {
-            let Stage::Ending { until, .. } = *stage else { return false };
-            *stage = Stage::Over { until };
-            true
+            held
         });
     }
 
@@ -180,97 +159,196 @@ impl Polls {
         self.stage.send_replace(Stage::Closed);
     }
 
-    /// A poll, until the server answers it or nobody waits for it any longer.
-    pub(super) async fn poll(
-        &self,
-        connection: &Connection,
-        call: GrpcRequest,
-        kind: Kind,
-    ) -> Answer {
-        let _running = self.running.token();
-        // Before the stage is looked at: whoever waits for polls must not overlook this one.
-        let under_way = (kind != Kind::Other).then(|| self.tasks.poll_begins());
-        let now = Instant::now();
-        let stage = *self.stage.borrow();
-        if !stage.admits(kind, now) {
-            drop(under_way);
-            return self.hold_back().await;
-        }
-        let lasts = self.time_to_last(now);
-        let answered = now + lasts;
-        let answer = tokio::select! {
-            biased;
-            answer = forward::poll(connection, call, lasts + ANSWERED_EARLIER) => answer,
-            () = self.nobody_waits(kind, answered) => Ok(nothing()),
-        };
-        if answer.as_ref().is_ok_and(|answer| !answer.proto.is_empty()) {
-            self.got_a_task.send_replace(Some(Instant::now()));
-        }
-        if let (Some(under_way), Ok(answer)) = (under_way, &answer) {
-            if kind == Kind::Sticky && answer.proto.is_empty() {
-                self.note_cleared();
-            }
-            under_way.ends_with(&answer.proto);
-        }
-        answer
-    }
-
-    fn time_to_last(&self, now: Instant) -> Duration {
-        // A server that ends polls when told to needs no help.
-        let end = if self.server_ends_them() {
-            None
-        } else {
-            let is_busy = self.got_a_task.borrow().is_some_and(|at| now - at < HEARD);
-            self.horizon.as_ref().and_then(|horizon| horizon.earliest_end(now, is_busy))
-        };
-        time_to_last(end, now)
-    }
-
-    fn note_cleared(&self) {
+    fn move_on(&self, to: Stage) {
         self.stage.send_if_modified(|stage| {
-            let Stage::Ending { cleared, .. } = stage else { return false };
-            !std::mem::replace(cleared, true)
+            let open = *stage != Stage::Closed;
+            if open {
+                *stage = to;
+            }
+            open
         });
     }
 
-    /// A poll that is not made. It ends when the core has shut down: before, the next would
-    /// follow at once.
-    async fn hold_back(&self) -> Answer {
-        let mut stage = self.stage.subscribe();
-        // The sender lives as long as `self`.
-        let _ = stage.wait_for(|it| matches!(it, Stage::Over { .. } | Stage::Closed)).await;
-        Ok(nothing())
+    /// A poll, from when it may begin until the server answers it or nobody waits for it any
+    /// longer.
+    pub(super) async fn poll(&self, call: GrpcRequest) -> Answer {
+        let _running = self.running.token();
+        let kind = Kind::of(&call);
+        let Some(under_way) = self.begin(kind).await else { return Ok(nothing()) };
+        let mut call = self.identity.sign(call);
+        let rpc = call.rpc.clone();
+        let lasts = self.time_to_last(kind, asked_time(&call));
+        let began = Instant::now();
+        let due = began + lasts;
+        set_asked_time(&mut call, lasts + ANSWERED_EARLIER);
+        let answer = tokio::select! {
+            biased;
+            answer = self.route.call(call) => answer,
+            is_silent = self.nobody_waits(kind, due) => {
+                if is_silent {
+                    let status = Status::deadline_exceeded("no answer came in time");
+                    self.trouble.poll_failed(&rpc, &status, began.elapsed());
+                }
+                return Ok(nothing());
+            }
+        };
+        let brought = answer.and_then(|answer| Ok((brought(kind, &answer.proto)?, answer)));
+        match brought {
+            Err(status) => {
+                self.trouble.poll_failed(&rpc, &status, began.elapsed());
+                Err(status)
+            }
+            Ok((brought, answer)) => {
+                self.trouble.poll_is_taken();
+                match brought {
+                    Some(brought) => under_way.ends_with(brought),
+                    None if kind == Kind::Sticky => drop(self.cleared.send_replace(true)),
+                    None => {}
+                }
+                Ok(answer)
+            }
+        }
     }
 
-    /// Waits until nobody waits any longer for a poll that the server will answer at `answered`.
-    async fn nobody_waits(&self, kind: Kind, answered: Instant) {
+    /// Waits until such a poll may begin, and counts it. `None`: it never may.
+    async fn begin(&self, kind: Kind) -> Option<PollUnderWay> {
         let mut stage = self.stage.subscribe();
         loop {
-            let until = stage.borrow_and_update().waits(kind, Instant::now());
+            // The sender lives as long as `self`.
+            let _ = stage.wait_for(|it| *it == Stage::Closed || self.admits(*it, kind)).await;
+            let under_way = self.in_flight.poll_begins(kind);
+            // Looked at again, now that whoever waits for polls cannot overlook this one.
+            let now = *self.stage.borrow();
+            if self.admits(now, kind) {
+                return Some(under_way);
+            }
+            if now == Stage::Closed {
+                return None;
+            }
+        }
+    }
+
+    fn admits(&self, stage: Stage, kind: Kind) -> bool {
+        match stage {
+            Stage::Open => true,
+            Stage::Held { sticky: true, .. } if kind == Kind::Sticky => {
+                let ends = Instant::now() + SHORTEST;
+                self.timing.stop.is_none_or(|stop| ends <= stop)
+            }
+            Stage::Held { .. } | Stage::Closed => false,
+        }
+    }
+
+    /// How long a poll lasts that begins now and for which the SDK asks so long a time.
+    fn time_to_last(&self, kind: Kind, asked: Duration) -> Duration {
+        let longest = asked.saturating_sub(ANSWERED_EARLIER).max(SHORTEST);
+        // A server that ends polls when told to needs no help.
+        if self.server_ends_them() {
+            return longest;
+        }
+        let now = Instant::now();
+        let is_busy = self.in_flight.is_busy();
+        let sticky = kind == Kind::Sticky && self.in_flight.has_sticky();
+        let clearing = if sticky { CLEARING } else { Duration::ZERO };
+        let end = [self.timing.idle_end(now, is_busy, clearing), self.timing.before_stop()];
+        match end.into_iter().flatten().min() {
+            Some(end) => end.saturating_duration_since(now).clamp(SHORTEST, longest),
+            None => longest,
+        }
+    }
+
+    /// Waits until nobody waits any longer for a poll that the server should answer at `due`. Says
+    /// whether that is the server's fault.
+    async fn nobody_waits(&self, kind: Kind, due: Instant) -> bool {
+        let mut stage = self.stage.subscribe();
+        loop {
+            let now = *stage.borrow_and_update();
+            let until = match now {
+                Stage::Open => None,
+                Stage::Closed => return false,
+                // The SDK offers no Nexus handlers yet: such a poll brings a worker's orders only.
+                Stage::Held { .. } if kind == Kind::Nexus => return false,
+                Stage::Held { sticky: false, .. } if kind == Kind::Sticky => return false,
+                Stage::Held { since, sticky: false } if self.server_ends_them() => {
+                    Some((since + ENDED_WITHIN, false))
+                }
+                Stage::Held { .. } if self.server_ends_them() => None,
+                Stage::Held { .. } => Some((due + POLL_SPARE, true)),
+            };
             let over = async {
                 match until {
                     None => std::future::pending().await,
-                    // Neither the server nor its own time will end it soon.
-                    Some(until) if answered > until && !self.server_ends_them() => {}
-                    Some(until) => sleep_until(until).await,
+                    Some((until, is_silent)) => {
+                        sleep_until(until).await;
+                        is_silent
+                    }
                 }
             };
             tokio::select! {
-                () = over => return,
+                is_silent = over => return is_silent,
                 _ = stage.changed() => {}
             }
         }
     }
 }
 
-/// How long a poll that begins `now` had better last, if polling may end at `end`.
-fn time_to_last(end: Option<Instant>, now: Instant) -> Duration {
-    let longest = LONGEST - ANSWERED_EARLIER;
-    let Some(end) = end else { return longest };
-    end.saturating_duration_since(now).clamp(SHORTEST_WAIT, longest)
+/// What a poll brought, by the bytes that it was answered with.
+fn brought(kind: Kind, proto: &[u8]) -> Result<Option<Brought>, Status> {
+    let brought = match kind {
+        _ if proto.is_empty() => Ok(None),
+        Kind::Workflow | Kind::Sticky => {
+            Task::decode(proto).map(|task| Some(Brought::Workflow(task.into())))
+        }
+        Kind::Activity => task_token(proto).map(|token| Some(Brought::Activity(token))),
+        Kind::Nexus => Ok(None),
+    };
+    brought.map_err(|error| Status::internal(format!("the answer cannot be read: {error}")))
 }
 
 /// What the server answers when there was no task.
-pub(super) fn nothing() -> GrpcSuccessResponse {
-    GrpcSuccessResponse { headers: Default::default(), proto: Vec::new() }
+fn nothing() -> GrpcSuccessResponse {
+    answered_with(Vec::new())
+}
+
+/// The time that a call asks for.
+fn asked_time(call: &GrpcRequest) -> Duration {
+    let header = call.headers.get(TIMEOUT).and_then(|value| value.to_str().ok());
+    let asked = header.and_then(|text| {
+        let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+        let number: u64 = digits.parse().ok()?;
+        Some(match unit {
+            "H" => Duration::from_secs(number.saturating_mul(3600)),
+            "M" => Duration::from_secs(number.saturating_mul(60)),
+            "S" => Duration::from_secs(number),
+            "m" => Duration::from_millis(number),
+            "u" => Duration::from_micros(number),
+            "n" => Duration::from_nanos(number),
+            _ => return None,
+        })
+    });
+    asked.unwrap_or(LONGEST)
+}
+
+fn set_asked_time(call: &mut GrpcRequest, time: Duration) {
+    // At most eight digits, as gRPC has it: in milliseconds that is a day.
+    if let Ok(value) = format!("{}m", time.as_millis().min(99_999_999)).parse() {
+        call.headers.insert(TIMEOUT, value);
+    }
+}
+
+const TIMEOUT: &str = "grpc-timeout";
+
+impl Timing {
+    /// When a poll must have ended so that none is under way at the stop time.
+    fn before_stop(&self) -> Option<Instant> {
+        self.stop.map(|stop| stop.checked_sub(POLL_SPARE).unwrap_or(stop))
+    }
+
+    /// The earliest moment at which the worker may have been idle for long enough, as far as is
+    /// known `now`.
+    fn idle_end(&self, now: Instant, is_busy: bool, clearing: Duration) -> Option<Instant> {
+        let if_quiet_soon = now.checked_add(self.idle_timeout?.saturating_add(WORK));
+        let known = if is_busy { None } else { *self.next_idle_end.borrow() };
+        known.and_then(|end| end.checked_add(AFTER)).or(if_quiet_soon)?.checked_add(clearing)
+    }
 }

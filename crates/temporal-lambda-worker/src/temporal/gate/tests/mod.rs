@@ -6,292 +6,341 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use prost::Message as _;
-use temporalio_client::callback_based::GrpcRequest;
 use temporalio_client::grpc::WorkflowService as _;
 use temporalio_client::tonic::{Code, IntoRequest as _};
-use temporalio_common::protos::temporal::api::cloud::cloudservice::v1::GetUsersRequest;
-use temporalio_common::protos::temporal::api::enums::v1::TaskQueueKind;
-use temporalio_common::protos::temporal::api::operatorservice::v1::ListClustersRequest;
-use temporalio_common::protos::temporal::api::taskqueue::v1::TaskQueue;
+use temporalio_common::protos::temporal::api::enums::v1::TaskQueueKind::{Normal, Sticky};
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
-    PollActivityTaskQueueRequest, PollWorkflowTaskQueueResponse,
-    RespondWorkflowTaskCompletedRequest, RespondWorkflowTaskCompletedResponse,
-    SetCurrentDeploymentRequest, ShutdownWorkerRequest,
+    PollWorkflowTaskQueueRequest, RespondWorkflowTaskCompletedRequest,
+    RespondWorkflowTaskFailedRequest, ShutdownWorkerRequest,
 };
 use tokio::time::{Instant, advance};
 
-use super::polls::SHORTEST_WAIT;
-use crate::config::defaults::{
-    POLL_DRAIN_TIMEOUT, SHORTEST_IDLE_TIMEOUT_TO_DRAIN_POLLS as SHORT_IDLE,
-};
 use stage::{Scene, Server, a_moment};
 
 const SECOND: Duration = Duration::from_secs(1);
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_poll_asks_for_the_time_until_polling_may_end_and_one_second() {
     let cases = [
         (None, None, 70_000),
         (Some(120_000), None, 70_000),
-        // Answered 0.2 s before the stop time.
-        (Some(20_000), None, 20_800),
+        // Answered 0.3 s before the stop time.
+        (Some(20_000), None, 20_700),
         (Some(1_000), None, 2_250),
         // The idle timeout, and 0.3 s for what the poll brings.
         (Some(20_000), Some(5_000), 6_300),
         (None, Some(2_000), 3_300),
+        (None, Some(100), 2_250),
     ];
     for (stop, idle, asked) in cases {
-        let idle = idle.map(Duration::from_millis);
-        let scene = Scene::new(Server::default(), stop, idle).await;
-        let _poll = scene.poll(TaskQueueKind::Normal);
+        let scene = Scene::new(Server::default(), stop, idle.map(ms)).await;
+        let _poll = scene.poll(Normal);
         a_moment().await;
         assert_eq!(scene.server.times(), [asked], "{stop:?} {idle:?}");
     }
-    // An invocation that is quiet ends when it says.
+    // A quiet worker says when it will have been idle for long enough.
     let scene = Scene::new(Server::default(), Some(20_000), Some(5 * SECOND)).await;
-    scene.next.send_replace(Some(Instant::now() + 2 * SECOND));
-    let _poll = scene.poll(TaskQueueKind::Normal);
+    scene.idle_end.send_replace(Some(Instant::now() + 2 * SECOND));
+    let _poll = scene.poll(Normal);
     a_moment().await;
     // And 0.1 s, so that no other poll begins just before.
     assert_eq!(scene.server.times(), [3_100]);
-    // But one that has just got a task is not quiet, whatever is heard of it.
+    // But one that has a task in flight is not quiet, whatever was said before.
     scene.hand_out("task");
     a_moment().await;
-    let _poll = scene.poll(TaskQueueKind::Normal);
+    let _poll = scene.poll(Normal);
     a_moment().await;
     assert_eq!(scene.server.times(), [3_100, 6_300]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_asks_for_no_more_than_the_sdk_does() {
+    let scene = Scene::new(Server::default(), None, None).await;
+    let _poll = scene.poll_for(Normal, 11 * SECOND);
+    a_moment().await;
+    assert_eq!(scene.server.times(), [11_000]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_poll_is_as_long_as_it_can_be_where_the_server_ends_it() {
     let server = Server { ends_polls: true, ..Server::default() };
     let scene = Scene::new(server, Some(20_000), Some(5 * SECOND)).await;
-    let _poll = scene.poll(TaskQueueKind::Normal);
+    let _poll = scene.poll(Normal);
     a_moment().await;
     assert_eq!(scene.server.times(), [70_000]);
+    assert_eq!(scene.gate.polls_end_within(), ms(1_100));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_that_comes_after_the_stop_is_waited_for_and_so_is_its_end() {
+async fn the_worker_is_told_that_no_server_ends_polls_so_that_it_drops_those_held_back() {
+    for ends_polls in [true, false] {
+        let server = Server { ends_polls, ..Server::default() };
+        let scene = Scene::new(server, None, None).await;
+        assert!(!scene.describe().await);
+        // Asked once; the rest is answered from memory.
+        assert_eq!(scene.server.asked("DescribeNamespace").len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_poll_begins_while_they_are_held_back_and_they_go_on_when_polling_resumes() {
     let scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
-    let poll = scene.poll(TaskQueueKind::Normal);
+    let quiescing = scene.quiesce();
     a_moment().await;
-    let gate = scene.gate.clone();
-    let stopping = tokio::spawn(async move { gate.stop(POLL_DRAIN_TIMEOUT).await });
+    let mut held = scene.poll(Normal);
     a_moment().await;
-    assert!(!stopping.is_finished(), "a poll is under way");
+    assert!(scene.server.times().is_empty() && (&mut held).now_or_never().is_none());
+    quiescing.abort();
+    scene.gate.resume();
+    a_moment().await;
+    assert_eq!(scene.server.times().len(), 1, "it goes on");
+    scene.hand_out("task");
+    assert_eq!(held.await.unwrap(), "task");
+}
+
+#[tokio::test(start_paused = true)]
+async fn polls_have_ended_when_the_last_is_answered_and_no_earlier() {
+    let mut scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
+    let (poll, activities) = (scene.poll(Normal), scene.poll_activities());
+    a_moment().await;
+    let _quiescing = scene.quiesce();
+    a_moment().await;
+    scene.server.answer_polls.notify_one();
+    a_moment().await;
+    assert!(scene.told().is_empty(), "one is still under way");
+    scene.server.answer_polls.notify_one();
+    a_moment().await;
+    assert_eq!(scene.told(), ["PollsEnded"]);
+    assert!(poll.is_finished() && activities.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_of_the_last_poll_makes_busy_and_polls_have_ended_when_the_worker_has_it() {
+    let mut scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
+    let _poll = scene.poll(Normal);
+    a_moment().await;
+    let _quiescing = scene.quiesce();
+    a_moment().await;
+    scene.hand_out("task");
+    a_moment().await;
+    assert_eq!(scene.told(), ["Busy"], "a shutdown of the worker would lose the task now");
+    scene.in_flight.workflow_task_is_seen("run of task");
+    a_moment().await;
+    assert_eq!(scene.told(), ["PollsEnded"]);
+    scene.complete("task").await;
+    assert_eq!(scene.told(), ["Quiet"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn completions_lose_their_sticky_queue_while_polls_are_held_back_and_have_it_again_after() {
+    let scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
+    for held in [false, true, false] {
+        let quiescing = held.then(|| scene.quiesce());
+        a_moment().await;
+        scene.complete("task").await;
+        if let Some(quiescing) = quiescing {
+            quiescing.abort();
+            scene.gate.resume();
+        }
+    }
+    let sticky = scene.server.asked("RespondWorkflowTaskCompleted").into_iter().map(|call| {
+        let request = RespondWorkflowTaskCompletedRequest::decode(call.proto).unwrap();
+        request.sticky_attributes.is_some()
+    });
+    assert!(sticky.eq([true, false, true]));
+}
+
+/// A task that waits on the sticky queue when its workflow is reset would wait for its timeout.
+#[tokio::test(start_paused = true)]
+async fn workflows_are_given_back_while_a_poll_is_on_the_sticky_queue_which_is_then_cleared() {
+    let mut scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
+    let poll = scene.poll(Normal);
+    a_moment().await;
     scene.hand_out("task");
     assert_eq!(poll.await.unwrap(), "task");
-    a_moment().await;
-    assert!(!stopping.is_finished(), "a task is handed out");
-    let began = Instant::now();
     scene.complete("task").await;
-    stopping.await.unwrap();
-    assert_eq!(began.elapsed(), Duration::ZERO);
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_task_that_the_answer_to_another_brings_is_waited_for_too() {
-    let scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
-    let next = PollWorkflowTaskQueueResponse { task_token: "next".into(), ..Default::default() };
-    let completed =
-        RespondWorkflowTaskCompletedResponse { workflow_task: Some(next), ..Default::default() };
-    let asked =
-        RespondWorkflowTaskCompletedRequest { task_token: "first".into(), ..Default::default() };
-    scene.gate.tasks.answered(&asked.encode_to_vec(), Some(&completed.encode_to_vec()));
-    assert!(scene.gate.tasks.none().now_or_never().is_none(), "the next is handed out");
-    scene.complete("next").await;
-    assert!(scene.gate.tasks.none().now_or_never().is_some());
-}
-
-#[tokio::test(start_paused = true)]
-async fn no_poll_begins_after_the_stop_and_it_ends_when_the_core_has_shut_down() {
-    let scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
-    scene.gate.stop(POLL_DRAIN_TIMEOUT).await;
-    let poll = scene.poll(TaskQueueKind::Normal);
+    assert_eq!(scene.told(), ["Busy", "Quiet"]);
+    let sticky = scene.poll(Sticky);
     a_moment().await;
-    assert!(!poll.is_finished(), "else the next would follow at once");
-    assert_eq!(scene.server.times(), [0; 0]);
-    scene.gate.core_has_shut_down();
-    assert_eq!(poll.await.unwrap(), "");
-    assert!(scene.running.is_empty());
+    let _quiescing = scene.quiesce();
+    a_moment().await;
+    // What waited there before the poll would have come by now.
+    assert!(scene.server.asked("ResetStickyTaskQueue").is_empty());
+    advance(ms(61)).await;
+    a_moment().await;
+    assert_eq!(scene.server.asked("ResetStickyTaskQueue").len(), 1);
+    assert!(!sticky.is_finished() && scene.told().is_empty(), "the sticky queue is not cleared");
+    scene.server.answer_polls.notify_one();
+    a_moment().await;
+    assert!(sticky.is_finished());
+    assert_eq!(scene.told(), ["PollsEnded"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_on_the_workers_own_queue_is_fetched_after_the_stop_until_nothing_is_there() {
+async fn a_workflow_whose_giving_back_was_cut_short_is_given_back_the_next_time() {
     let scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
-    let busy = scene.poll(TaskQueueKind::Normal);
-    a_moment().await;
-    let gate = scene.gate.clone();
-    let stopping = tokio::spawn(async move { gate.stop(POLL_DRAIN_TIMEOUT).await });
+    let poll = scene.poll(Normal);
     a_moment().await;
     scene.hand_out("task");
-    busy.await.unwrap();
-    let own = scene.poll(TaskQueueKind::Sticky);
-    a_moment().await;
-    assert_eq!(scene.server.times().len(), 2, "it begins");
-    scene.server.answer_polls.notify_one();
-    assert_eq!(own.await.unwrap(), "", "nothing is there");
-    let _held_back = scene.poll(TaskQueueKind::Sticky);
-    a_moment().await;
-    assert_eq!(scene.server.times().len(), 2, "so no more begins");
+    assert_eq!(poll.await.unwrap(), "task");
     scene.complete("task").await;
-    stopping.await.unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_poll_that_would_outlast_the_patience_is_dropped_at_once() {
-    let scene = Scene::new(Server::default(), None, None).await;
-    let poll = scene.poll(TaskQueueKind::Normal);
+    let _sticky = scene.poll(Sticky);
     a_moment().await;
-    let began = Instant::now();
-    scene.gate.stop(POLL_DRAIN_TIMEOUT).await;
-    assert_eq!(poll.await.unwrap(), "");
-    assert_eq!(began.elapsed(), Duration::ZERO);
+    // The first time polling goes on before the server has heard of it.
+    for resets in [0, 1] {
+        let quiescing = scene.quiesce();
+        a_moment().await;
+        if resets == 1 {
+            advance(ms(61)).await;
+            a_moment().await;
+        }
+        quiescing.abort();
+        assert_eq!(scene.server.asked("ResetStickyTaskQueue").len(), resets);
+        scene.gate.resume();
+    }
+    assert!(!scene.in_flight.has_sticky());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_ends_polls_is_told_all_it_needs_for_that() {
+async fn a_poll_on_the_sticky_queue_is_not_waited_for_if_no_workflow_is_sticky() {
+    let mut scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
+    let sticky = scene.poll(Sticky);
+    a_moment().await;
+    let _quiescing = scene.quiesce();
+    a_moment().await;
+    assert!(sticky.is_finished());
+    assert_eq!(scene.told(), ["PollsEnded"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_ends_polls_is_told_and_a_worker_that_goes_on_has_another_key() {
     let server = Server { ends_polls: true, ..Server::default() };
-    let scene = Scene::new(server, None, None).await;
-    let polls = [scene.poll(TaskQueueKind::Normal), scene.poll(TaskQueueKind::Sticky)];
-    let activities = PollActivityTaskQueueRequest {
-        task_queue: Some(TaskQueue { name: "everybody's".to_owned(), ..Default::default() }),
-        namespace: "n".to_owned(),
-        worker_instance_key: "key".to_owned(),
-        ..Default::default()
-    };
+    let mut scene = Scene::new(server, None, Some(2 * SECOND)).await;
+    let poll = scene.poll(Normal);
+    a_moment().await;
+    let _quiescing = scene.quiesce();
+    a_moment().await;
+    assert!(poll.is_finished());
+    assert_eq!(scene.told(), ["PollsEnded"]);
+    scene.gate.resume();
+    let _poll = scene.poll(Normal);
+    a_moment().await;
+    let told = scene.server.asked("ShutdownWorker").pop().unwrap();
+    let told = ShutdownWorkerRequest::decode(told.proto).unwrap();
+    assert_eq!((told.namespace.as_str(), told.task_queue.as_str()), ("n", "everybody's"));
+    let keys =
+        scene.server.asked("PollWorkflowTaskQueue").into_iter().map(|call| {
+            PollWorkflowTaskQueueRequest::decode(call.proto).unwrap().worker_instance_key
+        });
+    let keys: Vec<_> = keys.collect();
+    assert_eq!((keys[0].as_str(), told.worker_instance_key.as_str()), ("key", "key"));
+    assert_ne!(keys[1], "key", "a server that was told of a shutdown gives that one no task");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_that_the_server_leaves_unanswered_is_given_up_0_3_s_after_its_time() {
+    let mut scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
+    let poll = scene.poll(Normal);
+    a_moment().await;
+    let _quiescing = scene.quiesce();
+    a_moment().await;
+    // It should have been answered after 2.3 s.
+    advance(ms(2_599)).await;
+    a_moment().await;
+    assert!(!poll.is_finished() && scene.told().is_empty());
+    advance(ms(2)).await;
+    a_moment().await;
+    assert!(poll.is_finished());
+    assert_eq!(scene.told(), ["PollsEnded"]);
+    let trouble = scene.gate.trouble();
+    assert_eq!((trouble[0].status.as_str(), trouble[0].count), ("DeadlineExceeded", 1));
+    // It may have waited for a task all the time.
+    assert!(scene.gate.server_fault(false).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_polls_are_counted_with_the_servers_words_and_keep_nobody_waiting() {
+    let mut scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
+    for words in ["first", "second", "the key is secret"] {
+        *scene.server.refuses.lock().unwrap() = Some((Code::ResourceExhausted, words));
+        assert_eq!(scene.poll(Normal).await.unwrap(), "ResourceExhausted");
+    }
+    let _quiescing = scene.quiesce();
+    a_moment().await;
+    assert_eq!(scene.told(), ["PollsEnded"]);
+    let trouble = scene.gate.trouble();
+    let noted = &trouble[0];
+    assert_eq!((noted.call.as_str(), noted.count), ("PollWorkflowTaskQueue", 3));
+    assert_eq!((noted.first.as_str(), noted.last.as_str()), ("first", "the key is [API key]"));
+    let fault = scene.gate.server_fault(false).map(|fault| fault.to_string()).unwrap_or_default();
+    assert!(fault.contains("ResourceExhausted") && !fault.contains("secret"), "{fault}");
+    // One poll that is answered shows that the worker could poll.
+    scene.gate.resume();
+    *scene.server.refuses.lock().unwrap() = None;
+    let poll = scene.poll(Normal);
+    a_moment().await;
+    scene.server.answer_polls.notify_one();
+    assert_eq!(poll.await.unwrap(), "");
+    assert!(scene.gate.server_fault(false).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_dropped_worker_leaves_unanswered_is_failed_so_that_it_is_handed_out_again() {
+    let scene = Scene::new(Server::default(), None, None).await;
+    let poll = scene.poll(Normal);
+    a_moment().await;
+    scene.hand_out("task");
+    assert_eq!(poll.await.unwrap(), "task");
+    scene.gate.close();
+    scene.gate.give_back().await;
+    let failed = scene.server.asked("RespondWorkflowTaskFailed").pop().unwrap();
+    let failed = RespondWorkflowTaskFailedRequest::decode(failed.proto).unwrap();
+    assert_eq!((failed.task_token.as_slice(), failed.namespace.as_str()), (&b"task"[..], "n"));
+    // What the worker would say now comes too late.
+    let request =
+        RespondWorkflowTaskCompletedRequest { task_token: "task".into(), ..Default::default() };
     let mut worker = scene.worker.clone();
-    tokio::spawn(async move { worker.poll_activity_task_queue(activities.into_request()).await });
-    a_moment().await;
-    let began = Instant::now();
-    scene.gate.stop(POLL_DRAIN_TIMEOUT).await;
-    for poll in polls {
-        assert_eq!(poll.await.unwrap(), "");
-    }
-    assert_eq!(began.elapsed(), Duration::ZERO);
-    let goodbye = scene.server.asked("ShutdownWorker").remove(0);
-    let goodbye = ShutdownWorkerRequest::decode(goodbye.proto).unwrap();
-    assert_eq!(goodbye.namespace, "n");
-    assert_eq!(goodbye.worker_instance_key, "key");
-    assert_eq!(
-        (goodbye.task_queue, goodbye.sticky_task_queue),
-        ("everybody's".into(), "mine".into())
-    );
-    let mut types = goodbye.task_queue_types;
-    types.sort_unstable();
-    assert_eq!(types, [1, 2], "workflow and activity");
+    let late = worker.respond_workflow_task_completed(request.into_request()).await;
+    assert_eq!(late.unwrap_err().code(), Code::Cancelled);
+    assert!(scene.server.asked("RespondWorkflowTaskCompleted").is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_promises_to_end_polls_and_does_not_is_not_waited_for_for_ever() {
-    let server = Server { ends_polls: true, ..Server::default() };
-    let mut scene = Scene::new(server, None, None).await;
-    scene.server.ends_polls = false;
-    let poll = scene.poll(TaskQueueKind::Normal);
-    a_moment().await;
-    // It hears nothing, and so says nothing.
-    scene.gate.goodbye = super::Goodbye::default();
-    let began = Instant::now();
-    scene.gate.stop(POLL_DRAIN_TIMEOUT).await;
-    assert_eq!(began.elapsed(), POLL_DRAIN_TIMEOUT);
-    assert_eq!(poll.await.unwrap(), "");
-}
-
-#[tokio::test(start_paused = true)]
-async fn closing_ends_every_poll() {
+async fn a_shutdown_that_the_server_leaves_unanswered_keeps_the_worker_for_0_1_s() {
     let scene = Scene::new(Server::default(), None, None).await;
-    let polls = [scene.poll(TaskQueueKind::Normal), scene.poll(TaskQueueKind::Sticky)];
+    let polls = scene.poll(Normal);
     a_moment().await;
-    assert_eq!(scene.running.len(), 2);
     scene.gate.close();
-    for poll in polls {
-        assert_eq!(poll.await.unwrap(), "");
-    }
-    assert!(scene.running.is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn before_a_known_stop_time_workflow_polls_end_and_the_last_is_over_by_then() {
-    let scene = Scene::new(Server::default(), Some(20_000), None).await;
-    let poll = scene.poll(TaskQueueKind::Normal);
     a_moment().await;
-    advance(20 * SECOND - super::WINDING_DOWN).await;
-    scene.gate.wind_down(super::WINDING_DOWN);
-    let held_back = scene.poll(TaskQueueKind::Normal);
-    let own = scene.poll(TaskQueueKind::Sticky);
+    assert!(polls.is_finished(), "a poll that is not waited for ends at once");
+    let since = Instant::now();
+    let mut service = scene.worker.workflow_service();
+    // Held up like a poll.
+    let request = ShutdownWorkerRequest::default().into_request();
+    *scene.server.refuses.lock().unwrap() = None;
+    service.shutdown_worker(request).await.unwrap();
+    assert!(since.elapsed() <= ms(100));
+    assert_eq!(scene.server.order(&["ShutdownWorker"]).len(), 1);
+}
+
+/// From the second attempt on the SDK does not answer a workflow task that fails.
+#[tokio::test(start_paused = true)]
+async fn a_workflow_task_that_failed_is_in_flight_no_longer_and_is_named() {
+    let mut scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
+    let poll = scene.poll(Normal);
     a_moment().await;
-    assert_eq!(scene.server.times(), [20_800, 2_550], "the worker's own queue is polled");
-    assert!(!poll.is_finished() && !held_back.is_finished() && !own.is_finished());
-    advance(super::CLEARING).await;
-    let _later = scene.poll(TaskQueueKind::Sticky);
+    scene.hand_out("task");
+    assert_eq!(poll.await.unwrap(), "task");
+    scene.in_flight.workflow_task_failed("run of task", "no such type");
+    assert_eq!(scene.told(), ["Busy", "Quiet"]);
+    let failed = scene.in_flight.failed();
+    assert_eq!((failed[0].workflow_id.as_str(), failed[0].attempt), ("workflow of task", 1));
+    assert_eq!(failed[0].failure, "no such type");
+    let _quiescing = scene.quiesce();
     a_moment().await;
-    assert_eq!(scene.server.times().len(), 2, "for a moment only");
-    scene.gate.close();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_workflow_does_not_become_sticky_once_nobody_will_poll_for_it() {
-    let scene = Scene::new(Server::default(), None, None).await;
-    scene.complete("before").await;
-    scene.gate.unstick().await;
-    scene.complete("after").await;
-    let sticky = |call: GrpcRequest| {
-        RespondWorkflowTaskCompletedRequest::decode(call.proto).unwrap().sticky_attributes.is_some()
-    };
-    let asked = scene.server.asked("RespondWorkflowTaskCompleted");
-    assert_eq!(asked.into_iter().map(sticky).collect::<Vec<_>>(), [true, false]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_namespace_is_described_once_per_connection_and_always_ends_polls() {
-    let scene = Scene::new(Server::default(), None, None).await;
-    assert!(scene.describe().await);
-    assert!(scene.describe().await);
-    assert_eq!(scene.server.asked("DescribeNamespace").len(), 1);
-    assert!(!scene.gate.polls.server_ends_them(), "it is not the server that does");
-}
-
-#[tokio::test(start_paused = true)]
-async fn other_calls_pass_with_their_headers_and_errors_come_back() {
-    let scene = Scene::new(Server::default(), None, None).await;
-    assert_eq!(scene.worker.identity(), "invocation");
-    let mut request = ListClustersRequest::default().into_request();
-    request.metadata_mut().insert("my-header", "kept".parse().unwrap());
-    scene.worker.operator_service().list_clusters(request).await.unwrap();
-    let asked = scene.server.asked("ListClusters").remove(0);
-    assert_eq!(asked.headers["my-header"], "kept");
-
-    let refused = SetCurrentDeploymentRequest::default().into_request();
-    let refused = scene.worker.workflow_service().set_current_deployment(refused).await;
-    let status = refused.unwrap_err();
-    assert_eq!((status.code(), status.message()), (Code::PermissionDenied, "not you"));
-
-    let users = GetUsersRequest::default().into_request();
-    let status = scene.worker.cloud_service().get_users(users).await.unwrap_err();
-    assert_eq!(status.code(), Code::Unimplemented);
-    assert!(status.message().contains("use a connection of your own"), "{}", status.message());
-}
-
-/// The server's numbers, as measured: it refuses 2 s and less, answers 1 s early, and passes a poll
-/// on for what is left over 2 s.
-#[test]
-fn the_times_fit_the_servers() {
-    let (refused, early, passed_on) = (2 * SECOND, SECOND, 2 * SECOND);
-    assert!(SHORTEST_WAIT + early > refused);
-    assert!(SHORTEST_WAIT + early > passed_on);
-    assert!(SHORT_IDLE + early >= passed_on + SECOND, "passed on for a second at least");
-    assert!(super::CLEARING + SHORTEST_WAIT + super::polls::SPARE == super::WINDING_DOWN);
-    assert!(POLL_DRAIN_TIMEOUT > super::WINDING_DOWN);
-    assert!(POLL_DRAIN_TIMEOUT >= SHORT_IDLE + Duration::from_millis(300));
-}
-
-#[test]
-fn the_guide_has_the_numbers() {
-    let guide = include_str!("../../../docs/guide.md");
-    let window = super::WINDING_DOWN * super::horizon::WORTH_IT;
-    for time in [SHORTEST_WAIT, super::WINDING_DOWN, window, SHORT_IDLE] {
-        let number = format!("{} s", time.as_secs_f64());
-        assert!(guide.contains(&number), "{number}");
-    }
+    assert_eq!(scene.told(), ["PollsEnded"]);
 }

@@ -4,10 +4,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use prost::Message;
 use temporalio_client::callback_based::{CallbackBasedGrpcService, GrpcRequest};
 use temporalio_client::grpc::WorkflowService as _;
-use temporalio_client::tonic::{IntoRequest as _, Status};
+use temporalio_client::tonic::{Code, IntoRequest as _, Status};
 use temporalio_client::{Connection, ConnectionOptions, Url};
+use temporalio_common::protos::temporal::api::common::v1::WorkflowExecution;
 use temporalio_common::protos::temporal::api::enums::v1::TaskQueueKind;
 use temporalio_common::protos::temporal::api::namespace::v1::{
     NamespaceInfo, namespace_info::Capabilities,
@@ -16,17 +18,24 @@ use temporalio_common::protos::temporal::api::taskqueue::v1::{
     StickyExecutionAttributes, TaskQueue,
 };
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
-    DescribeNamespaceRequest, DescribeNamespaceResponse, PollWorkflowTaskQueueRequest,
-    PollWorkflowTaskQueueResponse, RespondWorkflowTaskCompletedRequest,
+    DescribeNamespaceRequest, DescribeNamespaceResponse, PollActivityTaskQueueRequest,
+    PollWorkflowTaskQueueRequest, PollWorkflowTaskQueueResponse,
+    RespondWorkflowTaskCompletedRequest,
 };
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::super::forward::Answer;
-use super::super::polls::nothing;
-use super::super::{Gate, Horizon, Link, Namespaces, success};
+use super::super::{Gate, Timing};
+use crate::error::Fault;
+use crate::lifecycle::Input;
 use crate::report::ConnectionUse;
+use crate::temporal::Link;
+use crate::temporal::channel::{Answer, Route};
+use crate::temporal::connect::{Server as Known, answered_with};
+use crate::temporal::in_flight::InFlight;
 
 /// A server that hangs on polls until it is told to answer them, and remembers what it was asked.
 #[derive(Clone, Default)]
@@ -35,47 +44,67 @@ pub(super) struct Server {
     pub(super) answer_polls: Arc<Notify>,
     pub(super) task: Arc<Mutex<Option<&'static str>>>,
     pub(super) ends_polls: bool,
+    /// What every call is refused with but the first ones of a worker.
+    pub(super) refuses: Arc<Mutex<Option<(Code, &'static str)>>>,
 }
 
 impl Server {
     async fn link(&self) -> Link {
         let server = self.clone();
         let callback = Arc::new(move |call| server.clone().answer(call).boxed());
-        let options = ConnectionOptions::new(Url::parse("http://nowhere:7233").unwrap())
-            .identity("invocation")
-            .dns_load_balancing(None)
-            .service_override(CallbackBasedGrpcService { callback })
-            .build();
+        let service = CallbackBasedGrpcService { callback };
+        let connection = Connection::connect(
+            ConnectionOptions::new(Url::parse("http://nowhere:7233").unwrap())
+                .identity("invocation")
+                .dns_load_balancing(None)
+                .service_override(service.clone())
+                .build(),
+        );
         Link {
-            connection: Connection::connect(options).await.unwrap(),
+            connection: connection.await.unwrap(),
             how: ConnectionUse::New,
-            namespaces: Namespaces::default(),
+            server: Known::new(Route::Overridden(service)),
         }
     }
 
     async fn answer(self, call: GrpcRequest) -> Answer {
         let rpc = call.rpc.clone();
         self.asked.lock().unwrap().push(call);
+        let refusal = *self.refuses.lock().unwrap();
         match rpc.as_str() {
-            "PollWorkflowTaskQueue" | "PollActivityTaskQueue" => {
-                self.answer_polls.notified().await;
-                let task_token = self.task.lock().unwrap().take().unwrap_or_default().into();
-                Ok(success(&PollWorkflowTaskQueueResponse { task_token, ..Default::default() }))
-            }
             "DescribeNamespace" => {
                 let capabilities = Some(Capabilities {
                     worker_poll_complete_on_shutdown: self.ends_polls,
                     ..Default::default()
                 });
                 let namespace_info = Some(NamespaceInfo { capabilities, ..Default::default() });
-                Ok(success(&DescribeNamespaceResponse { namespace_info, ..Default::default() }))
+                Ok(answer(&DescribeNamespaceResponse { namespace_info, ..Default::default() }))
+            }
+            "GetSystemInfo" => Ok(answered_with(Vec::new())),
+            _ if refusal.is_some() => {
+                let (code, words) = refusal.unwrap();
+                Err(Status::new(code, words))
+            }
+            "PollWorkflowTaskQueue" | "PollActivityTaskQueue" => {
+                self.answer_polls.notified().await;
+                let Some(task) = self.task.lock().unwrap().take() else {
+                    return Ok(answered_with(Vec::new()));
+                };
+                Ok(answer(&PollWorkflowTaskQueueResponse {
+                    task_token: task.into(),
+                    workflow_execution: Some(WorkflowExecution {
+                        workflow_id: format!("workflow of {task}"),
+                        run_id: format!("run of {task}"),
+                    }),
+                    attempt: 1,
+                    ..Default::default()
+                }))
             }
             "ShutdownWorker" if self.ends_polls => {
                 self.answer_polls.notify_waiters();
-                Ok(nothing())
+                Ok(answered_with(Vec::new()))
             }
-            "SetCurrentDeployment" => Err(Status::permission_denied("not you")),
-            _ => Ok(nothing()),
+            _ => Ok(answered_with(Vec::new())),
         }
     }
 
@@ -90,30 +119,38 @@ impl Server {
         self.asked.lock().unwrap().iter().filter(is_it).map(clone).collect()
     }
 
+    /// The calls so far whose names begin like this, in order.
+    pub(super) fn order(&self, names: &[&str]) -> Vec<String> {
+        let asked = self.asked.lock().unwrap();
+        let rpcs = asked.iter().map(|call| call.rpc.clone());
+        rpcs.filter(|rpc| names.contains(&rpc.as_str())).collect()
+    }
+
     /// What the polls asked for, in milliseconds.
     pub(super) fn times(&self) -> Vec<u64> {
         let millis = |call: GrpcRequest| {
             let time = call.headers["grpc-timeout"].to_str().unwrap().to_owned();
-            let (number, unit) = time.split_at(time.len() - 1);
-            let per_milli = match unit {
-                "m" => 1,
-                "u" => 1_000,
-                "n" => 1_000_000,
-                other => panic!("{other}"),
-            };
-            number.parse::<u64>().unwrap() / per_milli
+            time.strip_suffix('m').unwrap().parse().unwrap()
         };
         self.asked("PollWorkflowTaskQueue").into_iter().map(millis).collect()
     }
+}
+
+/// An answer with this message.
+pub(super) fn answer(
+    message: &impl Message,
+) -> temporalio_client::callback_based::GrpcSuccessResponse {
+    answered_with(message.encode_to_vec())
 }
 
 /// A gate with a worker's connection to it.
 pub(super) struct Scene {
     pub(super) server: Server,
     pub(super) gate: Gate,
+    pub(super) in_flight: InFlight,
     pub(super) worker: Connection,
-    pub(super) next: watch::Sender<Option<Instant>>,
-    pub(super) running: TaskTracker,
+    pub(super) idle_end: watch::Sender<Option<Instant>>,
+    pub(super) inputs: UnboundedReceiver<Input<Fault>>,
 }
 
 impl Scene {
@@ -123,17 +160,21 @@ impl Scene {
         idle_timeout: Option<Duration>,
     ) -> Self {
         let stop = stop.map(|millis| Instant::now() + Duration::from_millis(millis));
-        let next = watch::Sender::new(stop);
-        let horizon = Horizon::new(stop, next.subscribe(), idle_timeout);
-        let running = TaskTracker::new();
-        let gate = Gate::new(&server.link().await, Some(horizon), running.clone());
-        let options = ConnectionOptions::new(Url::parse("http://nowhere:7233").unwrap()).build();
-        let worker = gate.open(&options).await.unwrap();
-        let scene = Self { server, gate, worker, next, running };
+        let idle_end = watch::Sender::new(None);
+        let timing = Timing { stop, next_idle_end: idle_end.subscribe(), idle_timeout };
+        let (said, inputs) = unbounded_channel();
+        let in_flight = InFlight::new(said);
+        let target = Url::parse("http://nowhere:7233").unwrap();
+        let options = ConnectionOptions::new(target).api_key("secret".to_owned()).build();
+        let link = server.link().await;
+        let gate = Gate::new(&link, &options, timing, in_flight.clone(), TaskTracker::new());
+        let worker = gate.connection(&options).await.unwrap();
+        let scene = Self { server, gate, in_flight, worker, idle_end, inputs };
         scene.describe().await;
         scene
     }
 
+    /// What the worker is told: whether the server ends polls.
     pub(super) async fn describe(&self) -> bool {
         let request = DescribeNamespaceRequest { namespace: "n".to_owned(), ..Default::default() };
         let answer = self.worker.clone().describe_namespace(request.into_request()).await.unwrap();
@@ -141,23 +182,48 @@ impl Scene {
         info.capabilities.unwrap().worker_poll_complete_on_shutdown
     }
 
-    /// A poll under way: the task that it brings, or an empty string.
-    pub(super) fn poll(&self, kind: TaskQueueKind) -> tokio::task::JoinHandle<String> {
+    /// A poll of the worker: the task that it brings, or an empty string.
+    pub(super) fn poll(&self, kind: TaskQueueKind) -> JoinHandle<String> {
+        self.poll_for(kind, Duration::from_secs(70))
+    }
+
+    /// The same, with the time that the SDK asks for.
+    pub(super) fn poll_for(&self, kind: TaskQueueKind, asks: Duration) -> JoinHandle<String> {
         let name = if kind == TaskQueueKind::Sticky { "mine" } else { "everybody's" };
         let queue = TaskQueue { name: name.to_owned(), kind: kind as i32, ..Default::default() };
-        let request = PollWorkflowTaskQueueRequest {
+        let mut request = PollWorkflowTaskQueueRequest {
             namespace: "n".to_owned(),
             worker_instance_key: "key".to_owned(),
             task_queue: Some(queue),
             ..Default::default()
-        };
-        let mut worker = self.worker.clone();
+        }
+        .into_request();
+        request.set_timeout(asks);
+        let mut service = self.worker.workflow_service();
         tokio::spawn(async move {
-            let answer = worker.poll_workflow_task_queue(request.into_request()).await.unwrap();
-            String::from_utf8(answer.into_inner().task_token).unwrap()
+            let answer = service.poll_workflow_task_queue(request).await;
+            answer.map_or_else(
+                |status| format!("{:?}", status.code()),
+                |answer| String::from_utf8(answer.into_inner().task_token).unwrap(),
+            )
         })
     }
 
+    /// A poll for activities.
+    pub(super) fn poll_activities(&self) -> JoinHandle<()> {
+        let request = PollActivityTaskQueueRequest {
+            namespace: "n".to_owned(),
+            worker_instance_key: "key".to_owned(),
+            task_queue: Some(TaskQueue { name: "everybody's".to_owned(), ..Default::default() }),
+            ..Default::default()
+        };
+        let mut service = self.worker.workflow_service();
+        tokio::spawn(async move {
+            let _ = service.poll_activity_task_queue(request.into_request()).await;
+        })
+    }
+
+    /// The worker completes a workflow task and wants the next one on its own queue.
     pub(super) async fn complete(&self, token: &str) {
         let request = RespondWorkflowTaskCompletedRequest {
             task_token: token.into(),
@@ -170,6 +236,26 @@ impl Scene {
     pub(super) fn hand_out(&self, task: &'static str) {
         *self.server.task.lock().unwrap() = Some(task);
         self.server.answer_polls.notify_one();
+    }
+
+    /// Begins to hold polls back.
+    pub(super) fn quiesce(&self) -> JoinHandle<()> {
+        let gate = self.gate.clone();
+        tokio::spawn(async move { gate.quiesce().await })
+    }
+
+    /// What the lifecycle was told since the last time, by name.
+    pub(super) fn told(&mut self) -> Vec<&'static str> {
+        let mut told = Vec::new();
+        while let Ok(input) = self.inputs.try_recv() {
+            told.push(match input {
+                Input::Busy => "Busy",
+                Input::Quiet => "Quiet",
+                Input::PollsEnded => "PollsEnded",
+                _ => "something else",
+            });
+        }
+        told
     }
 }
 

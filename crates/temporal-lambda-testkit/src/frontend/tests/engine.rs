@@ -1,132 +1,16 @@
-//! The history engine without a worker: what a server does in the moments that are hard to hit.
+//! Workflow tasks and what arrives between them.
 
-use super::{
-    ActivityStatus, FrontendError, MockFrontend, WorkflowStart, WorkflowStatus,
-    dispatch::{Answer, Call},
-};
-use http::HeaderMap;
-use prost::Message;
+use super::{Wire, activity, done};
+use crate::frontend::{ActivityStatus, FrontendError, WorkflowStatus};
 use std::time::Duration;
 use temporalio_common::protos::temporal::api::{
-    command::v1::{self as orders, Command, command::Attributes as Order},
-    common::v1::{ActivityType, WorkflowType},
-    enums::v1::{CommandType, EventType, TaskQueueType},
-    failure::v1::{ApplicationFailureInfo, Failure, failure::FailureInfo},
-    taskqueue::v1::TaskQueue,
+    command::v1::{self as orders, command::Attributes as Order},
+    common::v1::WorkflowType,
+    enums::v1::EventType,
     workflowservice::v1 as api,
 };
 use tokio::time::Instant;
-use tonic::{Code, Status};
-
-const SHORT: Duration = Duration::from_millis(1);
-
-struct Wire(MockFrontend);
-
-impl Wire {
-    fn with_workflow() -> Self {
-        let frontend = MockFrontend::new();
-        frontend.start_workflow(WorkflowStart::new("q", "W", "w"));
-        Self(frontend)
-    }
-
-    async fn call<R: Message + Default>(
-        &self,
-        rpc: &str,
-        request: impl Message,
-    ) -> Result<R, Status> {
-        let proto = request.encode_to_vec().into();
-        let call = Call::over_the_wire("test".to_owned(), rpc, HeaderMap::new(), proto);
-        match self.0.handle(call).await? {
-            Answer::Message(bytes) => Ok(R::decode(&bytes[..]).expect("a message of that type")),
-            Answer::Cut => panic!("nothing cuts here"),
-        }
-    }
-
-    async fn workflow_task(&self) -> api::PollWorkflowTaskQueueResponse {
-        let request = api::PollWorkflowTaskQueueRequest {
-            namespace: "default".to_owned(),
-            task_queue: Some(queue()),
-            ..Default::default()
-        };
-        let task: api::PollWorkflowTaskQueueResponse =
-            self.call("PollWorkflowTaskQueue", request).await.expect("polls");
-        assert!(!task.task_token.is_empty(), "there is a task");
-        task
-    }
-
-    async fn activity_task(&self) -> api::PollActivityTaskQueueResponse {
-        let request = api::PollActivityTaskQueueRequest {
-            namespace: "default".to_owned(),
-            task_queue: Some(queue()),
-            ..Default::default()
-        };
-        self.call("PollActivityTaskQueue", request).await.expect("polls")
-    }
-
-    async fn complete(&self, token: &[u8], commands: Vec<Order>) -> Result<(), Status> {
-        let request = api::RespondWorkflowTaskCompletedRequest {
-            namespace: "default".to_owned(),
-            task_token: token.to_vec(),
-            commands: commands
-                .into_iter()
-                .map(|order| Command {
-                    command_type: CommandType::Unspecified.into(),
-                    attributes: Some(order),
-                    ..Default::default()
-                })
-                .collect(),
-            ..Default::default()
-        };
-        self.call::<api::RespondWorkflowTaskCompletedResponse>(
-            "RespondWorkflowTaskCompleted",
-            request,
-        )
-        .await
-        .map(|_| ())
-    }
-
-    async fn fail_activity(&self, token: &[u8], non_retryable: bool) {
-        let info = ApplicationFailureInfo { non_retryable, ..Default::default() };
-        let request = api::RespondActivityTaskFailedRequest {
-            namespace: "default".to_owned(),
-            task_token: token.to_vec(),
-            failure: Some(Failure {
-                message: "broken".to_owned(),
-                failure_info: Some(FailureInfo::ApplicationFailureInfo(info)),
-                ..Default::default()
-            }),
-            ..Default::default()
-        };
-        self.call::<api::RespondActivityTaskFailedResponse>("RespondActivityTaskFailed", request)
-            .await
-            .expect("the task is known");
-    }
-
-    fn events(&self) -> Vec<EventType> {
-        let history = self.0.workflow_history("w").expect("started");
-        for (index, event) in history.iter().enumerate() {
-            assert_eq!(event.event_id, index as i64 + 1, "ids have no gaps");
-        }
-        history.iter().map(|event| event.event_type()).collect()
-    }
-}
-
-fn queue() -> TaskQueue {
-    TaskQueue { name: "q".to_owned(), ..Default::default() }
-}
-
-fn done() -> Order {
-    Order::CompleteWorkflowExecutionCommandAttributes(Default::default())
-}
-
-fn activity() -> Order {
-    Order::ScheduleActivityTaskCommandAttributes(orders::ScheduleActivityTaskCommandAttributes {
-        activity_id: "1".to_owned(),
-        activity_type: Some(ActivityType { name: "A".to_owned() }),
-        task_queue: Some(queue()),
-        ..Default::default()
-    })
-}
+use tonic::Code;
 
 #[tokio::test(start_paused = true)]
 async fn a_workflow_may_not_close_over_news() {
@@ -180,7 +64,7 @@ async fn an_activity_is_retried_until_its_failure_forbids_it() {
     for attempt in 1..4 {
         let task = wire.activity_task().await;
         assert_eq!(task.attempt, attempt);
-        wire.fail_activity(&task.task_token, attempt == 3).await;
+        wire.fail_activity(&task.task_token, attempt == 3, None).await;
     }
     assert_eq!(begin.elapsed().as_secs(), 1 + 2);
     assert_eq!(wire.0.activity_attempts("w/1").expect("known"), 3);
@@ -267,47 +151,22 @@ async fn what_it_cannot_do_is_on_record() {
     let child = Order::StartChildWorkflowExecutionCommandAttributes(Default::default());
     wire.complete(&task.task_token, vec![child]).await.expect("accepted");
     assert_eq!(wire.0.unsupported_commands().len(), 1);
+    let error = wire.0.workflow_result("w").await.expect_err("nothing comes of it");
+    let said = error.to_string();
+    let named = "StartChildWorkflowExecution of \"w\"";
+    assert!(said.contains("does not support") && said.contains(named), "{said}");
     let error = wire.call::<()>("CountWorkflowExecutions", ()).await.expect_err("unknown");
     assert_eq!(error.code(), Code::Unimplemented);
 }
 
 #[tokio::test(start_paused = true)]
-async fn polls_end_with_their_worker_or_their_time() {
-    let wire = Wire(MockFrontend::new());
-    let poll = |key: &str| {
-        let request = api::PollActivityTaskQueueRequest {
-            namespace: "default".to_owned(),
-            task_queue: Some(queue()),
-            worker_instance_key: key.to_owned(),
-            ..Default::default()
-        };
-        wire.call::<api::PollActivityTaskQueueResponse>("PollActivityTaskQueue", request)
-    };
-    let goodbye = async {
-        wire.0.wait_until(|frontend| frontend.open_polls().len() == 2).await?;
-        let request = api::ShutdownWorkerRequest {
-            namespace: "default".to_owned(),
-            worker_instance_key: "one".to_owned(),
-            task_queue_types: vec![TaskQueueType::Activity.into()],
-            ..Default::default()
-        };
-        let said = wire.call::<api::ShutdownWorkerResponse>("ShutdownWorker", request).await;
-        said.expect("accepted");
-        wire.0.wait_until(|frontend| frontend.open_polls().len() == 1).await
-    };
-    tokio::select! {
-        _ = poll("two") => panic!("that worker is still there"),
-        (one, said) = async { tokio::join!(poll("one"), goodbye) } => {
-            assert!(one.expect("answered").task_token.is_empty());
-            said.expect("in time");
-        }
-    }
-    assert!(wire.0.open_polls().is_empty(), "a dropped call is no open poll");
-
-    wire.0.long_poll_timeout(Duration::from_secs(60));
-    let begin = Instant::now();
-    assert!(poll("two").await.expect("answered").task_token.is_empty());
-    assert_eq!(begin.elapsed().as_secs(), 60);
-    let error = wire.0.wait_until_within(SHORT, |_| false).await.expect_err("never");
-    assert!(matches!(error, FrontendError::TimedOut { .. }));
+async fn a_closed_workflow_takes_no_signal_and_ignores_a_cancellation() {
+    let wire = Wire::with_workflow();
+    let task = wire.workflow_task().await;
+    wire.complete(&task.task_token, vec![done()]).await.expect("closes");
+    let events = wire.events();
+    let error = wire.0.signal_workflow("w", "late", Vec::new()).expect_err("closed");
+    assert!(matches!(&error, FrontendError::ClosedWorkflow(id) if id == "w"), "{error}");
+    wire.0.cancel_workflow("w").expect("a server says nothing");
+    assert_eq!(wire.events(), events);
 }

@@ -1,0 +1,243 @@
+//! The channel to the server, and calls over it as bytes.
+//!
+//! The SDK's connections do not dial: each sends its calls here, as bytes, with the headers, the
+//! API key and the retries of the invocation that it was made for. So one channel serves many
+//! invocations, and the source of an error is known where it is judged.
+
+use std::sync::Arc;
+
+use bytes::{Buf as _, BufMut as _, Bytes};
+use futures_util::future::BoxFuture;
+use temporalio_client::callback_based::{
+    CallbackBasedGrpcService, GrpcRequest, GrpcSuccessResponse,
+};
+use temporalio_client::tonic::client::Grpc;
+use temporalio_client::tonic::codec::{
+    Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder,
+};
+use temporalio_client::tonic::codegen::http::uri::PathAndQuery;
+use temporalio_client::tonic::metadata::{AsciiMetadataValue, MetadataMap};
+use temporalio_client::tonic::transport::{
+    Certificate, Channel, ClientTlsConfig, Endpoint, Error as TransportError, Identity,
+};
+use temporalio_client::tonic::{Code, Request, Status};
+use temporalio_client::{ConnectionOptions, GrpcCompression, TlsOptions};
+
+use super::connect::chain;
+
+/// The answer to a call.
+pub(super) type Answer = Result<GrpcSuccessResponse, Status>;
+
+/// The largest message that is taken: 128 MiB, as in the SDK.
+const LARGEST_MESSAGE: usize = 128 * 1024 * 1024;
+
+/// Headers that each channel says for itself.
+const OF_THE_CHANNEL: [&str; 5] =
+    ["content-type", "te", "user-agent", "grpc-encoding", "grpc-accept-encoding"];
+
+/// Marks a status that was made on this side: nobody has answered.
+const UNANSWERED: &str = "temporal-lambda-worker-unanswered";
+
+/// Why there is no channel.
+pub(super) enum DialError {
+    /// The options make no sense: the address or the TLS material.
+    Options(TransportError),
+    /// Nobody answers there.
+    Network(TransportError),
+}
+
+/// The way to the server.
+#[derive(Clone)]
+pub(super) enum Route {
+    /// Over a channel of our own; the flag says whether messages are compressed.
+    Dialed(Channel, bool),
+    /// The user's own service in the place of the network.
+    Overridden(CallbackBasedGrpcService),
+}
+
+impl Route {
+    /// Dials as the SDK does, by the same options.
+    pub(super) async fn dial(options: &ConnectionOptions) -> Result<Self, DialError> {
+        if let Some(service) = &options.service_override {
+            return Ok(Self::Overridden(service.clone()));
+        }
+        let endpoint = endpoint(options).map_err(DialError::Options)?;
+        let dialed = match &options.http_connect_proxy {
+            Some(proxy) => proxy.connect_endpoint(&endpoint).await,
+            None => endpoint.connect().await,
+        };
+        let compressed = options.grpc_compression == GrpcCompression::Gzip;
+        Ok(Self::Dialed(dialed.map_err(DialError::Network)?, compressed))
+    }
+
+    /// The same way, without compression.
+    pub(super) fn uncompressed(self) -> Self {
+        match self {
+            Self::Dialed(channel, _) => Self::Dialed(channel, false),
+            overridden => overridden,
+        }
+    }
+
+    /// Makes a call. Retries are up to the caller.
+    pub(super) async fn call(&self, call: GrpcRequest) -> Answer {
+        match self {
+            Self::Overridden(service) => (service.callback)(call).await,
+            Self::Dialed(channel, compressed) => {
+                over_the_network(channel.clone(), *compressed, call).await.map_err(tellable)
+            }
+        }
+    }
+}
+
+/// A service that answers calls by this function.
+pub(super) fn service(
+    answer: impl Fn(GrpcRequest) -> BoxFuture<'static, Answer> + Send + Sync + 'static,
+) -> CallbackBasedGrpcService {
+    CallbackBasedGrpcService { callback: Arc::new(answer) }
+}
+
+/// Whether this status was made on this side: nobody has answered.
+pub(super) fn is_unanswered(status: &Status) -> bool {
+    status.metadata().contains_key(UNANSWERED) || std::error::Error::source(status).is_some()
+}
+
+fn endpoint(options: &ConnectionOptions) -> Result<Endpoint, TransportError> {
+    let mut endpoint = Endpoint::from_shared(options.target.to_string())?;
+    if let Some(timeout) = options.connect_timeout {
+        endpoint = endpoint.connect_timeout(timeout);
+    }
+    if let Some(tls) = &options.tls_options {
+        endpoint = with_tls(endpoint, tls)?;
+    }
+    if let Some(keep_alive) = &options.keep_alive {
+        endpoint = endpoint
+            .keep_alive_while_idle(true)
+            .http2_keep_alive_interval(keep_alive.interval)
+            .keep_alive_timeout(keep_alive.timeout);
+    }
+    Ok(match options.override_origin.clone() {
+        Some(origin) => endpoint.origin(origin),
+        None => endpoint,
+    })
+}
+
+fn with_tls(endpoint: Endpoint, options: &TlsOptions) -> Result<Endpoint, TransportError> {
+    let mut endpoint = endpoint;
+    let mut tls = ClientTlsConfig::new();
+    if let Some(domain) = &options.domain {
+        if let Ok(origin) = format!("https://{domain}").parse() {
+            endpoint = endpoint.origin(origin);
+        }
+        tls = tls.domain_name(domain);
+    }
+    if let Some(client) = &options.client_tls_options {
+        tls = tls.identity(Identity::from_pem(&client.client_cert, &client.client_private_key));
+    }
+    if let Some(verifier) = &options.server_cert_verifier {
+        return endpoint.tls_config_with_verifier(tls, verifier.clone());
+    }
+    endpoint.tls_config(match &options.server_root_ca_cert {
+        Some(certificate) => tls.ca_certificate(Certificate::from_pem(certificate)),
+        None => tls.with_native_roots(),
+    })
+}
+
+async fn over_the_network(channel: Channel, compressed: bool, call: GrpcRequest) -> Answer {
+    let path = format!("/{}/{}", call.service, call.rpc);
+    let path = PathAndQuery::try_from(path).map_err(|error| Status::internal(error.to_string()))?;
+    let mut grpc = Grpc::new(channel).max_decoding_message_size(LARGEST_MESSAGE);
+    if compressed {
+        grpc = grpc
+            .send_compressed(CompressionEncoding::Gzip)
+            .accept_compressed(CompressionEncoding::Gzip);
+    }
+    grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
+    let mut request = Request::new(call.proto);
+    *request.metadata_mut() = MetadataMap::from_headers(call.headers);
+    for name in OF_THE_CHANNEL {
+        request.metadata_mut().remove(name);
+    }
+    let (mut metadata, proto, _) = grpc.unary(request, path, AsBytes).await?.into_parts();
+    for name in OF_THE_CHANNEL {
+        metadata.remove(name);
+    }
+    metadata.remove("grpc-status");
+    Ok(GrpcSuccessResponse { headers: metadata.into_headers(), proto: proto.into() })
+}
+
+/// The status as an SDK connection may have it. Its source does not get there, so it is put into
+/// words; and what died with the network (a connection that was closed under the call, say) is
+/// said to be unavailable, which the SDK tries again.
+fn tellable(status: Status) -> Status {
+    let Some(source) = std::error::Error::source(&status) else { return status };
+    let words = format!("{}: {}", status.message(), chain(source));
+    let mut told = match status.code() {
+        Code::Unknown | Code::Unavailable | Code::Cancelled | Code::Internal => {
+            Status::unavailable(words)
+        }
+        code => Status::new(code, words),
+    };
+    told.metadata_mut().insert(UNANSWERED, AsciiMetadataValue::from_static("true"));
+    told
+}
+
+/// Messages as they are.
+struct AsBytes;
+
+impl Codec for AsBytes {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for AsBytes {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put(item);
+        Ok(())
+    }
+}
+
+impl Decoder for AsBytes {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_died_with_its_connection_is_told_as_unavailable_so_that_it_is_tried_again() {
+        for code in [Code::Cancelled, Code::Unknown, Code::Internal, Code::Unavailable] {
+            let mut status = Status::new(code, "it went away");
+            status.set_source(Arc::new(std::io::Error::other("connection closed")));
+            let told = tellable(status);
+            assert_eq!(told.code(), Code::Unavailable);
+            assert_eq!(told.message(), "it went away: connection closed");
+            assert!(is_unanswered(&told));
+        }
+    }
+
+    #[test]
+    fn what_a_server_said_is_told_as_it_is() {
+        let told = tellable(Status::cancelled("the caller went away"));
+        assert_eq!((told.code(), told.message()), (Code::Cancelled, "the caller went away"));
+        assert!(!is_unanswered(&told));
+    }
+}

@@ -1,0 +1,409 @@
+//! What a worker has in hand: polls under way, tasks in flight, workflows that are sticky to it.
+//!
+//! One account for everybody: the gate writes down what it sees pass, interceptors what begins and
+//! ends inside of the worker. From it come the news that the worker is busy or quiet, the moment in
+//! which nothing is lost by a shutdown, and the report's counts.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prost::Message as _;
+use temporalio_client::callback_based::GrpcRequest;
+use temporalio_common::protos::temporal::api::enums::v1::TaskQueueKind;
+use temporalio_common::protos::temporal::api::workflowservice::v1::PollWorkflowTaskQueueRequest;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use crate::error::Fault;
+use crate::lifecycle::Input;
+use crate::report::{Counts, FailedWorkflowTask, TaskCounts};
+
+/// Failed workflow tasks that are kept for the report: 10.
+const FAILED_KEPT: usize = 10;
+
+/// The account of one worker. Clones share it.
+#[derive(Clone)]
+pub(crate) struct InFlight {
+    state: Arc<watch::Sender<State>>,
+    inputs: UnboundedSender<Input<Fault>>,
+}
+
+/// What a poll is for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Kind {
+    Workflow,
+    /// Workflow tasks on the worker's own queue.
+    Sticky,
+    Activity,
+    Nexus,
+}
+
+/// A workflow task that the server has handed out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct WorkflowTask {
+    pub(super) token: Vec<u8>,
+    pub(super) workflow_id: String,
+    pub(super) run_id: String,
+    pub(super) workflow_type: String,
+    pub(super) attempt: u32,
+}
+
+/// What is known at a moment.
+#[derive(Default)]
+pub(super) struct State {
+    /// Polls that the server has, and may answer with a task.
+    polls: usize,
+    /// Those of them that are for the sticky queue, and when the last of these began.
+    sticky_polls: usize,
+    sticky_poll_began: Option<Instant>,
+    /// Answers to workflow tasks on their way that make their workflow sticky.
+    sticking: usize,
+    /// Workflow tasks that nobody has answered, by token; `false`: not seen in the worker yet.
+    workflow_tasks: HashMap<Vec<u8>, (WorkflowTask, bool)>,
+    /// Activities that have not ended, by token; `false`: not begun yet.
+    activities: HashMap<Vec<u8>, bool>,
+    local_activities: usize,
+    /// The open workflows whose next task the server puts on the sticky queue: run ID to
+    /// workflow ID.
+    sticky: HashMap<String, String>,
+    counts: TaskCounts,
+    failed: Vec<FailedWorkflowTask>,
+}
+
+impl State {
+    fn is_busy(&self) -> bool {
+        !self.workflow_tasks.is_empty() || !self.activities.is_empty() || self.local_activities > 0
+    }
+
+    /// Whether a shutdown of the worker loses nothing: no poll is under way, and what polls have
+    /// brought is where the SDK's core finishes it.
+    pub(super) fn is_received(&self) -> bool {
+        self.polls == 0
+            && self.workflow_tasks.values().all(|(_, seen)| *seen)
+            && self.activities.values().all(|begun| *begun)
+    }
+
+    /// Whether no answer that makes a workflow sticky is on its way.
+    pub(super) fn nothing_sticks(&self) -> bool {
+        self.sticking == 0
+    }
+
+    /// Since when the sticky queue is polled; `None`: it is not.
+    pub(super) fn polls_sticky_queue_since(&self) -> Option<Instant> {
+        self.sticky_poll_began.filter(|_| self.sticky_polls > 0)
+    }
+}
+
+impl InFlight {
+    pub(super) fn new(inputs: UnboundedSender<Input<Fault>>) -> Self {
+        Self { state: Arc::default(), inputs }
+    }
+
+    /// Tells the lifecycle.
+    pub(super) fn tell(&self, input: Input<Fault>) {
+        // The driver has gone if nobody listens; then nobody needs to know.
+        let _ = self.inputs.send(input);
+    }
+
+    /// What became of tasks so far.
+    pub(super) fn counts(&self) -> TaskCounts {
+        self.state.borrow().counts
+    }
+
+    /// The workflow tasks that failed so far.
+    pub(super) fn failed(&self) -> Vec<FailedWorkflowTask> {
+        self.state.borrow().failed.clone()
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.state.borrow().is_busy()
+    }
+
+    pub(super) fn has_sticky(&self) -> bool {
+        let state = self.state.borrow();
+        !state.sticky.is_empty() || state.sticking > 0
+    }
+
+    /// Waits until this holds.
+    pub(super) async fn until(&self, holds: impl FnMut(&State) -> bool) {
+        // The sender lives as long as `self`.
+        let _ = self.state.subscribe().wait_for(holds).await;
+    }
+
+    /// Waits until the sticky queue was polled for so long without a task.
+    pub(super) async fn sticky_queue_is_polled(&self, time: Duration) {
+        let mut state = self.state.subscribe();
+        loop {
+            let since = state.borrow_and_update().polls_sticky_queue_since();
+            let polled = async {
+                match since {
+                    Some(since) => sleep_until(since + time).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = polled => return,
+                _ = state.changed() => {}
+            }
+        }
+    }
+
+    /// Changes the account, and says so if that made the worker busy or quiet. The message goes
+    /// out under the lock, so that messages come in the order of the changes.
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        self.state.send_modify(|state| {
+            let before = state.is_busy();
+            change(state);
+            match (before, state.is_busy()) {
+                (false, true) => self.tell(Input::Busy),
+                (true, false) => self.tell(Input::Quiet),
+                _ => {}
+            }
+        });
+    }
+
+    /// A poll is under way until the result is dropped or ends with a task.
+    pub(super) fn poll_begins(&self, kind: Kind) -> PollUnderWay {
+        self.change(|state| {
+            // Nobody waits for a poll for Nexus tasks.
+            state.polls += usize::from(kind != Kind::Nexus);
+            if kind == Kind::Sticky {
+                state.sticky_polls += 1;
+                state.sticky_poll_began = Some(Instant::now());
+            }
+        });
+        PollUnderWay { in_flight: self.clone(), kind, brought: None }
+    }
+
+    /// The server has handed out this workflow task without a poll.
+    pub(super) fn workflow_task_came(&self, task: WorkflowTask) {
+        self.change(|state| state.take_workflow_task(task));
+    }
+
+    /// An answer to a workflow task is on its way until the result is dropped. `sticks`: it makes
+    /// the workflow sticky.
+    pub(super) fn answer_begins(&self, token: Vec<u8>, sticks: bool) -> AnswerUnderWay {
+        self.change(|state| {
+            state.sticking += usize::from(sticks);
+            if let Some((_, seen)) = state.workflow_tasks.get_mut(&token) {
+                *seen = true;
+            }
+        });
+        AnswerUnderWay { in_flight: self.clone(), token, sticks, heard: None }
+    }
+
+    /// The worker has begun to work on a task of this workflow run.
+    pub(super) fn workflow_task_is_seen(&self, run_id: &str) {
+        self.change(|state| {
+            for (task, seen) in state.workflow_tasks.values_mut() {
+                *seen |= task.run_id == run_id;
+            }
+        });
+    }
+
+    /// The worker has failed a task of this workflow run. Whether the server hears of it depends:
+    /// of attempts after the first the SDK says nothing, and the task waits for its timeout.
+    pub(super) fn workflow_task_failed(&self, run_id: &str, failure: &str) {
+        self.change(|state| {
+            state.counts.workflow.failed += 1;
+            let tasks = state.workflow_tasks.values();
+            let task = tasks.map(|(task, _)| task).find(|task| task.run_id == run_id);
+            let task = task.cloned().unwrap_or_default();
+            // One entry for each run, and no more of them than anybody reads.
+            state.failed.retain(|it| it.run_id != run_id);
+            if state.failed.len() == FAILED_KEPT {
+                state.failed.remove(0);
+            }
+            state.failed.push(FailedWorkflowTask {
+                workflow_id: task.workflow_id,
+                run_id: run_id.to_owned(),
+                workflow_type: task.workflow_type,
+                attempt: task.attempt,
+                failure: failure.to_owned(),
+            });
+            state.workflow_tasks.retain(|_, (task, _)| task.run_id != run_id);
+        });
+    }
+
+    /// The worker has dropped this workflow run, and with it a task that it had seen.
+    pub(super) fn workflow_is_evicted(&self, run_id: &str) {
+        self.change(|state| {
+            state.workflow_tasks.retain(|_, (task, seen)| task.run_id != run_id || !*seen);
+        });
+    }
+
+    /// An activity has begun; it ends when the result is dropped, even by a panic.
+    pub(super) fn activity_begins(&self, token: &[u8], local: bool) -> ActivityUnderWay {
+        self.change(|state| {
+            if local {
+                state.local_activities += 1;
+            } else {
+                state.activities.insert(token.to_vec(), true);
+            }
+        });
+        let token = (!local).then(|| token.to_vec());
+        ActivityUnderWay { in_flight: self.clone(), token, outcome: |it| &mut it.failed }
+    }
+
+    /// The worker has answered an activity task.
+    pub(super) fn activity_is_answered(&self, token: &[u8]) {
+        self.change(|state| {
+            state.activities.remove(token);
+        });
+    }
+
+    /// The workflows that are sticky to this worker: run ID and workflow ID.
+    pub(super) fn sticky(&self) -> Vec<(String, String)> {
+        let state = self.state.borrow();
+        state.sticky.iter().map(|(run, workflow)| (run.clone(), workflow.clone())).collect()
+    }
+
+    /// The server has heard that this workflow run is sticky no longer.
+    pub(super) fn is_given_back(&self, run_id: &str) {
+        self.change(|state| drop(state.sticky.remove(run_id)));
+    }
+
+    /// Takes the tokens of the workflow tasks that nobody has answered.
+    pub(super) fn take_workflow_tasks(&self) -> Vec<Vec<u8>> {
+        let mut taken = Vec::new();
+        self.change(|state| taken.extend(state.workflow_tasks.drain().map(|(token, _)| token)));
+        taken
+    }
+}
+
+impl State {
+    fn take_workflow_task(&mut self, task: WorkflowTask) {
+        if !task.token.is_empty() {
+            self.workflow_tasks.insert(task.token.clone(), (task, false));
+        }
+    }
+}
+
+/// What a poll brought.
+pub(super) enum Brought {
+    Workflow(WorkflowTask),
+    /// The token of an activity task.
+    Activity(Vec<u8>),
+}
+
+/// A poll under way.
+pub(super) struct PollUnderWay {
+    in_flight: InFlight,
+    kind: Kind,
+    brought: Option<Brought>,
+}
+
+impl PollUnderWay {
+    /// The poll has ended with a task. It counts as in flight before the poll counts as ended, so
+    /// that no moment shows neither.
+    pub(super) fn ends_with(mut self, brought: Brought) {
+        self.brought = Some(brought);
+    }
+}
+
+impl Drop for PollUnderWay {
+    fn drop(&mut self) {
+        let brought = self.brought.take();
+        self.in_flight.change(|state| {
+            match brought {
+                Some(Brought::Workflow(task)) => state.take_workflow_task(task),
+                Some(Brought::Activity(token)) if !token.is_empty() => {
+                    state.activities.entry(token).or_insert(false);
+                }
+                _ => {}
+            }
+            state.polls -= usize::from(self.kind != Kind::Nexus);
+            state.sticky_polls -= usize::from(self.kind == Kind::Sticky);
+        });
+    }
+}
+
+impl Kind {
+    /// What this poll is for.
+    pub(super) fn of(poll: &GrpcRequest) -> Self {
+        match poll.rpc.as_str() {
+            "PollActivityTaskQueue" => Self::Activity,
+            "PollWorkflowTaskQueue" => {
+                let request = PollWorkflowTaskQueueRequest::decode(&*poll.proto);
+                let queue = request.ok().and_then(|request| request.task_queue);
+                let sticky = queue.is_some_and(|queue| queue.kind() == TaskQueueKind::Sticky);
+                if sticky { Self::Sticky } else { Self::Workflow }
+            }
+            _ => Self::Nexus,
+        }
+    }
+}
+
+/// An answer to a workflow task on its way.
+pub(super) struct AnswerUnderWay {
+    in_flight: InFlight,
+    token: Vec<u8>,
+    sticks: bool,
+    heard: Option<Heard>,
+}
+
+/// What the server made of the answer to a workflow task.
+pub(super) struct Heard {
+    /// Whether the workflow's next task goes to the sticky queue; `None`: as before.
+    pub(super) sticky: Option<bool>,
+    /// The workflow's next task, which came with the server's answer.
+    pub(super) next: Option<WorkflowTask>,
+}
+
+impl AnswerUnderWay {
+    /// The server has heard it, and the task is completed.
+    pub(super) fn is_heard(mut self, heard: Heard) {
+        self.heard = Some(heard);
+    }
+}
+
+impl Drop for AnswerUnderWay {
+    fn drop(&mut self) {
+        let heard = self.heard.take();
+        self.in_flight.change(|state| {
+            state.sticking -= usize::from(self.sticks);
+            let task = state.workflow_tasks.remove(&self.token).map(|(task, _)| task);
+            let Some(Heard { sticky, next }) = heard else { return };
+            state.counts.workflow.completed += 1;
+            match (task, sticky) {
+                (Some(task), Some(true)) => {
+                    state.sticky.insert(task.run_id, task.workflow_id);
+                }
+                (Some(task), Some(false)) => drop(state.sticky.remove(&task.run_id)),
+                _ => {}
+            }
+            if let Some(next) = next {
+                state.take_workflow_task(next);
+            }
+        });
+    }
+}
+
+/// An activity under way.
+pub(super) struct ActivityUnderWay {
+    in_flight: InFlight,
+    /// `None`: a local one.
+    token: Option<Vec<u8>>,
+    /// How it ended.
+    pub(super) outcome: fn(&mut Counts) -> &mut u64,
+}
+
+impl Drop for ActivityUnderWay {
+    fn drop(&mut self) {
+        self.in_flight.change(|state| {
+            let kind = match &self.token {
+                Some(token) => {
+                    state.activities.remove(token);
+                    &mut state.counts.activity
+                }
+                None => {
+                    state.local_activities -= 1;
+                    &mut state.counts.local_activity
+                }
+            };
+            *(self.outcome)(kind) += 1;
+        });
+    }
+}

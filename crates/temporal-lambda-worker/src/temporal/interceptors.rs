@@ -1,0 +1,106 @@
+//! What is seen, and can be cut short, inside of the worker.
+
+use async_trait::async_trait;
+use futures_util::FutureExt as _;
+use temporalio_common::protos::coresdk::workflow_activation::WorkflowActivation;
+use temporalio_common::protos::coresdk::workflow_activation::workflow_activation_job::Variant;
+use temporalio_common::protos::coresdk::workflow_completion::{
+    WorkflowActivationCompletion, workflow_activation_completion::Status,
+};
+use temporalio_sdk::ApplicationFailure;
+use temporalio_sdk::activities::ActivityError;
+use temporalio_sdk::interceptors::{
+    ActivityInboundInterceptor, ExecuteActivityInput, ExecuteActivityOutput, Next,
+    WorkerInterceptor,
+};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::fit::Fit;
+use super::in_flight::InFlight;
+use crate::invocation::{Invocation, within};
+
+/// The interceptors of one worker.
+#[derive(Clone)]
+pub(super) struct Interceptors {
+    pub(super) in_flight: InFlight,
+    /// Cancelled: activities are dropped.
+    pub(super) abandon: CancellationToken,
+    /// Cancelled: the worker is gone, and nobody takes results any more.
+    pub(super) gone: CancellationToken,
+    pub(super) invocation: Invocation,
+    pub(super) running: TaskTracker,
+    pub(super) fit: Fit,
+}
+
+impl ActivityInboundInterceptor for Interceptors {
+    fn execute_activity<'a>(
+        &'a self,
+        input: ExecuteActivityInput,
+        next: Next<'a, ExecuteActivityInput, ExecuteActivityOutput<'a>>,
+    ) -> ExecuteActivityOutput<'a> {
+        async move {
+            #[cfg(feature = "otel")]
+            crate::otel::mark_activity(&self.invocation);
+            let _running = self.running.token();
+            let info = input.activity_info();
+            let local = info.is_local;
+            self.fit.saw(info);
+            let mut activity = self.in_flight.activity_begins(&info.task_token, local);
+            let work = within(self.invocation.clone(), async { next.run(input).await });
+            tokio::select! {
+                biased;
+                result = work => {
+                    activity.outcome = match &result {
+                        Ok(_) | Err(ActivityError::WillCompleteAsync) => |it| &mut it.completed,
+                        Err(ActivityError::Cancelled { .. }) => |it| &mut it.cancelled,
+                        Err(_) => |it| &mut it.failed,
+                    };
+                    result
+                }
+                () = self.abandon.cancelled() => {
+                    activity.outcome = |it| &mut it.abandoned;
+                    drop(activity);
+                    if local {
+                        // Whatever it returned would go into the workflow's history, as a result
+                        // that the activity has not had. Without one, the workflow task is tried
+                        // again, and with it the activity.
+                        self.gone.cancelled().await;
+                    }
+                    // A failure that can be retried: the next invocation has it at once. The server
+                    // takes a cancellation only of an activity that it was asked to cancel.
+                    let ended = anyhow::anyhow!("the Lambda invocation ended before the activity");
+                    let failure = ApplicationFailure::builder(ended).type_name("WorkerShutdown".to_owned());
+                    Err(ActivityError::application(failure.build()))
+                }
+            }
+        }
+        .boxed()
+    }
+}
+
+#[async_trait(?Send)]
+impl WorkerInterceptor for Interceptors {
+    async fn on_workflow_activation(
+        &self,
+        activation: &WorkflowActivation,
+    ) -> Result<(), anyhow::Error> {
+        let is_evicted = activation
+            .jobs
+            .iter()
+            .any(|job| matches!(job.variant, Some(Variant::RemoveFromCache(_))));
+        if is_evicted {
+            self.in_flight.workflow_is_evicted(&activation.run_id);
+        } else {
+            self.in_flight.workflow_task_is_seen(&activation.run_id);
+        }
+        Ok(())
+    }
+
+    async fn on_workflow_activation_completion(&self, completion: &WorkflowActivationCompletion) {
+        if let Some(Status::Failed(failed)) = &completion.status {
+            let failure = failed.failure.as_ref().map_or("", |failure| &failure.message);
+            self.in_flight.workflow_task_failed(&completion.run_id, failure);
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! A client that does not give up: where connections are closed and calls are throttled, it is the
+//! worker that is tested.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use temporal_lambda_tests::SOON;
+use temporalio_client::{Connection, ConnectionOptions, RetryOptions, Url};
+use temporalio_common::protos::temporal::api::{
+    common::v1::{Payload, Payloads, WorkflowExecution, WorkflowType},
+    enums::v1::{EventType, UpdateWorkflowExecutionLifecycleStage as Stage},
+    history::v1::HistoryEvent,
+    query::v1::WorkflowQuery,
+    taskqueue::v1::TaskQueue,
+    update::v1::{self as updates, Input, Meta, Request, WaitPolicy},
+    workflow::v1::PendingActivityInfo,
+    workflowservice::v1::{
+        DescribeWorkflowExecutionRequest, GetWorkflowExecutionHistoryRequest, QueryWorkflowRequest,
+        SignalWorkflowExecutionRequest, StartWorkflowExecutionRequest,
+        UpdateWorkflowExecutionRequest,
+    },
+};
+use tonic::{Code, IntoRequest as _, Request as Call, Status};
+
+/// Before a call is made again.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How long a query waits for its answer. Somebody polls for it most of the time; the longest pause
+/// is 12 s.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
+
+#[derive(Clone)]
+pub(crate) struct Client {
+    connection: Connection,
+    task_queue: String,
+    refused: Arc<AtomicUsize>,
+}
+
+impl Client {
+    pub(crate) async fn connect(address: &str, task_queue: &str) -> Self {
+        let target = Url::parse(&format!("http://{address}")).expect("an address");
+        let options = ConnectionOptions::new(target)
+            .identity("swarm".to_owned())
+            .dns_load_balancing(None)
+            // A query must not be asked again behind our back.
+            .retry_options(RetryOptions::no_retries())
+            .build();
+        let connection = Connection::connect(options).await.expect("the server answers");
+        Self { connection, task_queue: task_queue.to_owned(), refused: Arc::default() }
+    }
+
+    pub(crate) async fn start(&self, id: &str, kind: &str, input: serde_json::Value) {
+        let request = StartWorkflowExecutionRequest {
+            namespace: namespace(),
+            workflow_id: id.to_owned(),
+            workflow_type: Some(WorkflowType { name: kind.to_owned() }),
+            task_queue: Some(TaskQueue { name: self.task_queue.clone(), ..Default::default() }),
+            input: json(&input),
+            identity: "swarm".to_owned(),
+            // One that was answered on a connection that closed is the same when it is made again.
+            request_id: id.to_owned(),
+            ..Default::default()
+        };
+        self.again("start", || async {
+            let mut service = self.connection.workflow_service();
+            service.start_workflow_execution(request.clone().into_request()).await
+        })
+        .await;
+    }
+
+    pub(crate) async fn signal(&self, id: &str, name: &str, number: u64) {
+        let request = SignalWorkflowExecutionRequest {
+            namespace: namespace(),
+            workflow_execution: execution(id),
+            signal_name: name.to_owned(),
+            input: json(&number.into()),
+            request_id: format!("{id}-{number}"),
+            ..Default::default()
+        };
+        self.again("signal", || async {
+            let mut service = self.connection.workflow_service();
+            service.signal_workflow_execution(request.clone().into_request()).await
+        })
+        .await;
+    }
+
+    /// Sends an update and waits for what comes of it.
+    ///
+    /// # Errors
+    /// When it was rejected, or nothing came of it within [`SOON`].
+    pub(crate) async fn update(&self, id: &str, name: &str, number: u64) -> Result<(), String> {
+        let request = UpdateWorkflowExecutionRequest {
+            namespace: namespace(),
+            workflow_execution: execution(id),
+            wait_policy: Some(WaitPolicy { lifecycle_stage: Stage::Completed.into() }),
+            request: Some(Request {
+                meta: Some(Meta { update_id: number.to_string(), identity: "swarm".to_owned() }),
+                input: Some(Input {
+                    name: name.to_owned(),
+                    args: json(&number.into()),
+                    ..Default::default()
+                }),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let began = Instant::now();
+        while began.elapsed() < SOON {
+            // A server answers without an outcome after 20 s.
+            let response = self.again("update", || async {
+                let mut service = self.connection.workflow_service();
+                service.update_workflow_execution(request.clone().into_request()).await
+            });
+            match response.await.outcome.and_then(|outcome| outcome.value) {
+                Some(updates::outcome::Value::Success(_)) => return Ok(()),
+                Some(updates::outcome::Value::Failure(failure)) => return Err(failure.message),
+                None => {}
+            }
+        }
+        Err(format!("nothing came of it within {SOON:?}"))
+    }
+
+    /// Asks a query.
+    ///
+    /// # Errors
+    /// When there was no answer in time, which is what a lost query looks like, or a bad one.
+    pub(crate) async fn query(&self, id: &str, name: &str) -> Result<(), String> {
+        let request = QueryWorkflowRequest {
+            namespace: namespace(),
+            execution: execution(id),
+            query: Some(WorkflowQuery { query_type: name.to_owned(), ..Default::default() }),
+            ..Default::default()
+        };
+        let began = Instant::now();
+        loop {
+            let mut call = Call::new(request.clone());
+            call.set_timeout(QUERY_TIMEOUT);
+            let mut service = self.connection.workflow_service();
+            match service.query_workflow(call).await {
+                Ok(_) => return Ok(()),
+                Err(status) if self.is_of_the_way(&status) && began.elapsed() < SOON => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(status) => return Err(format!("{:?}: {}", status.code(), status.message())),
+            }
+        }
+    }
+
+    /// The attempts of a workflow's activities that are under way: who has each, and since when, by
+    /// the activity's ID and the number of the attempt.
+    pub(crate) async fn attempts_under_way(
+        &self,
+        id: &str,
+    ) -> Vec<((String, i32), (String, SystemTime))> {
+        let request =
+            DescribeWorkflowExecutionRequest { namespace: namespace(), execution: execution(id) };
+        let response = self.again("describe", || async {
+            let mut service = self.connection.workflow_service();
+            service.describe_workflow_execution(request.clone().into_request()).await
+        });
+        let attempt = |it: PendingActivityInfo| {
+            let since = it.last_started_time?.try_into().ok()?;
+            Some(((it.activity_id, it.attempt), (it.last_worker_identity, since)))
+        };
+        response.await.pending_activities.into_iter().filter_map(attempt).collect()
+    }
+
+    /// The history of a workflow, once it has ended.
+    pub(crate) async fn history_of_ended(&self, id: &str) -> Option<Vec<HistoryEvent>> {
+        let history = self.history(id).await;
+        let last = history.last()?.event_type();
+        let ended = [
+            EventType::WorkflowExecutionCompleted,
+            EventType::WorkflowExecutionFailed,
+            EventType::WorkflowExecutionTimedOut,
+            EventType::WorkflowExecutionTerminated,
+            EventType::WorkflowExecutionCanceled,
+        ];
+        ended.contains(&last).then_some(history)
+    }
+
+    /// The history of a workflow so far.
+    pub(crate) async fn history(&self, id: &str) -> Vec<HistoryEvent> {
+        let request = GetWorkflowExecutionHistoryRequest {
+            namespace: namespace(),
+            execution: execution(id),
+            ..Default::default()
+        };
+        let response = self.again("history", || async {
+            let mut service = self.connection.workflow_service();
+            service.get_workflow_execution_history(request.clone().into_request()).await
+        });
+        response.await.history.unwrap_or_default().events
+    }
+
+    /// How many calls were refused because there were too many.
+    pub(crate) fn refused(&self) -> usize {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Makes a call until it is answered.
+    ///
+    /// # Panics
+    /// When it is refused for good, or not answered within [`SOON`].
+    async fn again<T, F>(&self, what: &str, call: impl Fn() -> F) -> T
+    where
+        F: Future<Output = Result<tonic::Response<T>, Status>>,
+    {
+        let began = Instant::now();
+        loop {
+            match call().await {
+                Ok(response) => return response.into_inner(),
+                Err(status) if self.is_of_the_way(&status) && began.elapsed() < SOON => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(status) if is_late(&status) && began.elapsed() < SOON => {}
+                Err(status) => panic!("{what}: {status}"),
+            }
+        }
+    }
+
+    /// Whether a call failed on its way or was refused for the moment, and is to be made again.
+    fn is_of_the_way(&self, status: &Status) -> bool {
+        if status.code() == Code::ResourceExhausted {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        let retried = matches!(
+            status.code(),
+            Code::Unavailable
+                // Of a call whose connection closed.
+                | Code::Cancelled
+                | Code::ResourceExhausted
+                | Code::Unknown
+                | Code::Internal
+                | Code::Aborted
+                // The answer to queries and updates while a lost workflow task is tried again; that
+                // loss is in the history.
+                | Code::FailedPrecondition
+        );
+        retried && !is_late(status)
+    }
+}
+
+/// Whether a call was not answered in time: a server says the former, a channel the latter.
+fn is_late(status: &Status) -> bool {
+    status.code() == Code::DeadlineExceeded || status.message() == "Timeout expired"
+}
+
+fn namespace() -> String {
+    "default".to_owned()
+}
+
+fn execution(id: &str) -> Option<WorkflowExecution> {
+    Some(WorkflowExecution { workflow_id: id.to_owned(), run_id: String::new() })
+}
+
+fn json(value: &serde_json::Value) -> Option<Payloads> {
+    let payload = Payload {
+        metadata: [("encoding".to_owned(), b"json/plain".to_vec())].into(),
+        data: value.to_string().into_bytes(),
+        ..Default::default()
+    };
+    Some(Payloads { payloads: vec![payload] })
+}

@@ -1,0 +1,148 @@
+//! The environments of a swarm: one invocation after the other in each, with short pauses.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
+
+use temporal_lambda_testkit::lambda::{Function, FunctionConfig, Invocation};
+use temporal_lambda_tests::World;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::random::Random;
+
+/// The function of the swarm.
+const SWARMING: &str = env!("CARGO_BIN_EXE_swarming");
+/// Where the one for Python is.
+const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/swarm");
+
+/// The grace period of all functions: 1 s, so that a window of 8 s has 5 s for work.
+const GRACE_SECONDS: u64 = 1;
+/// Between two invocations of an environment, at most.
+const GAP: Duration = Duration::from_millis(600);
+/// Once in a long run nobody is invoked for longer than a task may lie on a sticky queue (10 s).
+pub(crate) const PAUSE: Duration = Duration::from_secs(12);
+
+/// Whose worker it is.
+#[derive(Clone)]
+pub(crate) enum Program {
+    Ours,
+    /// Temporal's package for Python, which has no idle exit, with this interpreter.
+    Python(PathBuf),
+}
+
+/// How the invocations of an environment are to end.
+#[derive(Clone, Copy)]
+enum Window {
+    /// At the stop time of a function with this timeout.
+    Deadline(Duration),
+    /// After nothing was to be done for so long.
+    Idle(Duration),
+}
+
+const WINDOWS: [Window; 4] = [
+    Window::Deadline(Duration::from_secs(8)),
+    Window::Deadline(Duration::from_secs(10)),
+    Window::Idle(Duration::from_secs(2)),
+    Window::Idle(Duration::from_millis(300)),
+];
+
+/// For Python, and for us beside it.
+const PEER_WINDOWS: [Window; 4] = [
+    Window::Deadline(Duration::from_secs(8)),
+    Window::Deadline(Duration::from_secs(10)),
+    Window::Deadline(Duration::from_secs(20)),
+    Window::Deadline(Duration::from_secs(40)),
+];
+
+/// How an invocation ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Exit {
+    Idle,
+    Deadline,
+    Failed,
+}
+
+/// An invocation that is over.
+pub(crate) struct Invoked {
+    pub(crate) function: String,
+    pub(crate) request_id: String,
+    pub(crate) exit: Exit,
+    pub(crate) ended: SystemTime,
+    /// What it said, where it failed.
+    pub(crate) error: Option<String>,
+}
+
+/// Adds the functions of a swarm to its world: one for each environment.
+pub(crate) fn functions(world: &World, program: &Program, beside_a_peer: bool) -> Vec<Function> {
+    let windows = if beside_a_peer { PEER_WINDOWS } else { WINDOWS };
+    let with_number = windows.iter().zip(1..);
+    with_number.map(|(window, number)| world.add(window.function(world, program, number))).collect()
+}
+
+impl Window {
+    fn function(self, world: &World, program: &Program, number: usize) -> FunctionConfig {
+        let name = match self {
+            Self::Deadline(_) => format!("deadline-{number}"),
+            Self::Idle(_) => format!("idle-{number}"),
+        };
+        let config = match program {
+            Program::Ours => world.config(&name, SWARMING),
+            Program::Python(python) => world
+                .config(&name, &python.display().to_string())
+                .args(["-m", "awslambdaric", "peer.handler"])
+                .current_dir(PEER)
+                .env("PYTHONDONTWRITEBYTECODE", "1")
+                .env("SWARM_GRACE_SECONDS", GRACE_SECONDS.to_string()),
+        };
+        let config = config
+            .concurrency(1)
+            .env("TEMPORAL_LAMBDA_GRACEFUL_SHUTDOWN_TIMEOUT", format!("{GRACE_SECONDS}s"));
+        match self {
+            Self::Deadline(timeout) => config.timeout(timeout),
+            Self::Idle(idle) => config
+                .timeout(Duration::from_secs(60))
+                .env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", format!("{}ms", idle.as_millis()))
+                .env("TEMPORAL_LAMBDA_MINIMUM_STAY", "500ms"),
+        }
+    }
+}
+
+/// Invokes a function again and again until `finished`. At `pause`, nothing is invoked for a while.
+pub(crate) async fn roll(
+    function: &Function,
+    mut random: Random,
+    mut pause: Option<Instant>,
+    finished: &CancellationToken,
+) -> Vec<Invoked> {
+    let mut invoked = Vec::new();
+    while !finished.is_cancelled() {
+        let invocation = function.invoke("{}").await.expect("the emulator runs");
+        invoked.push(Invoked::of(function, &invocation));
+        if let Some(begin) = pause.take_if(|begin| *begin < Instant::now()) {
+            sleep_until(begin + PAUSE).await;
+        }
+        sleep(random.between(Duration::ZERO, GAP)).await;
+    }
+    invoked
+}
+
+impl Invoked {
+    fn of(function: &Function, invocation: &Invocation) -> Self {
+        // Python's package returns nothing.
+        let report = invocation.json().unwrap_or_default();
+        let exit = match report["reason"].as_str() {
+            _ if !invocation.outcome.is_success() => Exit::Failed,
+            Some("idle") => Exit::Idle,
+            _ => Exit::Deadline,
+        };
+        Self {
+            function: function.name().to_owned(),
+            request_id: invocation.request_id.clone(),
+            exit,
+            ended: SystemTime::now(),
+            error: (exit == Exit::Failed).then(|| invocation.outcome.to_string()),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! One scenario, from the start of its server to the last workflow.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use futures_util::future::{join, join_all};
+use temporal_lambda_tests::{
+    Proxy, World,
+    losses::{Counts, Loss},
+};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    client::Client,
+    environments::{self, Exit, Invoked, Program, functions},
+    load::{Load, Worst},
+    random::Random,
+    scenario::Scenario,
+    work::{self, Progress},
+};
+
+/// How often there is a line about the progress.
+const LINE: Duration = Duration::from_secs(10);
+/// Runs that are at least this long have a pause in which nobody is invoked.
+const LONG_ENOUGH: Duration = Duration::from_secs(50);
+
+/// A task that is given out so soon before the end of an invocation is given out at its exit: its
+/// draining takes about a second.
+const AT_AN_EXIT: Duration = Duration::from_millis(1_500);
+
+/// How a scenario is run.
+#[derive(Clone)]
+pub(crate) struct Plan {
+    /// For how long workflows are started.
+    pub(crate) lasting: Duration,
+    /// How many a second.
+    pub(crate) rate: f64,
+    pub(crate) random: Random,
+    pub(crate) program: Program,
+    /// Whether both we and a peer run: then there are deadline exits only.
+    pub(crate) beside_a_peer: bool,
+}
+
+/// What came of it.
+pub(crate) struct Ran {
+    pub(crate) workflows: usize,
+    pub(crate) invocations: Vec<Invoked>,
+    pub(crate) done: Counts,
+    /// With the workflow's ID.
+    pub(crate) lost: Vec<(String, Loss)>,
+    /// How many of the swarm's own calls were refused because there were too many.
+    pub(crate) refused: usize,
+    pub(crate) worst: Worst,
+    pub(crate) took: Duration,
+}
+
+impl Ran {
+    pub(crate) fn exits(&self, exit: Exit) -> usize {
+        self.invocations.iter().filter(|it| it.exit == exit).count()
+    }
+
+    pub(crate) fn lost_by_kind(&self) -> Counts {
+        let mut counts = Counts::default();
+        for (_, loss) in &self.lost {
+            counts.add(loss.kind, 1);
+        }
+        counts
+    }
+
+    /// The invocation that was given a lost task, and how long before its end, if that is known.
+    fn invoked(&self, loss: &Loss) -> Option<(&Invoked, Duration)> {
+        let (identity, at) = loss.given.as_ref()?;
+        let invoked = self.invocations.iter().find(|it| identity.contains(&it.request_id))?;
+        Some((invoked, invoked.ended.duration_since(*at).unwrap_or_default()))
+    }
+
+    /// How many tasks were lost that were given out within [`AT_AN_EXIT`] of an invocation's end.
+    pub(crate) fn lost_at_exits(&self) -> usize {
+        let invoked = self.lost.iter().filter_map(|(_, loss)| self.invoked(loss));
+        invoked.filter(|(_, before)| *before < AT_AN_EXIT).count()
+    }
+
+    /// A loss in words, with the invocation that was given the task, if that is known.
+    pub(crate) fn describe(&self, id: &str, loss: &Loss) -> String {
+        let mut text = format!("{id}: {}", loss.what);
+        // A task that only carried an update has no identity once it timed out.
+        if let Some((it, before)) = self.invoked(loss) {
+            let (function, id, exit) = (&it.function, &it.request_id, it.exit);
+            text.push_str(&format!(
+                "; given to {function} {before:.1?} before the end of its invocation {id} ({exit:?})"
+            ));
+        }
+        text
+    }
+}
+
+pub(crate) async fn run(scenario: &Scenario, plan: Plan) -> Ran {
+    let server = scenario.server().start().await.expect("the dev server starts");
+    let proxy = Proxy::with_round_trip(&server.address(), scenario.round_trip).await;
+    // Functions take the long way only where there is one.
+    let address = if scenario.round_trip.is_zero() { server.address() } else { proxy.address() };
+    let world = World::at(&address, scenario.name).await;
+    world.temporal().await;
+    let client = Client::connect(&server.address(), &world.name).await;
+    let functions = functions(&world, &plan.program, plan.beside_a_peer);
+
+    let jobs = work::jobs(&mut plan.random.fork(0), plan.lasting, plan.rate);
+    let (progress, load, finished) = (Progress::default(), Load::watch(), CancellationToken::new());
+    let began = Instant::now();
+    let pause = (plan.lasting >= LONG_ENOUGH).then(|| began + plan.lasting / 2);
+    let environments = functions.iter().zip(1..).map(|(function, number)| {
+        environments::roll(function, plan.random.fork(number), pause, &finished)
+    });
+    let ids = (0..jobs.len()).map(|number| world.id(number)).collect::<Vec<_>>();
+    let swarm = async {
+        let each = jobs.iter().zip(&ids);
+        let each = each.map(|(job, id)| work::carry_out(job, id, &client, began, &progress));
+        let readings = tokio::select! {
+            readings = join_all(each) => readings,
+            () = tell(scenario, &plan, jobs.len(), &progress) => unreachable!("it goes on"),
+        };
+        finished.cancel();
+        readings
+    };
+    let (readings, invocations) = join(swarm, join_all(environments)).await;
+
+    let mut done = Counts::default();
+    let mut lost = Vec::new();
+    for (id, reading) in ids.iter().zip(readings) {
+        done.add_all(reading.done);
+        lost.extend(reading.lost.into_iter().map(|loss| (id.clone(), loss)));
+    }
+    let invocations = invocations.into_iter().flatten().collect();
+    let (worst, took) = (load.worst(), began.elapsed());
+    server.stop().await;
+    Ran { workflows: jobs.len(), invocations, done, lost, refused: client.refused(), worst, took }
+}
+
+/// Says now and then how far it is.
+async fn tell(scenario: &Scenario, plan: &Plan, all: usize, progress: &Progress) {
+    let began = Instant::now();
+    loop {
+        sleep(LINE).await;
+        let (at, lasting) = (began.elapsed().as_secs(), plan.lasting.as_secs());
+        let started = progress.started.load(Ordering::Relaxed);
+        let ended = progress.ended.load(Ordering::Relaxed);
+        eprintln!(
+            "  {}: {at} s of {lasting} s, {started} of {all} workflows started, {ended} ended",
+            scenario.name
+        );
+    }
+}
