@@ -1,8 +1,10 @@
 //! Check mode: everything but polling.
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use temporal_lambda_testkit::frontend::{MockFrontend, Rpc};
 use temporal_lambda_testkit::lambda::Function;
-use temporal_lambda_tests::{API_KEY, World};
+use temporal_lambda_tests::{API_KEY, Invoked as _, World};
+use temporalio_client::tonic::Code;
 
 use crate::{HELLO, PROBE};
 
@@ -82,4 +84,75 @@ async fn a_check_shuts_down_what_configure_set_up_but_does_not_start() {
     assert!(log.contains("configure"), "{log}");
     assert!(log.contains("on_shutdown"), "{log}");
     assert!(!log.contains("probe: on_start"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_in_a_warm_environment_asks_the_server_anew() {
+    let frontend = MockFrontend::new();
+    let served = frontend.serve().await.unwrap();
+    let world = World::at(&served.address().to_string(), "check-anew").await;
+    let hello = world.add(world.brief("hello", HELLO));
+    hello.invoke("{}").await.unwrap().report();
+    // Whoever has no rights any more is still told what server this is.
+    let words = format!("no rights for {API_KEY}");
+    frontend.on(Rpc::DescribeNamespace).fail(Code::PermissionDenied, words).always();
+    let verdict = check(&hello).await;
+    assert_eq!(verdict["ready"], false, "{verdict:#}");
+    let (level, message) = finding(&verdict, "connection");
+    assert_eq!(level, "problem");
+    assert!(message.contains("PermissionDenied: no rights for [API key]"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_may_not_see_the_version_is_not_ready() {
+    let frontend = MockFrontend::new();
+    let served = frontend.serve().await.unwrap();
+    let world = World::at(&served.address().to_string(), "check-rights").await;
+    let hello = world.add(world.brief("hello", HELLO));
+    let describe = Rpc::Other("DescribeWorkerDeploymentVersion".to_owned());
+    for (code, ready) in [
+        (Code::PermissionDenied, false),
+        (Code::Unauthenticated, false),
+        (Code::Unavailable, false),
+        (Code::Unimplemented, true),
+    ] {
+        frontend.clear_scripts(&describe);
+        frontend.on(describe.clone()).fail(code, "no").always();
+        let verdict = check(&hello).await;
+        assert_eq!(verdict["ready"], ready, "{code:?}: {verdict:#}");
+        assert!(finding(&verdict, "deployment_version").1.contains(&format!("{code:?}: no")));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_shows_what_is_odd_about_the_configuration() {
+    let world = World::new("check-odd").await;
+    std::fs::write(world.task_root().join("temporal.toml"), "[lambda_wroker]\nx = 1\n").unwrap();
+    let hello = world.add(world.brief("hello", HELLO));
+    // Logged once, but found each time.
+    for _ in 0..2 {
+        let verdict = check(&hello).await;
+        let (level, message) = finding(&verdict, "configuration");
+        assert_eq!(level, "warning");
+        assert!(message.contains("[lambda_wroker]"), "{message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_is_seen_through_what_aws_wraps_around_it() {
+    let world = World::new("check-wrapped").await;
+    let hello = world.add(world.brief("hello", HELLO));
+    let request =
+        json!({"version": "2.0", "rawPath": "/", "body": CHECK, "isBase64Encoded": false});
+    let queue = json!({"Records": [{"messageId": "m", "body": CHECK}]});
+    for event in [request, queue] {
+        let invocation = hello.invoke(event.to_string()).await.unwrap();
+        assert!(invocation.report()["findings"].is_array(), "{event}");
+    }
+    let log = hello.environments().remove(0).log();
+    let verdicts = log.iter().filter(|line| line.text.contains("verdict"));
+    assert_eq!(verdicts.count(), 1, "nobody reads what is answered to a queue");
+    let mixed = json!({"Records": [{"body": CHECK}, {"body": "order 7"}]});
+    let report = hello.invoke(mixed.to_string()).await.unwrap().report();
+    assert_eq!(report["reason"], "idle", "the order is work");
 }

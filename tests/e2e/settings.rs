@@ -3,9 +3,16 @@
 
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use temporal_lambda_test_timing::assert_soon;
 use temporal_lambda_testkit::lambda::FunctionConfig;
-use temporal_lambda_tests::{API_KEY, Invoked as _, World};
+use temporal_lambda_tests::{API_KEY, Invoked as _, World, server};
+use temporalio_client::tonic::Code;
+use temporalio_client::{Connection, ConnectionOptions, Url};
+use temporalio_common::protos::temporal::api::deployment::v1::WorkerDeploymentOptions;
+use temporalio_common::protos::temporal::api::enums::v1::WorkerVersioningMode;
+use temporalio_common::protos::temporal::api::taskqueue::v1::TaskQueue;
+use temporalio_common::protos::temporal::api::workflowservice::v1::PollWorkflowTaskQueueRequest;
 
 use crate::{HELLO, PROBE};
 
@@ -46,6 +53,12 @@ async fn bad_variables_are_named() {
     refused(&world, small, &["shutdown_deadline_buffer is 4s", "4.6s"]).await;
     let broken = hello("g").env("TEMPORAL_API_KEY", format!("{API_KEY}\n"));
     refused(&world, broken, &["API key", "line break"]).await;
+    let version = hello("i").env("TEMPORAL_LAMBDA_DEPLOYMENT_NAME", "my.app");
+    refused(&world, version, &["my.app", "TEMPORAL_LAMBDA_DEPLOYMENT_NAME", "dot"]).await;
+    let boolean = hello("j").env("TEMPORAL_TLS", "no");
+    refused(&world, boolean, &["TEMPORAL_TLS", "\"no\"", "true or false"]).await;
+    let codec = hello("k").env("TEMPORAL_CODEC_ENDPOINT", "http://localhost:8081");
+    refused(&world, codec, &["TEMPORAL_CODEC_ENDPOINT", "codec"]).await;
     let nameless = world.brief("h", PROBE).env("TEMPORAL_TASK_QUEUE", "");
     refused(&world, nameless, &["TEMPORAL_TASK_QUEUE"]).await;
 }
@@ -70,10 +83,14 @@ async fn bad_files_are_named_and_nothing_of_them_is_shown() {
             "[lambda_worker]\nidle_timeout = 5\n".to_owned(),
             ["\"idle_timeout\"", "a duration such as \"500ms\""],
         ),
-        ("d", "[lambda_workers]\n".to_owned(), ["[lambda_workers]", "did you mean"]),
+        ("d", "[profile.default]\ntls = true\n".to_owned(), ["[profile.default.tls]", "a table"]),
         // Without its end, the line with the key is where the parser stops.
         ("e", format!("[profile.default]\n{}", &key[..key.len() - 1]), ["line 2", "temporal.toml"]),
-        ("f", format!("[profile.default]\napi_key = [\"{API_KEY}\"]\n"), ["temporal.toml", "type"]),
+        (
+            "f",
+            format!("[profile.default]\napi_key = [\"{API_KEY}\"]\n"),
+            ["temporal.toml", "text in quotes"],
+        ),
         ("g", format!("[profile.default]\n{key}\nadress = \"x\"\n"), ["adress", "temporal.toml"]),
     ];
     for (name, text, expected) in cases {
@@ -128,4 +145,100 @@ async fn outside_of_lambda_it_says_so() {
     assert!(stderr.contains("AWS_LAMBDA_RUNTIME_API"), "{stderr}");
     assert!(!stderr.contains(API_KEY), "{stderr}");
     assert_eq!(output.stdout, b"");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_file_of_the_working_directory_is_read_if_the_task_root_has_none() {
+    let world = World::new("working-directory").await;
+    let text = "[lambda_worker]\ntask_queue = \"of-the-directory\"\n";
+    std::fs::write(world.task_root().join("temporal.toml"), text).unwrap();
+    let empty = tempfile::tempdir().unwrap();
+    let hello = world
+        .brief("hello", HELLO)
+        .env("LAMBDA_TASK_ROOT", empty.path())
+        .env("TEMPORAL_TASK_QUEUE", "");
+    let report = world.add(hello).invoke("{}").await.unwrap().report();
+    assert_eq!(report["task_queue"], "of-the-directory");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invocation_that_is_refused_leaves_the_environment_as_cold_as_it_was_and_a_line_in_the_log()
+ {
+    let world = World::new("still-cold").await;
+    let file = world.task_root().join("key");
+    let hello = world.brief("hello", HELLO).env("TEMPORAL_LAMBDA_API_KEY_FILE", &file);
+    let hello = world.add(hello);
+    let refused = hello.invoke("{}").await.unwrap();
+    assert_eq!(refused.error().0, "Configuration");
+    assert!(refused.log_text().contains("invocation failed"), "{}", refused.log_text());
+    std::fs::write(&file, API_KEY).unwrap();
+    let report = hello.invoke("{}").await.unwrap().report();
+    assert_eq!(report["cold_start"], true);
+    assert_eq!(hello.invoke("{}").await.unwrap().report()["cold_start"], false);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_without_a_port_is_said_where_nobody_answers() {
+    // Nobody listens at the port of HTTP there.
+    let world = World::at("127.63.63.63", "no-port").await;
+    let hello = world.add(world.brief("hello", HELLO));
+    let invocation = hello.invoke("{}").await.unwrap();
+    let (kind, message) = invocation.error();
+    assert_eq!(kind, "TemporalUnreachable", "{message}");
+    assert!(message.contains("80 was tried") && message.contains("7233"), "{message}");
+    let log = invocation.log_text();
+    assert!(log.contains("TEMPORAL_ADDRESS is") && log.contains("without a port"), "{log}");
+}
+
+/// What the server says to a poll of this version and task queue: nothing, if it takes it.
+async fn refusal(
+    connection: &Connection,
+    name: &str,
+    build_id: &str,
+    queue: &str,
+) -> Option<String> {
+    let poll = PollWorkflowTaskQueueRequest {
+        namespace: "default".to_owned(),
+        task_queue: Some(TaskQueue { name: queue.to_owned(), ..Default::default() }),
+        deployment_options: Some(WorkerDeploymentOptions {
+            deployment_name: name.to_owned(),
+            build_id: build_id.to_owned(),
+            worker_versioning_mode: WorkerVersioningMode::Versioned.into(),
+        }),
+        ..Default::default()
+    };
+    let mut poll = tonic::Request::new(poll);
+    // One that is taken lasts as long as it may.
+    poll.set_timeout(Duration::from_secs(3));
+    let status = connection.workflow_service().poll_workflow_task_queue(poll).await.err()?;
+    (status.code() == Code::InvalidArgument).then(|| status.message().to_owned())
+}
+
+/// What is refused as configuration is what the server refuses, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rules_for_names_are_those_of_the_server() {
+    let target = Url::parse(&format!("http://{}", server::shared().address())).unwrap();
+    let options = ConnectionOptions::new(target).dns_load_balancing(None).build();
+    let connection = Connection::connect(options).await.unwrap();
+    let (allowed, too_long, queue) = ("n".repeat(480), "n".repeat(481), "n".repeat(1001));
+    let (allowed, too_long, queue) = (allowed.as_str(), too_long.as_str(), queue.as_str());
+    let refused = [
+        ("my.app", "1", "q"),
+        ("team:app", "1", "q"),
+        ("__app", "1", "q"),
+        ("app", "__1", "q"),
+        ("app", "1", "/_sys/q"),
+        (too_long, "1", "q"),
+        ("app", too_long, "q"),
+        ("app", "1", queue),
+    ]
+    .map(|(name, build_id, queue)| refusal(&connection, name, build_id, queue).boxed());
+    for (number, refusal) in futures::future::join_all(refused).await.into_iter().enumerate() {
+        assert!(refusal.is_some(), "{number}");
+    }
+    let taken = [("a-b_c", "1.2.3", "q"), ("_app", "a:b", "q.r:s"), (allowed, allowed, "q")]
+        .map(|(name, build_id, queue)| refusal(&connection, name, build_id, queue).boxed());
+    for refusal in futures::future::join_all(taken).await {
+        assert_eq!(refusal, None);
+    }
 }

@@ -114,6 +114,44 @@ async fn a_certificate_that_nobody_vouches_for_is_said_to_be_that() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_nobody_vouches_for_is_taken_where_host_verification_is_off() {
+    let secure = Secure::new("unverified", MockTls::new().unwrap()).await;
+    let stranger = MockTls::new().unwrap();
+    let config = secure
+        .hello("unverified")
+        .env("TEMPORAL_TLS_SERVER_CA_CERT_PATH", secure.file("stranger", stranger.ca_pem()))
+        .env("TEMPORAL_TLS_DISABLE_HOST_VERIFICATION", "true");
+    secure.complete(config).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_that_lost_their_line_breaks_are_understood() {
+    let tls = MockTls::new().unwrap().require_client_certificate();
+    let secure = Secure::new("one-line", tls.clone()).await;
+    let in_one_line = |pem: &str| pem.trim().replace('\n', "\\n");
+    let config = secure
+        .world
+        .brief("one-line", HELLO)
+        .env("TEMPORAL_TLS", "true")
+        .env("TEMPORAL_TLS_SERVER_CA_CERT_DATA", in_one_line(tls.ca_pem()))
+        .env("TEMPORAL_TLS_CLIENT_CERT_DATA", in_one_line(tls.client_certificate_pem()))
+        .env("TEMPORAL_TLS_CLIENT_KEY_DATA", in_one_line(tls.client_key_pem()));
+    secure.complete(config).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_holds_no_certificate_is_a_configuration_error_and_no_network_problem() {
+    let secure = Secure::new("no-certificate", MockTls::new().unwrap()).await;
+    let path = secure.file("no-certificate", "not a certificate");
+    let config = secure.hello("none").env("TEMPORAL_TLS_SERVER_CA_CERT_PATH", &path);
+    let (kind, message) = secure.fail(config).await;
+    assert_eq!(kind, "Configuration", "{message}");
+    for part in ["TEMPORAL_TLS_SERVER_CA_CERT_PATH", path.to_str().unwrap()] {
+        assert!(message.contains(part), "{part} is not in {message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_certificate_is_shown_where_one_is_asked_for() {
     let tls = MockTls::new().unwrap().require_client_certificate();
     let secure = Secure::new("mtls", tls.clone()).await;

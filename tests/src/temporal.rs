@@ -108,7 +108,10 @@ impl Temporal {
         loop {
             let one = one.poll_workflow_task_queue(workflows.clone().into_request());
             let two = two.poll_activity_task_queue(activities.clone().into_request());
-            let _ = tokio::join!(one, two);
+            if let (Err(_), Err(_)) = tokio::join!(one, two) {
+                // A server that refuses them because there are too many must not be asked at once.
+                tokio::time::sleep(RETRY).await;
+            }
         }
     }
 

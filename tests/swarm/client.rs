@@ -21,7 +21,7 @@ use temporalio_common::protos::temporal::api::{
     workflow::v1::PendingActivityInfo,
     workflowservice::v1::{
         DescribeWorkflowExecutionRequest, GetWorkflowExecutionHistoryRequest, QueryWorkflowRequest,
-        SignalWorkflowExecutionRequest, StartWorkflowExecutionRequest,
+        ResetStickyTaskQueueRequest, SignalWorkflowExecutionRequest, StartWorkflowExecutionRequest,
         UpdateWorkflowExecutionRequest,
     },
 };
@@ -195,6 +195,29 @@ impl Client {
             service.get_workflow_execution_history(request.clone().into_request()).await
         });
         response.await.history.unwrap_or_default().events
+    }
+
+    /// Makes ten calls a second of the kinds that a server refuses first: what a worker says when it
+    /// leaves (seen: half of those, where nothing else is refused yet), and what has the priority of
+    /// polls.
+    pub(crate) async fn probe(&self) {
+        let reset =
+            ResetStickyTaskQueueRequest { namespace: namespace(), execution: execution("nobody") };
+        let history = GetWorkflowExecutionHistoryRequest {
+            namespace: namespace(),
+            execution: execution("nobody"),
+            ..Default::default()
+        };
+        loop {
+            let mut service = self.connection.workflow_service();
+            let reset = service.reset_sticky_task_queue(reset.clone().into_request()).await;
+            tokio::time::sleep(PAUSE).await;
+            let history = service.get_workflow_execution_history(history.clone().into_request());
+            for refused in [reset.err(), history.await.err()].iter().flatten() {
+                self.is_of_the_way(refused);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// How many calls were refused because there were too many.

@@ -1,133 +1,32 @@
 //! Check mode: an invocation that does everything but poll, and says what it found.
 
+mod verdict;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
+use temporalio_client::ConnectionOptions;
 use temporalio_client::tonic::{Code, IntoRequest as _, Status};
 use temporalio_common::protos::temporal::api::deployment::v1::{
     WorkerDeploymentVersion as VersionProto, WorkerDeploymentVersionInfo,
 };
 use temporalio_common::protos::temporal::api::enums::v1::WorkerDeploymentVersionStatus;
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
-    DescribeWorkerDeploymentVersionRequest, DescribeWorkerDeploymentVersionResponse,
+    DescribeNamespaceRequest, DescribeWorkerDeploymentVersionRequest,
+    DescribeWorkerDeploymentVersionResponse,
 };
 use temporalio_common::worker::WorkerDeploymentVersion;
 
-use crate::config::LambdaWorkerConfig;
+use crate::config::{LambdaWorkerConfig, conceal};
 use crate::error::LambdaWorkerError;
 use crate::lifecycle::SHORT_WORK_TIME;
 use crate::report::InvocationReport;
 use crate::worker::{BoxError, LambdaWorker, RunningWorker, Shutdown};
 
-/// The event that asks [`run_worker`](crate::run_worker) for a check:
-/// `{"temporal_lambda_worker": {"check": true}}`.
-#[derive(Debug, Default, Deserialize)]
-struct Request {
-    #[serde(default)]
-    temporal_lambda_worker: Asked,
-}
+pub use verdict::{CheckVerdict, CheckedConfiguration, Finding, Level};
 
-#[derive(Debug, Default, Deserialize)]
-struct Asked {
-    #[serde(default)]
-    check: bool,
-}
-
-/// Whether an event asks for a check.
-pub(crate) fn is_asked_for(event: &serde_json::Value) -> bool {
-    Request::deserialize(event).is_ok_and(|request| request.temporal_lambda_worker.check)
-}
-
-/// What a check found. No field holds a secret.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct CheckVerdict {
-    /// Whether an invocation would work.
-    pub ready: bool,
-    /// What was found, in the order in which it was looked at.
-    pub findings: Vec<Finding>,
-    /// The configuration in force.
-    pub configuration: CheckedConfiguration,
-    /// What the check itself did; nothing was polled.
-    pub report: InvocationReport,
-}
-
-/// One thing that a check looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Finding {
-    /// What was looked at: `time`, `connection`, `deployment_version`, `task_queues`,
-    /// `compute_provider`, or the error type of what failed.
-    pub subject: String,
-    /// How it is.
-    pub level: Level,
-    /// What was seen and, if it is not well, what to do.
-    pub message: String,
-}
-
-/// How a finding is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Level {
-    /// Well.
-    Ok,
-    /// It works, but not as it might be meant.
-    Warning,
-    /// It stops work.
-    Problem,
-}
-
-/// The configuration in force, as far as anybody may see it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct CheckedConfiguration {
-    /// The server's address.
-    pub address: String,
-    /// The namespace.
-    pub namespace: String,
-    /// The task queue.
-    pub task_queue: String,
-    /// Whether TLS is used.
-    pub tls: bool,
-    /// Whether an API key is set. The key itself is never shown.
-    pub api_key: bool,
-    /// Whether a client certificate is set.
-    pub client_certificate: bool,
-    /// The deployment name and the build ID.
-    pub deployment_version: (String, String),
-    /// The grace period, in milliseconds.
-    pub graceful_shutdown_timeout_ms: u64,
-    /// The shutdown deadline buffer, in milliseconds.
-    pub shutdown_deadline_buffer_ms: u64,
-    /// The idle timeout, in milliseconds; `None`: polling goes on to the deadline.
-    pub idle_timeout_ms: Option<u64>,
-}
-
-impl CheckedConfiguration {
-    fn of(config: &LambdaWorkerConfig) -> Self {
-        let millis =
-            |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let connection = &config.connection_options;
-        let tls = connection.tls_options.as_ref();
-        let version = &config.worker_options.deployment_options.version;
-        Self {
-            address: connection.target.to_string(),
-            namespace: config.client_options.namespace.clone(),
-            task_queue: config.worker_options.task_queue.clone(),
-            tls: tls.is_some() || connection.target.scheme() == "https",
-            api_key: connection.api_key.is_some(),
-            client_certificate: tls.is_some_and(|tls| tls.client_tls_options.is_some()),
-            deployment_version: (version.deployment_name.clone(), version.build_id.clone()),
-            graceful_shutdown_timeout_ms: millis(
-                config.worker_options.graceful_shutdown_period.unwrap_or_default(),
-            ),
-            shutdown_deadline_buffer_ms: millis(config.effective_shutdown_deadline_buffer()),
-            idle_timeout_ms: config.idle_timeout.map(millis),
-        }
-    }
-}
+/// The subject without which no verdict is good: the server was asked.
+const CONNECTION: &str = "connection";
 
 /// What a check has found so far; shared by the checker and whoever waits for the verdict.
 #[derive(Clone, Default)]
@@ -155,9 +54,19 @@ impl Notes {
         for error in &report.errors {
             self.find(&error.error_type, Level::Problem, error.message.clone());
         }
-        let (findings, configuration) =
+        let (mut findings, configuration) =
             self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let ready = findings.iter().all(|finding| finding.level < Level::Problem);
+        let is_looked_at = findings.iter().any(|finding| finding.subject == CONNECTION);
+        let is_well = findings.iter().all(|finding| finding.level < Level::Problem);
+        if is_well && !is_looked_at {
+            let message = "the check was cut short before the server was asked: ask for it again";
+            findings.push(Finding {
+                subject: CONNECTION.to_owned(),
+                level: Level::Problem,
+                message: message.to_owned(),
+            });
+        }
+        let ready = is_well && is_looked_at;
         CheckVerdict { ready, findings, configuration, report }
     }
 }
@@ -168,15 +77,30 @@ impl Notes {
 pub(crate) struct Checker<W> {
     pub(crate) worker: W,
     pub(crate) notes: Notes,
-    pub(crate) version: Option<WorkerDeploymentVersion>,
+    pub(crate) asks: Option<Asks>,
+}
+
+/// What the server is asked about, and what its answers may not show.
+#[derive(Clone)]
+pub(crate) struct Asks {
+    version: WorkerDeploymentVersion,
+    options: ConnectionOptions,
 }
 
 #[async_trait]
 impl<W: LambdaWorker> LambdaWorker for Checker<W> {
     async fn configure(&mut self, config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
         self.worker.configure(config).await?;
+        // It is settled again after this, and refused then if it must be.
+        let _ = config.settle();
         self.notes.configured(CheckedConfiguration::of(config));
-        self.version = Some(config.worker_options.deployment_options.version.clone());
+        for warning in config.warnings.texts() {
+            self.notes.find("configuration", Level::Warning, warning);
+        }
+        self.asks = Some(Asks {
+            version: config.worker_options.deployment_options.version.clone(),
+            options: config.connection_options.clone(),
+        });
         if let Some(left) = config.invocation.remaining_time() {
             let buffer = config.effective_shutdown_deadline_buffer();
             let work = left.saturating_sub(buffer);
@@ -190,11 +114,10 @@ impl<W: LambdaWorker> LambdaWorker for Checker<W> {
     }
 
     async fn on_start(&mut self, running: &RunningWorker) -> Result<(), BoxError> {
-        let address = running.client.options().namespace.clone();
-        self.notes.find("connection", Level::Ok, format!("namespace {address:?} answers"));
-        if let Some(version) = &self.version {
-            let described = describe(running, version).await;
-            self.judge(running, version, described);
+        if let Some(asks) = &self.asks {
+            look_at_the_namespace(&self.notes, running, &asks.options).await;
+            let described = describe(running, &asks.version).await;
+            self.judge(running, asks, described);
         }
         running.stop.cancel();
         // Not returning is what keeps the worker from polling; the cancellation ends this.
@@ -210,7 +133,7 @@ impl<W> Checker<W> {
     fn judge(
         &self,
         running: &RunningWorker,
-        version: &WorkerDeploymentVersion,
+        Asks { version, options }: &Asks,
         described: Result<DescribeWorkerDeploymentVersionResponse, Status>,
     ) {
         let name = format!("{}/{}", version.deployment_name, version.build_id);
@@ -225,8 +148,9 @@ impl<W> Checker<W> {
                 return self.notes.find("deployment_version", Level::Problem, message);
             }
             Err(status) => {
-                let message = format!("version {name} could not be looked at: {:?}", status.code());
-                return self.notes.find("deployment_version", Level::Warning, message);
+                let message =
+                    format!("version {name} could not be looked at: {}", words(&status, options));
+                return self.notes.find("deployment_version", severity(status.code()), message);
             }
         };
         let info = response.worker_deployment_version_info.unwrap_or_default();
@@ -273,6 +197,44 @@ impl<W> Checker<W> {
     }
 }
 
+/// Asks for the namespace anew: a warm environment knows it from before, and every server tells
+/// everybody what it is.
+async fn look_at_the_namespace(
+    notes: &Notes,
+    running: &RunningWorker,
+    options: &ConnectionOptions,
+) {
+    let namespace = running.client.options().namespace.clone();
+    let request = DescribeNamespaceRequest { namespace, ..Default::default() };
+    let namespace = request.namespace.clone();
+    let mut service = running.client.connection().workflow_service();
+    let (level, message) = match service.describe_namespace(request.into_request()).await {
+        Ok(_) => (Level::Ok, format!("{} has namespace {namespace:?}", options.target)),
+        Err(status) => (
+            severity(status.code()),
+            format!(
+                "{} was asked for namespace {namespace:?}, and said {}",
+                options.target,
+                words(&status, options)
+            ),
+        ),
+    };
+    notes.find(CONNECTION, level, message);
+}
+
+/// What it means that the server did not answer a question. Only where it does not know the question,
+/// or was asked too much, is nothing said about the set-up.
+fn severity(code: Code) -> Level {
+    match code {
+        Code::Unimplemented | Code::ResourceExhausted => Level::Warning,
+        _ => Level::Problem,
+    }
+}
+
+fn words(status: &Status, options: &ConnectionOptions) -> String {
+    format!("{:?}: {}", status.code(), conceal(status.message().to_owned(), options))
+}
+
 async fn describe(
     running: &RunningWorker,
     version: &WorkerDeploymentVersion,
@@ -295,13 +257,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_exact_question_asks_for_a_check() {
-        let asks = |text: &str| is_asked_for(&serde_json::from_str(text).unwrap());
-        assert!(asks(r#"{"temporal_lambda_worker": {"check": true}}"#));
-        assert!(!asks(r#"{"temporal_lambda_worker": {"check": false}}"#));
-        assert!(!asks(r#"{"temporal_lambda_worker": true}"#));
-        assert!(!asks(r#"{"check": true}"#));
-        assert!(!asks("null"));
-        assert!(!asks("[1]"));
+    fn a_check_that_was_cut_short_before_the_server_was_asked_is_not_ready() {
+        let notes = Notes::default();
+        notes.find("time", Level::Ok, "enough");
+        let verdict = notes.clone().verdict(Ok(InvocationReport::default()));
+        assert!(!verdict.ready);
+        assert_eq!(verdict.findings.last().map(|it| &*it.subject), Some(CONNECTION));
+        notes.find(CONNECTION, Level::Ok, "it answers");
+        assert!(notes.verdict(Ok(InvocationReport::default())).ready);
     }
 }

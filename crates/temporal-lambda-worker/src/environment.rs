@@ -7,6 +7,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Logged;
 use crate::error::Fault;
 use crate::observe::Observed;
 use crate::telemetry::Telemetry;
@@ -69,6 +70,8 @@ pub(crate) struct Environment {
     pub(crate) telemetry: Telemetry,
     /// Whether `on_shutdown` was found to be the trait's own, which does nothing.
     pub(crate) on_shutdown_is_default: Arc<AtomicBool>,
+    /// The warnings about configuration that were logged.
+    pub(crate) logged: Logged,
     served: AtomicBool,
     poisoned: AtomicBool,
     active: AtomicUsize,
@@ -83,6 +86,7 @@ impl Environment {
             observed: watch::Sender::new(Observed::default()),
             telemetry: Telemetry::default(),
             on_shutdown_is_default: Arc::default(),
+            logged: Logged::default(),
             served: AtomicBool::new(false),
             poisoned: AtomicBool::new(false),
             active: AtomicUsize::new(0),
@@ -119,6 +123,16 @@ pub(crate) struct Admission {
     environment: Arc<Environment>,
     /// Whether this is the environment's first invocation.
     pub(crate) cold: bool,
+}
+
+impl Admission {
+    /// Takes the invocation back: it was refused before anything began, so the environment is as cold
+    /// as it was.
+    pub(crate) fn refuse(self) {
+        if self.cold {
+            self.environment.served.store(false, Ordering::SeqCst);
+        }
+    }
 }
 
 impl Drop for Admission {

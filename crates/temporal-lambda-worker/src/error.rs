@@ -121,11 +121,9 @@ pub enum Fault {
     )]
     NotSettled,
     /// The event came when nothing fits any more.
-    #[error(
-        "the event arrived {remaining:?} before its deadline: that is too late to begin. Raise the function's timeout"
-    )]
+    #[error("{}", late(remaining))]
     Late {
-        /// From arrival to deadline.
+        /// From arrival to deadline; zero if the deadline was past.
         remaining: Duration,
     },
     /// The function's timeout does not hold the shutdown buffer and time for work.
@@ -157,6 +155,21 @@ pub enum Fault {
     /// The Lambda runtime itself failed.
     #[error("the Lambda runtime failed: {0}")]
     Runtime(String),
+}
+
+/// A deadline that is past when its event arrives is a matter of clocks: Lambda sends no such event.
+fn late(remaining: &Duration) -> String {
+    if remaining.is_zero() {
+        "the event's deadline was past when it arrived, by this machine's clock: that is too late to \
+         begin. Compare this clock with that of whoever sent the event (one that stood still while a \
+         laptop or a virtual machine slept must be set again)"
+            .to_owned()
+    } else {
+        format!(
+            "the event arrived {remaining:?} before its deadline: that is too late to begin. Raise \
+             the function's timeout"
+        )
+    }
 }
 
 impl Fault {
@@ -299,6 +312,14 @@ impl From<LambdaWorkerError> for Diagnostic {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_after_its_deadline_names_the_clock_and_one_just_before_it_the_timeout() {
+        let past = Fault::Late { remaining: Duration::ZERO }.to_string();
+        assert!(past.contains("clock") && !past.contains("0ns"), "{past}");
+        let late = Fault::Late { remaining: Duration::from_millis(90) }.to_string();
+        assert!(late.contains("90ms") && late.contains("timeout"), "{late}");
+    }
 
     /// `main` and `unwrap` show an error by its `Debug`.
     #[test]

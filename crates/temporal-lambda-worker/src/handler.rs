@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::check::{CheckVerdict, Checker, Notes};
-use crate::config::{Environment as Variables, LambdaWorkerConfig};
+use crate::config::{ConfigError, LambdaWorkerConfig, Variables};
 use crate::driver::{Driver, MakeWorker};
 use crate::environment::{Environment, Threads};
 use crate::error::{Fault, LambdaWorkerError};
@@ -83,7 +83,7 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
     ) -> impl Future<Output = CheckVerdict> + Send + use<W> {
         let notes = Notes::default();
         let (prototype, noting) = (self.prototype.clone(), notes.clone());
-        let make = move || Checker { worker: clone_of(&prototype), notes: noting, version: None };
+        let make = move || Checker { worker: clone_of(&prototype), notes: noting, asks: None };
         let checking = self.start(Box::new(make), context);
         async move { notes.verdict(checking.await) }
     }
@@ -142,35 +142,52 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
         worker: MakeWorker<V>,
         context: &lambda_runtime::Context,
         stop: CancellationToken,
-    ) -> Result<Driver<V>, LambdaWorkerError> {
+    ) -> Result<Box<Driver<V>>, LambdaWorkerError> {
         let admission = self.environment.admit()?;
         let invocation = Invocation::arriving(context, admission.cold);
         let hooks = ShutdownHooks::default();
-        let config = Variables::of_process().and_then(|variables| {
-            LambdaWorkerConfig::load(&self.version, &variables, invocation.clone(), hooks)
-        });
-        let config = config.map(|mut config| {
-            config.telemetry = self.environment.telemetry.clone();
-            config
-        });
-        let config = config.map_err(|error| {
-            let fault = Fault::from(error);
-            let report = InvocationReport {
-                request_id: invocation.request_id.clone(),
-                function_arn: invocation.function_arn.clone(),
-                cold_start: invocation.cold_start,
-                errors: vec![ReportedError::of(&fault)],
-                ..InvocationReport::default()
-            };
-            LambdaWorkerError::new(fault, Vec::new(), report)
-        })?;
-        Ok(Driver::new(self.environment.clone(), admission, worker, config, stop))
+        let variables = Variables::of_process();
+        let loaded = LambdaWorkerConfig::load(&self.version, &variables, invocation.clone(), hooks);
+        let mut config = match loaded {
+            Ok(config) => config,
+            Err(error) => {
+                admission.refuse();
+                return Err(refused(error, &invocation));
+            }
+        };
+        config.telemetry = self.environment.telemetry.clone();
+        let logged = self.environment.logged.clone();
+        // The future is ready at once; it is there for the request ID in the logs.
+        let _ = invocation.scope().logged(async { config.warnings.log_to(logged) }).now_or_never();
+        // In a box, so that the future which hands it on to a task of its own stays small.
+        Ok(Box::new(Driver::new(self.environment.clone(), admission, worker, config, stop)))
     }
 }
 
 fn clone_of<W: Clone>(prototype: &Mutex<W>) -> W {
     // A clone that panicked has left the prototype as it was.
     prototype.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// An invocation that was refused for its configuration, before anything of it began.
+fn refused(error: ConfigError, invocation: &Invocation) -> LambdaWorkerError {
+    let fault = Fault::from(error);
+    let report = InvocationReport {
+        request_id: invocation.request_id.clone(),
+        function_arn: invocation.function_arn.clone(),
+        cold_start: invocation.cold_start,
+        errors: vec![ReportedError::of(&fault)],
+        ..InvocationReport::default()
+    };
+    tracing::error!(
+        request_id = report.request_id,
+        error_type = fault.error_type(),
+        error = fault.to_string(),
+        // The report is plain data; if it cannot be written as JSON, the line goes without it.
+        report = serde_json::to_string(&report).unwrap_or_default(),
+        "invocation failed"
+    );
+    LambdaWorkerError::new(fault, Vec::new(), report)
 }
 
 impl<T, W: LambdaWorker> Service<LambdaEvent<T>> for LambdaWorkerHandler<W> {

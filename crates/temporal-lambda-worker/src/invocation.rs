@@ -27,17 +27,21 @@ pub struct Invocation {
     pub cold_start: bool,
     arrived: Instant,
     due: Option<Instant>,
+    warning: Option<String>,
     scope: Scope,
 }
 
 /// What `lambda_runtime` puts in the place of a missing ARN.
 const NO_ARN: &str = "No header lambda-runtime-invoked-function-arn found.";
 
+/// What an identity says in the place of a part that is missing.
+const UNKNOWN: &str = "unknown";
+
 impl Invocation {
-    /// The facts in Lambda's context, with `now` as the moment of arrival.
+    /// The facts in Lambda's context. The moment of the call is the moment of arrival.
     pub(crate) fn arriving(context: &Context, cold_start: bool) -> Self {
         let (arrived, wall) = (Instant::now(), SystemTime::now());
-        let deadline = (context.deadline > 0).then(|| context.deadline());
+        let Deadline { at: deadline, warning } = Deadline::read(context.deadline, wall);
         // A deadline that is past, or so far off that no clock can hold it, must not panic.
         let due = deadline.and_then(|deadline| {
             let left = deadline.duration_since(wall).unwrap_or(Duration::ZERO);
@@ -52,6 +56,7 @@ impl Invocation {
             cold_start,
             arrived,
             due,
+            warning,
             scope: Scope::of(&context.request_id),
         }
     }
@@ -61,9 +66,21 @@ impl Invocation {
         Some(self.due?.saturating_duration_since(Instant::now()))
     }
 
-    /// The worker's identity in workflow histories: `<request id>@<ARN>`.
+    /// The worker's identity in workflow histories: `<request ID>@<ARN>`, with `unknown` for a
+    /// part that is missing. Where both are missing it is the SDK's own: `<process ID>@<host>`.
     pub fn identity(&self) -> String {
-        format!("{}@{}", self.request_id, self.function_arn)
+        let (request_id, arn) = (self.request_id.trim(), self.function_arn.trim());
+        if request_id.is_empty() && arn.is_empty() {
+            let host = gethostname::gethostname();
+            return format!("{}@{}", std::process::id(), host.to_string_lossy());
+        }
+        let known = |part| if str::is_empty(part) { UNKNOWN } else { part };
+        format!("{}@{}", known(request_id), known(arn))
+    }
+
+    /// What is odd about the event, in words that are the same for each event of its kind.
+    pub(crate) fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
     }
 
     pub(crate) fn arrived(&self) -> Instant {
@@ -77,6 +94,53 @@ impl Invocation {
 
     pub(crate) fn due(&self) -> Option<Instant> {
         self.due
+    }
+}
+
+/// When AWS announced Lambda, in milliseconds since the epoch: 2014-11-13. No deadline is older.
+const LAMBDA_BEGAN: u64 = 1_415_836_800_000;
+/// The longest time between now and a deadline that is taken for one in seconds: a day.
+const NEAR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A deadline as the Runtime API gave it, understood.
+struct Deadline {
+    at: Option<SystemTime>,
+    warning: Option<String>,
+}
+
+impl Deadline {
+    /// The header `lambda-runtime-deadline-ms` should hold the deadline by wall clock. Some emulators
+    /// put the function's timeout there, some nothing; a deadline in seconds is an easy mistake.
+    fn read(value: u64, now: SystemTime) -> Self {
+        let since_epoch = |time| SystemTime::UNIX_EPOCH.checked_add(time);
+        // Without the value, which is another for each event: a warning is logged once.
+        let odd = |at, meaning: &str| Self {
+            at,
+            warning: Some(format!(
+                "the deadline of events (lambda-runtime-deadline-ms) is no wall clock in milliseconds: \
+                 {meaning}"
+            )),
+        };
+        if value == 0 {
+            let text = "the event has no deadline (lambda-runtime-deadline-ms is 0): the invocation \
+                        ends when it is idle or cancelled";
+            return Self { at: None, warning: Some(text.to_owned()) };
+        }
+        if value >= LAMBDA_BEGAN {
+            return Self { at: since_epoch(Duration::from_millis(value)), warning: None };
+        }
+        let in_seconds = since_epoch(Duration::from_secs(value));
+        let is_near = |at: &SystemTime| match at.duration_since(now) {
+            Ok(ahead) => ahead <= NEAR,
+            Err(behind) => behind.duration() <= NEAR,
+        };
+        match in_seconds.filter(is_near) {
+            Some(at) => odd(Some(at), "it is taken as seconds since 1970"),
+            None => odd(
+                now.checked_add(Duration::from_millis(value)),
+                "it is taken as the time that the invocation has",
+            ),
+        }
     }
 }
 
@@ -121,21 +185,78 @@ mod tests {
         context
     }
 
-    #[tokio::test]
-    async fn no_deadline_a_past_one_and_the_farthest_do_not_panic() {
-        assert_eq!(Invocation::arriving(&context(0), true).remaining_time(), None);
-        let past = Invocation::arriving(&context(1), true);
-        assert_eq!(past.remaining_time(), Some(Duration::ZERO));
-        let far = Invocation::arriving(&context(u64::MAX / 2), true);
-        assert!(far.remaining_time().is_none_or(|left| left > Duration::from_secs(1_000_000)));
+    fn millis(at: SystemTime) -> u64 {
+        u64::try_from(at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis()).unwrap()
+    }
+
+    /// The time that an invocation has, with the clock stopped.
+    async fn left(deadline: u64) -> Option<Duration> {
+        Invocation::arriving(&context(deadline), true).remaining_time()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_of_zero_a_past_one_and_the_farthest_do_not_panic() {
+        assert_eq!(left(0).await, None);
+        let past = millis(SystemTime::now() - Duration::from_secs(3));
+        assert_eq!(left(past).await, Some(Duration::ZERO));
+        for far in [u64::MAX / 2, u64::MAX] {
+            let left = left(far).await;
+            assert!(left.is_none_or(|left| left > Duration::from_secs(1_000_000)), "{left:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_before_lambda_existed_is_the_time_that_the_invocation_has() {
+        for value in [1, 5_000, 600_000, 900_000, LAMBDA_BEGAN - 1] {
+            let invocation = Invocation::arriving(&context(value), true);
+            // Reading the wall clock twice may cost a nanosecond.
+            let left = invocation.remaining_time().unwrap();
+            let expected = Duration::from_millis(value);
+            assert!(expected.abs_diff(left) < Duration::from_millis(1), "{value}: {left:?}");
+            assert!(invocation.deadline.is_some());
+            assert!(invocation.warning().unwrap().contains("the time that the invocation has"));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_in_seconds_is_a_time_of_day() {
+        let seconds = millis(SystemTime::now() + Duration::from_secs(60)) / 1000;
+        let left = left(seconds).await.unwrap();
+        assert!(left <= Duration::from_secs(60) && left > Duration::from_secs(50), "{left:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_that_is_odd_or_missing_is_warned_about_and_a_true_one_is_not() {
+        let warned = |value| Invocation::arriving(&context(value), true).warning().is_some();
+        assert!(warned(0));
+        assert!(warned(600_000));
+        assert!(!warned(millis(SystemTime::now() + Duration::from_secs(60))));
+        assert!(!warned(millis(SystemTime::now() - Duration::from_secs(60))));
     }
 
     #[tokio::test]
-    async fn an_unknown_arn_is_empty_and_the_identity_names_both() {
-        let mut nameless = context(0);
-        nameless.invoked_function_arn = NO_ARN.to_owned();
-        assert_eq!(Invocation::arriving(&nameless, true).identity(), "r-1@");
-        assert_eq!(Invocation::arriving(&context(0), true).identity(), "r-1@arn:f");
+    async fn an_identity_says_unknown_for_what_is_missing_and_is_the_sdks_without_both() {
+        let identity = |request_id: &str, arn: &str| {
+            let mut context = context(0);
+            context.request_id = request_id.to_owned();
+            context.invoked_function_arn = arn.to_owned();
+            Invocation::arriving(&context, true).identity()
+        };
+        assert_eq!(identity("r-1", "arn:f"), "r-1@arn:f");
+        assert_eq!(identity("r-1", NO_ARN), "r-1@unknown");
+        assert_eq!(identity(" ", "arn:f"), "unknown@arn:f");
+        let neither = identity("", "");
+        assert!(neither.starts_with(&format!("{}@", std::process::id())), "{neither}");
+        assert!(!neither.ends_with('@'), "{neither}");
+    }
+
+    /// The sentence is `lambda_runtime`'s: if it changes, it must change here.
+    #[test]
+    fn an_event_without_an_arn_holds_the_sentence_that_is_known_here() {
+        let mut headers = http::HeaderMap::new();
+        headers.insert("lambda-runtime-deadline-ms", http::HeaderValue::from_static("0"));
+        let context = Context::new("r-1", std::sync::Arc::default(), &headers).unwrap();
+        assert_eq!(context.invoked_function_arn, NO_ARN);
     }
 
     #[tokio::test]

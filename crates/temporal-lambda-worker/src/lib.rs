@@ -7,6 +7,7 @@ mod driver;
 pub mod emf;
 mod environment;
 mod error;
+mod event;
 mod handler;
 mod hooks;
 mod invocation;
@@ -15,9 +16,11 @@ mod logs;
 mod observe;
 #[cfg(feature = "otel")]
 pub mod otel;
+mod outermost;
 pub mod report;
 mod rotating;
 mod run;
+mod runtime_api;
 mod telemetry;
 mod temporal;
 #[doc = include_str!("docs/testing.md")]
@@ -47,10 +50,10 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
         .unwrap_or_else(|| "no message".to_owned())
 }
 
-/// An environment variable that says something.
+/// A variable that says something. One that is not Unicode says nothing.
 #[cfg(any(feature = "otel", feature = "emf"))]
 fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+    config::Variables::only(name).get(name).ok().flatten().map(str::to_owned)
 }
 
 /// The README's examples compile.

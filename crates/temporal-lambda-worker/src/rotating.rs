@@ -11,12 +11,25 @@ use crate::worker::BoxError;
 
 type Fetch<T> = Box<dyn Fn() -> BoxFuture<'static, Result<T, BoxError>> + Send + Sync>;
 
+/// How long a fetch may take while there is an earlier value to fall back on: 2 s. `configure` counts
+/// against the time for work, and the earlier value is most often still good.
+const FETCH_CAP: Duration = Duration::from_secs(2);
+
+/// How long the earlier value is used without another try, once renewing it has failed: 10 s, or its
+/// time to live if that is shorter.
+const RETRY_PAUSE: Duration = Duration::from_secs(10);
+
 /// A value that is fetched when it is older than its time to live: an API key from a secret
 /// store, a certificate. Keep it in the struct that implements
 /// [`LambdaWorker`](crate::LambdaWorker) and ask it in `configure`; clones share the value.
 ///
 /// Age is measured by wall clock, since the monotonic clock may stand still while the environment
-/// is frozen.
+/// is frozen. An earlier value is used where the new one cannot be had: a fetch that fails, or takes
+/// more than 2 s, is tried again 10 s later (earlier if the time to live is shorter). The first fetch
+/// has no limit of its own.
+///
+/// An API key that is set like this is sent over TLS only, unless the server is on this machine:
+/// see [`LambdaWorkerConfig::connection_options`](crate::LambdaWorkerConfig::connection_options).
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -38,7 +51,22 @@ pub struct Rotating<T> {
 struct Shared<T> {
     time_to_live: Duration,
     fetch: Fetch<T>,
-    value: Mutex<Option<(SystemTime, T)>>,
+    value: Mutex<Option<Fetched<T>>>,
+}
+
+struct Fetched<T> {
+    value: T,
+    /// When it was fetched, or the last try to renew it failed.
+    tried: SystemTime,
+    /// How long after that it is used without another try.
+    good_for: Duration,
+}
+
+impl<T> Fetched<T> {
+    fn is_good(&self, now: SystemTime) -> bool {
+        // A clock that was set back cannot tell the age.
+        now.duration_since(self.tried).is_ok_and(|age| age < self.good_for)
+    }
 }
 
 impl<T: Clone + Send + 'static> Rotating<T> {
@@ -56,7 +84,7 @@ impl<T: Clone + Send + 'static> Rotating<T> {
     ///
     /// # Errors
     /// What `fetch` returned, if there is no earlier value; else the earlier value is returned and
-    /// the error is logged.
+    /// a warning is logged.
     ///
     /// # Cancel safety
     /// Dropping the future keeps the earlier value; the next caller fetches.
@@ -65,24 +93,27 @@ impl<T: Clone + Send + 'static> Rotating<T> {
     }
 
     async fn get_at(&self, now: SystemTime) -> Result<T, BoxError> {
-        let mut value = self.shared.value.lock().await;
-        if let Some((fetched, fresh)) = &*value
-            // A clock that went backwards says nothing about the age.
-            && now.duration_since(*fetched).is_ok_and(|age| age < self.shared.time_to_live)
-        {
-            return Ok(fresh.clone());
+        let Shared { time_to_live, fetch, value } = &*self.shared;
+        let mut value = value.lock().await;
+        let Some(earlier) = &mut *value else {
+            let fetched = fetch().await?;
+            *value = Some(Fetched { value: fetched.clone(), tried: now, good_for: *time_to_live });
+            return Ok(fetched);
+        };
+        if earlier.is_good(now) {
+            return Ok(earlier.value.clone());
         }
-        match ((self.shared.fetch)().await, &*value) {
-            (Ok(new), _) => {
-                *value = Some((now, new.clone()));
-                Ok(new)
+        let error: BoxError = match tokio::time::timeout(FETCH_CAP, fetch()).await {
+            Ok(Ok(fetched)) => {
+                *earlier = Fetched { value: fetched, tried: now, good_for: *time_to_live };
+                return Ok(earlier.value.clone());
             }
-            (Err(error), Some((_, stale))) => {
-                tracing::warn!(%error, "a credential could not be renewed; the earlier one is used");
-                Ok(stale.clone())
-            }
-            (Err(error), None) => Err(error),
-        }
+            Ok(Err(error)) => error,
+            Err(_) => format!("it was not fetched within {FETCH_CAP:?}").into(),
+        };
+        tracing::warn!(%error, "a credential could not be renewed; the earlier one is used");
+        (earlier.tried, earlier.good_for) = (now, RETRY_PAUSE.min(*time_to_live));
+        Ok(earlier.value.clone())
     }
 }
 
@@ -135,6 +166,42 @@ mod tests {
         assert!(value.get_at(start).await.is_err());
         assert_eq!(value.get_at(start).await.unwrap(), 2);
         assert_eq!(value.get_at(start + TTL).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_value_that_could_not_be_renewed_is_used_for_a_while_without_another_try() {
+        let value = counting(|number| (2..=3).contains(&number));
+        let start = SystemTime::now();
+        assert_eq!(value.get_at(start).await.unwrap(), 1);
+        for _ in 0..5 {
+            assert_eq!(value.get_at(start + TTL).await.unwrap(), 1, "one try for all of them");
+        }
+        assert_eq!(
+            value.get_at(start + TTL + RETRY_PAUSE).await.unwrap(),
+            1,
+            "the third fails, too"
+        );
+        assert_eq!(value.get_at(start + TTL + 2 * RETRY_PAUSE).await.unwrap(), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fetch_that_hangs_is_cut_if_there_is_an_earlier_value() {
+        let count = AtomicU32::new(0);
+        let value = Rotating::new(TTL, move || {
+            let number = count.fetch_add(1, Ordering::SeqCst) + 1;
+            async move {
+                if number == 2 {
+                    std::future::pending::<()>().await;
+                }
+                Ok(number)
+            }
+        });
+        let start = SystemTime::now();
+        assert_eq!(value.get_at(start).await.unwrap(), 1);
+        let began = tokio::time::Instant::now();
+        assert_eq!(value.get_at(start + TTL).await.unwrap(), 1);
+        assert_eq!(began.elapsed(), FETCH_CAP);
+        assert_eq!(value.get_at(start + TTL + RETRY_PAUSE).await.unwrap(), 3);
     }
 
     #[tokio::test]

@@ -1,32 +1,28 @@
 //! A function that is nothing but a worker: `run_worker`, and [`WorkerFunction`] for those who
 //! want to say more.
 
-use std::env::VarError;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use lambda_runtime::layers::TracingLayer;
 use lambda_runtime::{
-    LambdaEvent, LambdaInvocation, Runtime, Service, SnapStartResource, service_fn,
-    spawn_graceful_shutdown_handler, tracing as lambda_tracing,
+    LambdaEvent, Runtime, SnapStartResource, service_fn, spawn_graceful_shutdown_handler,
+    tracing as lambda_tracing,
 };
-use serde::de::IgnoredAny;
 use serde_json::Value;
 use temporalio_common::worker::WorkerDeploymentVersion;
 
-use crate::check;
-use crate::config::ConfigError;
+use crate::config::Variables;
 use crate::environment::Environment;
 use crate::error::{Fault, LambdaWorkerError};
+use crate::event::Asked;
 use crate::handler::LambdaWorkerHandler;
-use crate::logs;
-use crate::panic_message;
+use crate::outermost::{Outermost, Payload, request};
 use crate::worker::{BoxError, LambdaWorker};
+use crate::{logs, panic_message, runtime_api};
 
 /// The exit code after a [poisoned](crate::LambdaWorkerError::is_poisoned) invocation: 70, the
 /// `EX_SOFTWARE` of BSD's `sysexits`. Any other than zero would do; this one is told apart.
@@ -35,11 +31,14 @@ pub const POISONED_EXIT_CODE: i32 = 70;
 /// Runs a Temporal worker in every invocation of this Lambda function, until Lambda ends the
 /// environment. The whole `main` of most functions; [`WorkerFunction`] can say more.
 ///
-/// Any event is accepted, an empty one or one that is not JSON included. The event
-/// `{"temporal_lambda_worker": {"check": true}}` asks for a [check](crate::CheckVerdict) instead.
-/// If the application has installed no `tracing` subscriber, one is installed that writes to
-/// stderr: JSON unless `AWS_LAMBDA_LOG_FORMAT` is `Text`, from the level in `AWS_LAMBDA_LOG_LEVEL`,
-/// else by `RUST_LOG`, else from `INFO`. Every line of an invocation carries its request ID.
+/// A worker runs for any event, whatever its payload: nobody reads it. The event
+/// `{"temporal_lambda_worker": {"check": true}}` asks for a [check](crate::CheckVerdict) instead; it may
+/// come as the body of a request to a function URL or API Gateway, or through SQS, SNS or EventBridge.
+///
+/// If the application has installed no `tracing` subscriber, one is installed that writes to stderr:
+/// JSON, or text where `AWS_LAMBDA_LOG_FORMAT` is `Text` or where it is unset and stderr is a terminal;
+/// from the level in `AWS_LAMBDA_LOG_LEVEL`, else by `RUST_LOG`, else from `INFO`. Errors of this crate
+/// and of `lambda_runtime` are written at any level. Every line of an invocation carries its request ID.
 ///
 /// # Errors
 /// [`Fault::Configuration`] if a variable that Lambda sets is missing or wrong, [`Fault::Runtime`]
@@ -105,7 +104,8 @@ impl<W: LambdaWorker> WorkerFunction<W> {
         if !lambda_tracing::dispatcher::has_been_set() {
             logs::install();
         }
-        check_environment()?;
+        let variables = Variables::of_process();
+        runtime_api::check(&variables)?;
         let handler = LambdaWorkerHandler::new(self.version, self.worker)?;
         let environment = handler.environment();
         if let Some(hook) = self.end {
@@ -116,33 +116,54 @@ impl<W: LambdaWorker> WorkerFunction<W> {
             Runtime::new(service_fn(move |event| serve(handler.clone(), event)))
                 .register_snapstart_resource(snapshots)
                 .layer(TracingLayer::new())
-                .layer(tower::layer::layer_fn(move |inner| Outermost {
-                    inner,
-                    environment: environment.clone(),
+                .layer(tower::layer::layer_fn(move |inner| {
+                    Outermost::new(inner, environment.clone(), exit_poisoned)
                 }))
                 .run_concurrent()
                 .await
         };
         // `lambda_runtime` panics where the Runtime API leaves out a header.
-        match AssertUnwindSafe(run).catch_unwind().await {
+        let run = AssertUnwindSafe(run).catch_unwind();
+        let ended = tokio::select! {
+            ended = run => ended,
+            fault = runtime_api::gone(&variables) => return Err(fault.into()),
+        };
+        match ended {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Fault::Runtime(error.to_string()).into()),
-            Err(panic) => Err(Fault::Runtime(panic_message(&*panic)).into()),
+            Ok(Err(error)) => Err(runtime_api::failed(&error.to_string()).into()),
+            Err(panic) => Err(runtime_api::failed(&panic_message(&*panic)).into()),
         }
     }
+}
+
+fn exit_poisoned() {
+    std::process::exit(POISONED_EXIT_CODE);
 }
 
 /// Serves one event: an invocation, or the check that it asks for.
 async fn serve<W: LambdaWorker>(
     handler: LambdaWorkerHandler<W>,
-    event: LambdaEvent<Value>,
+    event: LambdaEvent<Payload>,
 ) -> Result<Value, LambdaWorkerError> {
     let as_json = |error: serde_json::Error| Fault::Runtime(error.to_string()).into();
-    if check::is_asked_for(&event.payload) {
-        // The future holds the handler only until it is made: a worker need not be `Sync`.
-        let checking = handler.check(&event.context);
-        drop(handler);
-        return serde_json::to_value(checking.await).map_err(as_json);
+    let asked = request(event.payload);
+    match asked {
+        Asked::Check | Asked::UnreadCheck => {
+            // The future holds the handler only until it is made: a worker need not be `Sync`.
+            let checking = handler.check(&event.context);
+            drop(handler);
+            let verdict = checking.await;
+            if asked == Asked::UnreadCheck {
+                let verdict = serde_json::to_string(&verdict).unwrap_or_default();
+                tracing::info!(verdict, "a check came through a queue, a topic or a bus");
+            }
+            return serde_json::to_value(verdict).map_err(as_json);
+        }
+        Asked::Unclear => tracing::warn!(
+            "the event holds temporal_lambda_worker, but is no check: a worker runs. A check is \
+             {{\"temporal_lambda_worker\": {{\"check\": true}}}}, in each record if there are several"
+        ),
+        Asked::Work => {}
     }
     let handling = handler.handle(event);
     drop(handler);
@@ -171,68 +192,5 @@ impl SnapStartResource for DropsConnection {
     fn before_snapshot(&self) -> BoxFuture<'_, Result<(), BoxError>> {
         self.0.temporal.forget();
         Box::pin(async { Ok(()) })
-    }
-}
-
-/// `lambda_runtime` panics where one of these is missing.
-fn check_environment() -> Result<(), ConfigError> {
-    let names =
-        ["AWS_LAMBDA_RUNTIME_API", "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_VERSION"];
-    for name in names {
-        read(name)?;
-    }
-    let name = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
-    read(name)?
-        .parse::<i32>()
-        .map_err(|error| ConfigError::BadLambdaVariable { name, reason: error.to_string() })?;
-    Ok(())
-}
-
-fn read(name: &'static str) -> Result<String, ConfigError> {
-    std::env::var(name).map_err(|error| match error {
-        VarError::NotPresent => ConfigError::NotInLambda { name },
-        VarError::NotUnicode(_) => {
-            ConfigError::BadLambdaVariable { name, reason: "it is not valid Unicode".to_owned() }
-        }
-    })
-}
-
-/// The outermost layer: it sees an event before anything reads it, and a response only after it
-/// was posted.
-#[derive(Clone)]
-struct Outermost<S> {
-    inner: S,
-    environment: Arc<Environment>,
-}
-
-impl<S> Service<LambdaInvocation> for Outermost<S>
-where
-    S: Service<LambdaInvocation, Response = (), Error = BoxError>,
-    S::Future: Send + 'static,
-{
-    type Response = ();
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, mut invocation: LambdaInvocation) -> Self::Future {
-        if serde_json::from_slice::<IgnoredAny>(&invocation.body).is_err() {
-            // No payload, or none that is JSON: `lambda_runtime` would refuse it, but nobody here
-            // depends on it.
-            invocation.body = b"null".as_slice().into();
-        }
-        let posted = self.inner.call(invocation);
-        let environment = self.environment.clone();
-        Box::pin(async move {
-            let result = posted.await;
-            // Others that are under way in this environment end first.
-            if environment.is_poisoned() && environment.active() == 0 {
-                std::process::exit(POISONED_EXIT_CODE);
-            }
-            result
-        })
     }
 }

@@ -44,7 +44,9 @@ pub trait LambdaWorker: Clone + Send + 'static {
         Ok(())
     }
 
-    /// Called once per invocation, last of all, on every path on which `configure` was entered.
+    /// Called once per invocation, last of all, on every path on which `configure` was entered, but
+    /// for one: it is not called while `configure` or `on_start` blocks its thread, since that one
+    /// holds the struct.
     ///
     /// # Errors
     /// An error is logged and reported; it does not fail the invocation.
@@ -121,7 +123,8 @@ impl<T> std::ops::DerefMut for PerInvocation<T> {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct RunningWorker {
-    /// A client with the invocation's connection options, on the channel that the worker uses too.
+    /// A client with the invocation's connection options, on the channel that the worker uses too. It works until the
+    /// invocation ends, in hooks and `on_shutdown`, too.
     pub client: Client,
     /// The task queue that the worker polls.
     pub task_queue: String,

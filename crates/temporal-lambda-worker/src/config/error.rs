@@ -1,7 +1,9 @@
 //! What can be wrong with a configuration. No message shows a value that may be a secret.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use super::variables::is_secret;
 
 /// The configuration is wrong: permanent until somebody changes it.
 #[derive(Debug, thiserror::Error)]
@@ -9,7 +11,8 @@ use std::time::Duration;
 pub enum ConfigError {
     /// `TEMPORAL_CONFIG_FILE` names a file that does not exist.
     #[error(
-        "TEMPORAL_CONFIG_FILE names {path:?}, which does not exist: correct it, or unset it to use temporal.toml if there is one"
+        "TEMPORAL_CONFIG_FILE names {path:?}, which does not exist{}: correct it, or unset it to use temporal.toml if there is one",
+        about_the_home(path)
     )]
     FileMissing {
         /// The file that was named.
@@ -33,35 +36,28 @@ pub enum ConfigError {
         /// The line, counted from 1.
         line: usize,
     },
-    /// A table of the file is almost, but not quite, one that is read.
-    #[error(
-        "{path:?} has a table [{name}], which nothing reads: did you mean [lambda_worker] or [profile.*]?"
-    )]
-    UnknownTable {
-        /// The file.
-        path: PathBuf,
-        /// The table.
-        name: String,
-    },
-    /// A key in `[lambda_worker]` is unknown.
-    #[error("{path:?} has an unknown key {key:?} in [lambda_worker]{}", did_you_mean(nearest))]
+    /// A key is unknown, in `[lambda_worker]` or in the profile that is used.
+    #[error("{path:?} has an unknown key {key:?} in [{table}]{}", did_you_mean(nearest))]
     UnknownKey {
         /// The file.
         path: PathBuf,
+        /// The table.
+        table: String,
         /// The key.
         key: String,
         /// The known key most like it.
         nearest: Option<String>,
     },
-    /// A key in `[lambda_worker]` has a value of the wrong kind.
-    #[error("{path:?} has a bad value for {key:?} in [lambda_worker]: {reason}")]
+    /// A key has a value of the wrong kind, in `[lambda_worker]` or in the profile that is used.
+    /// The value is not shown, since it may be a secret.
+    #[error("{path:?} has a bad value for {}: it must be {expected}", place(key))]
     BadKey {
         /// The file.
         path: PathBuf,
-        /// The key.
+        /// The key with its tables, such as `profile.default.tls.disabled`.
         key: String,
-        /// What is wrong with the value.
-        reason: String,
+        /// What the value must be.
+        expected: String,
     },
     /// A `TEMPORAL_LAMBDA_*` variable is unknown.
     #[error("the environment variable {name} is unknown{}", did_you_mean(nearest))]
@@ -71,19 +67,91 @@ pub enum ConfigError {
         /// The known variable most like it.
         nearest: Option<String>,
     },
-    /// A `TEMPORAL_LAMBDA_*` variable has a value of the wrong kind.
-    #[error("the environment variable {name} has a bad value: {reason}")]
+    /// A variable has a value of the wrong kind.
+    #[error("the environment variable {name} is {value}: it must be {expected}, or unset")]
     BadVariable {
         /// The variable.
         name: String,
-        /// What is wrong with the value.
-        reason: String,
+        /// Its value in quotes; `(not shown)` for a secret.
+        value: String,
+        /// What the value must be.
+        expected: String,
     },
-    /// A `TEMPORAL_*` variable is not Unicode.
+    /// A variable that is read is not Unicode.
     #[error("the environment variable {name} is not valid Unicode: set it again")]
     NotUnicode {
         /// The variable.
         name: String,
+    },
+    /// `TEMPORAL_PROFILE` is set, but there is no file that could hold a profile.
+    #[error(
+        "TEMPORAL_PROFILE names profile {profile:?}, but there is no configuration file; it was looked for at {}: add it there, name it with TEMPORAL_CONFIG_FILE, or unset TEMPORAL_PROFILE",
+        listed(looked_at)
+    )]
+    NoFileForProfile {
+        /// The profile.
+        profile: String,
+        /// Where the file was looked for.
+        looked_at: Vec<PathBuf>,
+    },
+    /// `TEMPORAL_PROFILE` names a profile that is not in the file.
+    #[error(
+        "profile {profile:?} is not in {path:?}, which has {}: correct TEMPORAL_PROFILE",
+        if profiles.is_empty() { "none".to_owned() } else { listed(profiles) }
+    )]
+    UnknownProfile {
+        /// The profile.
+        profile: String,
+        /// The file.
+        path: PathBuf,
+        /// The profiles in it.
+        profiles: Vec<String>,
+    },
+    /// The server's address is none.
+    #[error("{setting} is {value:?}: {reason}")]
+    BadAddress {
+        /// The setting.
+        setting: String,
+        /// Its value.
+        value: String,
+        /// What is wrong, and what it must be.
+        reason: String,
+    },
+    /// The address asks for TLS and a setting turns it off.
+    #[error(
+        "the server's address {address:?} asks for TLS, but {setting} turns TLS off: remove https:// from the address, or that setting"
+    )]
+    ContradictoryTls {
+        /// The address.
+        address: String,
+        /// The setting.
+        setting: String,
+    },
+    /// A certificate or a key cannot be used for TLS.
+    #[error("{setting}{}: {reason}", named(path))]
+    TlsMaterial {
+        /// The setting.
+        setting: String,
+        /// The file, if the setting names one.
+        path: Option<PathBuf>,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The API key cannot be sent.
+    #[error(
+        "the API key has characters that cannot stand in a header (a line break at its end?): set {setting} again"
+    )]
+    BadApiKey {
+        /// The setting.
+        setting: String,
+    },
+    /// A remote codec is configured, which this SDK does not have: payloads would not be encoded.
+    #[error(
+        "{setting} names a remote codec, which this SDK cannot use: payloads would go out as they are. Remove it, or set a data converter with a codec in configure (config.client_options.data_converter) and take the endpoint out of the configuration (config.codec_endpoint = None)"
+    )]
+    RemoteCodec {
+        /// The setting.
+        setting: String,
     },
     /// The SDK's loader refuses the profile or the `TEMPORAL_*` variables.
     #[error("the Temporal client configuration is wrong: {reason}")]
@@ -92,10 +160,10 @@ pub enum ConfigError {
         reason: String,
     },
     /// A file that a setting names cannot be read.
-    #[error("{setting} names {path:?}, which cannot be read: {source}")]
+    #[error("{setting} names {path:?}, which cannot be read: {source}{}", about_the_home(path))]
     NamedFile {
         /// The setting.
-        setting: &'static str,
+        setting: String,
         /// The file.
         path: PathBuf,
         /// Why.
@@ -106,6 +174,11 @@ pub enum ConfigError {
         "no task queue is set: set TEMPORAL_TASK_QUEUE, task_queue in [lambda_worker] of temporal.toml, or config.worker_options.task_queue in configure"
     )]
     NoTaskQueue,
+    /// There is no namespace.
+    #[error(
+        "the namespace is empty: set config.client_options.namespace in configure, or leave it as TEMPORAL_NAMESPACE or the profile say"
+    )]
+    NoNamespace,
     /// The deployment name or the build ID is empty.
     #[error(
         "the worker deployment version is incomplete (deployment name {deployment_name:?}, build ID {build_id:?}): give both to run_worker, or set TEMPORAL_LAMBDA_DEPLOYMENT_NAME and TEMPORAL_LAMBDA_BUILD_ID"
@@ -132,13 +205,17 @@ pub enum ConfigError {
         /// The variable.
         name: &'static str,
     },
-    /// A variable that Lambda sets has a value that is not understood.
-    #[error("the environment variable {name} has a value that is not understood: {reason}")]
-    BadLambdaVariable {
-        /// The variable.
-        name: &'static str,
-        /// What is wrong with it.
-        reason: String,
+    /// The server takes no such deployment name, build ID or task queue.
+    #[error("the {part} {value:?} is refused by the server: {rule}. Change {setting}")]
+    BadName {
+        /// `deployment name`, `build ID` or `task queue`.
+        part: &'static str,
+        /// What it is.
+        value: String,
+        /// The server's rule.
+        rule: &'static str,
+        /// What sets it.
+        setting: &'static str,
     },
     /// No workflow and no activity is registered.
     #[error(
@@ -178,6 +255,58 @@ pub enum ConfigError {
         /// Its lower bound.
         least: usize,
     },
+}
+
+impl ConfigError {
+    /// A variable that must be something else.
+    pub(crate) fn bad_variable(name: &str, value: &str, expected: &str) -> Self {
+        let shown = if is_secret(name) { "set (not shown)".to_owned() } else { short(value) };
+        Self::BadVariable { name: name.to_owned(), value: shown, expected: expected.to_owned() }
+    }
+
+    /// A key of the file that must be something else.
+    pub(crate) fn bad_key(path: &Path, key: &str, expected: &str) -> Self {
+        Self::BadKey { path: path.into(), key: key.to_owned(), expected: expected.to_owned() }
+    }
+
+    /// A file that a setting names.
+    pub(crate) fn named_file(setting: &str, path: PathBuf, source: std::io::Error) -> Self {
+        Self::NamedFile { setting: setting.to_owned(), path, source }
+    }
+}
+
+/// A value in quotes, cut where it is long.
+fn short(value: &str) -> String {
+    const MOST: usize = 80;
+    match value.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{:?} and so on", &value[..end]),
+        None => format!("{value:?}"),
+    }
+}
+
+/// A key as it stands in the file.
+fn place(key: &str) -> String {
+    match key.rsplit_once('.') {
+        Some((table, key)) => format!("{key:?} in [{table}]"),
+        None => format!("[{key}]"),
+    }
+}
+
+fn listed<T: std::fmt::Debug>(things: &[T]) -> String {
+    let things: Vec<_> = things.iter().map(|thing| format!("{thing:?}")).collect();
+    things.join(", ")
+}
+
+fn named(path: &Option<PathBuf>) -> String {
+    path.as_ref().map(|path| format!(" names {path:?}")).unwrap_or_default()
+}
+
+fn about_the_home(path: &Path) -> &'static str {
+    if path.starts_with("~") {
+        " (~ is understood by shells only: write the whole path)"
+    } else {
+        ""
+    }
 }
 
 fn did_you_mean(nearest: &Option<String>) -> String {

@@ -1,23 +1,29 @@
 //! Configuration: defaults, `temporal.toml`, the environment, and last `configure`.
 
+mod address;
 pub mod defaults;
 mod error;
+mod file;
 mod keys;
+mod names;
 mod nearest;
 mod profile;
-mod source;
+mod secrets;
+mod settle;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod variables;
 mod version;
+mod warnings;
+mod worker_options;
 
 use std::fmt;
 use std::time::Duration;
 
-use temporalio_client::{ClientOptions, ConnectionOptions};
-use temporalio_common::worker::{WorkerDeploymentOptions, WorkerDeploymentVersion};
+use temporalio_client::{ClientOptions, ConnectionOptions, TlsOptions};
+use temporalio_common::worker::WorkerDeploymentVersion;
 use temporalio_sdk::WorkerOptions;
-use temporalio_sdk::runtime::PollerBehavior;
-use temporalio_sdk::runtime::worker_tuner::{FixedSizeSlotSupplier, TunerHolder, WorkerTuner};
 
 use crate::hooks::ShutdownHooks;
 use crate::invocation::Invocation;
@@ -27,24 +33,42 @@ use crate::telemetry::Telemetry;
 pub use error::ConfigError;
 pub use version::LambdaVersion;
 
-pub(crate) use profile::is_header_value;
-pub(crate) use source::Environment;
+pub(crate) use secrets::conceal;
+pub(crate) use variables::Variables;
+pub(crate) use warnings::Logged;
 
-use keys::Keys;
-use source::File;
+use file::File;
+use profile::Profile;
+use secrets::secure;
+use warnings::Warnings;
+use worker_options::worker_options;
 
 /// What a worker is made of, before `configure` and after it.
 ///
 /// The fields are filled from the defaults, `temporal.toml` and the environment, in that order.
 /// What `configure` sets wins, with two exceptions: worker versioning is on, and eager activities
-/// are off (they would run past the deadline unseen).
+/// are off (they would run past the deadline unseen), so that
+/// `max_eager_activity_reservations_per_workflow_task` is overwritten with zero.
 #[non_exhaustive]
 pub struct LambdaWorkerConfig {
     /// The SDK's worker options: register workflows and activities here. The task queue, tuner,
     /// pollers, cache, grace period and deployment version are filled in.
     pub worker_options: WorkerOptions,
     /// The SDK's connection options. Its `Debug` shows the API key: do not print it.
+    ///
+    /// An API key (or an `authorization` header) means TLS, also one that `configure` sets, unless
+    /// the server is on this machine; so do `https://` and TLS options. See
+    /// [`clear_text_credentials`](Self::clear_text_credentials).
     pub connection_options: ConnectionOptions,
+    /// Whether an API key may be sent to another machine without TLS, where everybody on the way can
+    /// read it. Default: only where `TEMPORAL_TLS` or the profile's `tls.disabled` turn TLS off; then
+    /// a warning is logged.
+    pub clear_text_credentials: bool,
+    /// The endpoint of the remote codec that the profile or `TEMPORAL_CODEC_ENDPOINT` names. The Rust
+    /// SDK has none, and payloads would go out unencoded, so an invocation with one is refused. Set a
+    /// data converter with a codec in `client_options` and take the endpoint out:
+    /// `config.codec_endpoint = None`.
+    pub codec_endpoint: Option<String>,
     /// The SDK's client options: namespace, data converter, interceptors.
     pub client_options: ClientOptions,
     /// How long before the deadline polling stops; also the most that draining, hooks and
@@ -72,42 +96,85 @@ pub struct LambdaWorkerConfig {
     #[cfg(feature = "emf")]
     pub emf: bool,
     pub(crate) telemetry: Telemetry,
+    pub(crate) warnings: Warnings,
+    loaded: Loaded,
+}
+
+/// What `configure` found, as far as it matters afterwards.
+struct Loaded {
+    version: WorkerDeploymentVersion,
+    /// Certificates that were judged.
+    tls: Option<TlsOptions>,
+    /// The setting that turns TLS off, if one does.
+    tls_off: Option<String>,
+    /// The setting that names a remote codec, if one does.
+    codec: Option<String>,
 }
 
 impl LambdaWorkerConfig {
     /// The configuration before `configure`.
     pub(crate) fn load(
         version: &WorkerDeploymentVersion,
-        environment: &Environment,
+        variables: &Variables,
         invocation: Invocation,
         shutdown_hooks: ShutdownHooks,
     ) -> Result<Self, ConfigError> {
-        let file = File::find(environment)?;
-        let keys = file.keys.clone().overlaid(environment.keys()?);
+        let mut warnings = Warnings::default();
+        if let Some(warning) = invocation.warning() {
+            warnings.add(warning);
+        }
+        for near_miss in names::near_misses(variables) {
+            warnings.add(near_miss);
+        }
+        let file = File::find(variables, &mut warnings)?;
+        let keys = file.keys.clone().overlaid(variables.keys()?);
         keys.check()?;
+        if keys.emf == Some(true) && cfg!(not(feature = "emf")) {
+            warnings.add(
+                "emf is on, but this function was built without the feature `emf` of \
+                 temporal-lambda-worker, so no figures are written",
+            );
+        }
         let api_key = keys.api_key_file.as_deref().map(read_api_key).transpose()?;
-        let (mut connection_options, client_options) = profile::load(&file, environment, api_key)?;
+        let profile = profile::load(&file, variables, api_key, &mut warnings)?;
+        let Profile { mut connection_options, client_options, tls_off, codec, authority } = profile;
+        let clear_text = tls_off.is_some();
+        secure(&mut connection_options, tls_off.as_deref(), clear_text, &mut warnings)?;
+        if let Some(authority) = authority {
+            let origin = format!("{}://{authority}", connection_options.target.scheme());
+            connection_options.override_origin = origin.parse().ok();
+        }
         // The SDK's balancer connects lazily and looks the name up again every 30 s: for a process
         // that lives for minutes and is frozen in between, one connection is better.
         connection_options.dns_load_balancing = None;
         connection_options.connect_timeout = Some(defaults::CONNECT_TIMEOUT);
-        let duration = |key: Option<keys::Human>| key.map(|human| human.0);
+        let worker_options = worker_options(&keys, version, &invocation);
+        let (codec_endpoint, codec) = codec.map(|it| (it.endpoint, it.setting)).unzip();
+        let loaded = Loaded {
+            version: worker_options.deployment_options.version.clone(),
+            tls: connection_options.tls_options.clone(),
+            tls_off,
+            codec,
+        };
         Ok(Self {
-            worker_options: worker_options(&keys, version, &invocation),
+            worker_options,
             connection_options,
+            clear_text_credentials: clear_text,
+            codec_endpoint,
             client_options,
-            shutdown_deadline_buffer: duration(keys.shutdown_deadline_buffer),
-            idle_timeout: duration(keys.idle_timeout),
-            minimum_stay: duration(keys.minimum_stay).unwrap_or(defaults::MINIMUM_STAY),
+            shutdown_deadline_buffer: keys.shutdown_deadline_buffer,
+            idle_timeout: keys.idle_timeout,
+            minimum_stay: keys.minimum_stay.unwrap_or(defaults::MINIMUM_STAY),
             reuse_connection: keys.reuse_connection.unwrap_or(true),
-            max_connection_age: duration(keys.max_connection_age)
-                .unwrap_or(defaults::MAX_CONNECTION_AGE),
-            worker_heartbeat_interval: duration(keys.worker_heartbeat_interval),
+            max_connection_age: keys.max_connection_age.unwrap_or(defaults::MAX_CONNECTION_AGE),
+            worker_heartbeat_interval: keys.worker_heartbeat_interval,
             shutdown_hooks,
             invocation,
             #[cfg(feature = "emf")]
             emf: keys.emf.unwrap_or(false),
             telemetry: Telemetry::default(),
+            warnings,
+            loaded,
         })
     }
 
@@ -124,48 +191,6 @@ impl LambdaWorkerConfig {
             idle_timeout: self.idle_timeout,
             minimum_stay: self.minimum_stay,
         }
-    }
-
-    /// What `configure` left, made whole: the settings that are not the user's to change are set,
-    /// and what cannot work is refused.
-    pub(crate) fn settle(&mut self) -> Result<(), ConfigError> {
-        let worker = &mut self.worker_options;
-        if worker.task_queue.is_empty() {
-            return Err(ConfigError::NoTaskQueue);
-        }
-        let version = &worker.deployment_options.version;
-        if version.deployment_name.is_empty() || version.build_id.is_empty() {
-            return Err(ConfigError::IncompleteVersion {
-                deployment_name: version.deployment_name.clone(),
-                build_id: version.build_id.clone(),
-            });
-        }
-        worker.deployment_options.use_worker_versioning = true;
-        worker.max_eager_activity_reservations_per_workflow_task = 0;
-        // What the SDK would refuse later is refused before anybody connects.
-        let namespace = self.client_options.namespace.clone();
-        if let Err(reason) = worker.to_core_options(namespace, self.invocation.identity()) {
-            return Err(if reason.contains("must be registered") {
-                ConfigError::NothingRegistered
-            } else {
-                ConfigError::WorkerOptions { reason }
-            });
-        }
-        let Some(grace) = worker.graceful_shutdown_period else {
-            return Err(ConfigError::NoGracePeriod);
-        };
-        // An identity that the user gave to the connection is the user's wish for the worker too.
-        if !self.connection_options.identity.is_empty()
-            && worker.client_identity_override.as_deref() == Some(&self.invocation.identity())
-        {
-            worker.client_identity_override = Some(self.connection_options.identity.clone());
-        }
-        let buffer = self.effective_shutdown_deadline_buffer();
-        let least = Allowance::least_buffer(grace);
-        if buffer < least {
-            return Err(ConfigError::BufferTooSmall { buffer, grace, least });
-        }
-        Ok(())
     }
 
     /// The worker's identity.
@@ -194,99 +219,14 @@ impl fmt::Debug for LambdaWorkerConfig {
     }
 }
 
-impl Keys {
-    /// Bounds that would otherwise show up as a failure deep in the SDK.
-    fn check(&self) -> Result<(), ConfigError> {
-        let at_least = |key: &'static str, value: Option<usize>, least: usize| match value {
-            Some(value) if value < least => Err(ConfigError::TooSmall { key, value, least }),
-            _ => Ok(()),
-        };
-        at_least("max_concurrent_activities", self.max_concurrent_activities, 1)?;
-        at_least("max_concurrent_workflow_tasks", self.max_concurrent_workflow_tasks, 1)?;
-        at_least("max_concurrent_local_activities", self.max_concurrent_local_activities, 1)?;
-        at_least("max_concurrent_nexus_tasks", self.max_concurrent_nexus_tasks, 1)?;
-        at_least("activity_task_pollers", self.activity_task_pollers, 1)?;
-        at_least("nexus_task_pollers", self.nexus_task_pollers, 1)?;
-        // With a workflow cache, one poll is for the sticky queue and one for the normal queue.
-        let cached = self.max_cached_workflows.unwrap_or(defaults::MAX_CACHED_WORKFLOWS) > 0;
-        at_least("workflow_task_pollers", self.workflow_task_pollers, if cached { 2 } else { 1 })
-    }
-}
-
-fn worker_options(
-    keys: &Keys,
-    version: &WorkerDeploymentVersion,
-    invocation: &Invocation,
-) -> WorkerOptions {
-    let mut version = version.clone();
-    if let Some(name) = &keys.deployment_name {
-        version.deployment_name.clone_from(name);
-    }
-    if let Some(build_id) = &keys.build_id {
-        version.build_id.clone_from(build_id);
-    }
-    let deployment = WorkerDeploymentOptions::new(version)
-        .use_worker_versioning(true)
-        .default_versioning_behavior(
-            keys.versioning_behavior.map_or(defaults::VERSIONING_BEHAVIOR, Into::into),
-        )
-        .build();
-    let pollers =
-        |key: Option<usize>, default| PollerBehavior::SimpleMaximum(key.unwrap_or(default));
-    let grace = keys.graceful_shutdown_timeout.map(|human| human.0);
-    WorkerOptions::new(keys.task_queue.clone().unwrap_or_default())
-        .deployment_options(deployment)
-        .client_identity_override(invocation.identity())
-        .max_cached_workflows(keys.max_cached_workflows.unwrap_or(defaults::MAX_CACHED_WORKFLOWS))
-        .tuner(tuner(keys))
-        .workflow_task_poller_behavior(pollers(
-            keys.workflow_task_pollers,
-            defaults::WORKFLOW_TASK_POLLERS,
-        ))
-        .activity_task_poller_behavior(pollers(
-            keys.activity_task_pollers,
-            defaults::ACTIVITY_TASK_POLLERS,
-        ))
-        .nexus_task_poller_behavior(pollers(keys.nexus_task_pollers, defaults::NEXUS_TASK_POLLERS))
-        .max_eager_activity_reservations_per_workflow_task(0)
-        .graceful_shutdown_period(grace.unwrap_or(defaults::GRACEFUL_SHUTDOWN_TIMEOUT))
-        .build()
-}
-
-fn tuner(keys: &Keys) -> WorkerTuner {
-    let slots = |key: Option<usize>, default| FixedSizeSlotSupplier::new(key.unwrap_or(default));
-    TunerHolder::builder()
-        .workflow_task_slot_supplier(slots(
-            keys.max_concurrent_workflow_tasks,
-            defaults::MAX_CONCURRENT_WORKFLOW_TASKS,
-        ))
-        .activity_task_slot_supplier(slots(
-            keys.max_concurrent_activities,
-            defaults::MAX_CONCURRENT_ACTIVITIES,
-        ))
-        .local_activity_task_slot_supplier(slots(
-            keys.max_concurrent_local_activities,
-            defaults::MAX_CONCURRENT_LOCAL_ACTIVITIES,
-        ))
-        .nexus_task_slot_supplier(slots(
-            keys.max_concurrent_nexus_tasks,
-            defaults::MAX_CONCURRENT_NEXUS_TASKS,
-        ))
-        .build()
-        .into()
-}
-
 /// A key file as people write it: the key, maybe with a line break after it.
 fn read_api_key(path: &str) -> Result<String, ConfigError> {
-    let key = std::fs::read_to_string(path).map_err(|source| ConfigError::NamedFile {
-        setting: "api_key_file",
-        path: path.into(),
-        source,
-    })?;
+    let key = std::fs::read_to_string(path)
+        .map_err(|source| ConfigError::named_file("api_key_file", path.into(), source))?;
     let key = key.trim();
-    if !is_header_value(key) {
-        return Err(ConfigError::Profile {
-            reason: format!("api_key_file names {path:?}, which holds no usable API key"),
+    if !secrets::is_header_value(key) {
+        return Err(ConfigError::BadApiKey {
+            setting: format!("the file {path:?} (api_key_file)"),
         });
     }
     Ok(key.to_owned())

@@ -3,13 +3,14 @@
 use temporalio_common::worker::WorkerDeploymentVersion;
 
 use super::error::ConfigError;
-use super::source::{Environment, PREFIX};
+use super::variables::{PREFIX, Variables};
 
 /// The worker deployment version of a published Lambda function, so that the build ID has one
 /// source.
 ///
 /// The deployment name is `TEMPORAL_LAMBDA_DEPLOYMENT_NAME`, else the function's name; the build
-/// ID is `TEMPORAL_LAMBDA_BUILD_ID`, else the function's published version.
+/// ID is `TEMPORAL_LAMBDA_BUILD_ID`, else the function's published version. `$LATEST` is none, and
+/// neither is `$LATEST.PUBLISHED`, which functions on managed instances have.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LambdaVersion {
     allow_latest: bool,
@@ -34,20 +35,20 @@ impl LambdaVersion {
     /// [`ConfigError::NotInLambda`] where Lambda's variables are missing and ours do not stand in
     /// for them, [`ConfigError::UnpublishedVersion`] for `$LATEST`.
     pub fn resolve(self) -> Result<WorkerDeploymentVersion, ConfigError> {
-        self.resolve_in(&Environment::of_process()?)
+        self.resolve_in(&Variables::of_process())
     }
 
-    fn resolve_in(self, environment: &Environment) -> Result<WorkerDeploymentVersion, ConfigError> {
+    fn resolve_in(self, variables: &Variables) -> Result<WorkerDeploymentVersion, ConfigError> {
         let first = |ours: &str, lambdas: &'static str| {
-            environment
-                .get(&format!("{PREFIX}{ours}"))
-                .or_else(|| environment.get(lambdas))
-                .map(str::to_owned)
-                .ok_or(ConfigError::NotInLambda { name: lambdas })
+            let value = match variables.get(&format!("{PREFIX}{ours}"))? {
+                Some(value) => Some(value),
+                None => variables.get(lambdas)?,
+            };
+            value.map(str::to_owned).ok_or(ConfigError::NotInLambda { name: lambdas })
         };
         let deployment_name = first("DEPLOYMENT_NAME", "AWS_LAMBDA_FUNCTION_NAME")?;
         let build_id = first("BUILD_ID", "AWS_LAMBDA_FUNCTION_VERSION")?;
-        if build_id == "$LATEST" && !self.allow_latest {
+        if build_id.starts_with("$LATEST") && !self.allow_latest {
             return Err(ConfigError::UnpublishedVersion { version: build_id });
         }
         Ok(WorkerDeploymentVersion::builder()
@@ -63,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_published_function_names_its_own_version() {
-        let environment = Environment::of([
+        let environment = Variables::of([
             ("AWS_LAMBDA_FUNCTION_NAME", "orders"),
             ("AWS_LAMBDA_FUNCTION_VERSION", "17"),
         ]);
@@ -73,7 +74,7 @@ mod tests {
 
     #[test]
     fn our_variables_stand_before_lambdas() {
-        let environment = Environment::of([
+        let environment = Variables::of([
             ("AWS_LAMBDA_FUNCTION_NAME", "orders"),
             ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
             ("TEMPORAL_LAMBDA_BUILD_ID", "abc"),
@@ -82,20 +83,32 @@ mod tests {
     }
 
     #[test]
-    fn latest_is_refused_unless_allowed() {
-        let environment = Environment::of([
+    fn an_unpublished_version_is_refused_unless_allowed() {
+        for version in ["$LATEST", "$LATEST.PUBLISHED"] {
+            let environment = Variables::of([
+                ("AWS_LAMBDA_FUNCTION_NAME", "orders"),
+                ("AWS_LAMBDA_FUNCTION_VERSION", version),
+            ]);
+            let refused = LambdaVersion::new().resolve_in(&environment);
+            assert!(matches!(refused, Err(ConfigError::UnpublishedVersion { .. })), "{refused:?}");
+            let allowed = LambdaVersion::new().allow_latest().resolve_in(&environment);
+            assert_eq!(allowed.unwrap().build_id, version);
+        }
+    }
+
+    #[test]
+    fn a_blank_variable_of_ours_leaves_lambdas_in_force() {
+        let environment = Variables::of([
             ("AWS_LAMBDA_FUNCTION_NAME", "orders"),
-            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "17"),
+            ("TEMPORAL_LAMBDA_BUILD_ID", " "),
         ]);
-        let refused = LambdaVersion::new().resolve_in(&environment);
-        assert!(matches!(refused, Err(ConfigError::UnpublishedVersion { .. })), "{refused:?}");
-        let allowed = LambdaVersion::new().allow_latest().resolve_in(&environment);
-        assert_eq!(allowed.unwrap().build_id, "$LATEST");
+        assert_eq!(LambdaVersion::new().resolve_in(&environment).unwrap().build_id, "17");
     }
 
     #[test]
     fn outside_of_lambda_it_says_so() {
-        let nowhere = LambdaVersion::new().resolve_in(&Environment::default());
+        let nowhere = LambdaVersion::new().resolve_in(&Variables::default());
         assert!(matches!(nowhere, Err(ConfigError::NotInLambda { .. })), "{nowhere:?}");
     }
 }

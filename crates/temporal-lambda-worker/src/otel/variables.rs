@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-/// Reads one variable. The only place in which telemetry looks at the process's environment.
+/// Reads one variable.
 pub(super) fn of_process(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+    crate::variable(name)
 }
 
 /// One of the two kinds of telemetry, by the name that variables give it.

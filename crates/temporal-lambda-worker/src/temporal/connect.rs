@@ -16,6 +16,7 @@ use temporalio_common::protos::temporal::api::workflowservice::v1::{
 
 use super::Link;
 use super::channel::{Answer, DialError, Route, is_unanswered, service};
+pub(crate) use crate::config::conceal;
 use crate::config::{ConfigError, LambdaWorkerConfig};
 use crate::error::Fault;
 use crate::report::ConnectionUse;
@@ -243,7 +244,8 @@ async fn dial(options: &ConnectionOptions, how: ConnectionUse) -> Result<Link, F
     let route = Route::dial(options).await.map_err(|error| match error {
         DialError::Options(error) => ConfigError::Profile { reason: said(error) }.into(),
         DialError::Network(error) => {
-            Fault::Unreachable { target: options.target.to_string(), reason: said(error) }
+            let reason = format!("{}{}", said(error), about_the_port(options));
+            Fault::Unreachable { target: options.target.to_string(), reason }
         }
     })?;
     match Server::new(route.clone()).link(options, how).await {
@@ -300,6 +302,16 @@ fn fault(error: ClientConnectError, options: &ConnectionOptions) -> Fault {
     }
 }
 
+/// Why a port may be the wrong one, if the address names none.
+fn about_the_port(options: &ConnectionOptions) -> String {
+    match (options.target.port(), options.target.port_or_known_default()) {
+        (None, Some(default)) => format!(
+            " (the address names no port, so {default} was tried; Temporal listens on 7233, as a rule)"
+        ),
+        _ => String::new(),
+    }
+}
+
 fn is_about_credentials(status: &Status) -> bool {
     matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied)
 }
@@ -314,14 +326,6 @@ pub(crate) fn status_fault(status: &Status, target: String, reason: String) -> F
         _ if is_about_credentials(status) => Fault::Refused { target, code, reason },
         Code::Unavailable | Code::DeadlineExceeded => Fault::Unreachable { target, reason },
         _ => Fault::Answered { target, code, reason },
-    }
-}
-
-/// A server may quote the key that it refuses; nobody else may see it.
-pub(crate) fn conceal(text: String, options: &ConnectionOptions) -> String {
-    match options.api_key.as_deref().filter(|key| !key.is_empty()) {
-        Some(key) => text.replace(key, "[API key]"),
-        None => text,
     }
 }
 

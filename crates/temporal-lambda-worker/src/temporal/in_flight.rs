@@ -185,13 +185,15 @@ impl InFlight {
     /// An answer to a workflow task is on its way until the result is dropped. `sticks`: it makes
     /// the workflow sticky.
     pub(super) fn answer_begins(&self, token: Vec<u8>, sticks: bool) -> AnswerUnderWay {
+        let mut task = None;
         self.change(|state| {
             state.sticking += usize::from(sticks);
-            if let Some((_, seen)) = state.workflow_tasks.get_mut(&token) {
+            if let Some((known, seen)) = state.workflow_tasks.get_mut(&token) {
                 *seen = true;
+                task = Some(known.clone());
             }
         });
-        AnswerUnderWay { in_flight: self.clone(), token, sticks, heard: None }
+        AnswerUnderWay { in_flight: self.clone(), token, task, sticks, heard: None }
     }
 
     /// The worker has begun to work on a task of this workflow run.
@@ -340,6 +342,8 @@ impl Kind {
 pub(super) struct AnswerUnderWay {
     in_flight: InFlight,
     token: Vec<u8>,
+    /// Kept here, since the workflow may be evicted before the server has heard the answer.
+    task: Option<WorkflowTask>,
     sticks: bool,
     heard: Option<Heard>,
 }
@@ -361,10 +365,10 @@ impl AnswerUnderWay {
 
 impl Drop for AnswerUnderWay {
     fn drop(&mut self) {
-        let heard = self.heard.take();
+        let (heard, task) = (self.heard.take(), self.task.take());
         self.in_flight.change(|state| {
             state.sticking -= usize::from(self.sticks);
-            let task = state.workflow_tasks.remove(&self.token).map(|(task, _)| task);
+            state.workflow_tasks.remove(&self.token);
             let Some(Heard { sticky, next }) = heard else { return };
             state.counts.workflow.completed += 1;
             match (task, sticky) {

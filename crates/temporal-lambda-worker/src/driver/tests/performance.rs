@@ -10,7 +10,7 @@ use super::super::Driver;
 use super::script::Script;
 use super::stage::{Log, Player};
 use super::theatre::Theatre;
-use crate::config::{Environment as Variables, LambdaWorkerConfig};
+use crate::config::{LambdaWorkerConfig, Variables};
 use crate::environment::{Environment, Threads};
 use crate::error::{Fault, LambdaWorkerError};
 use crate::hooks::ShutdownHooks;

@@ -61,9 +61,11 @@ const TOLD_WITHIN: Duration = Duration::from_millis(500);
 /// last ones, and what comes before it: workflows are given back.
 const POLLS_END_WITHIN: Duration =
     polls::SHORTEST.saturating_add(polls::CLEARING.saturating_mul(2));
-/// The same where the server ends them: 1.1 s. Workflows are given back first, too.
-const SERVER_ENDS_POLLS_WITHIN: Duration =
-    polls::ENDED_WITHIN.saturating_add(polls::CLEARING.saturating_mul(2));
+/// The same where the server ends them: 1.1 s. Workflows are given back first, too, and the server
+/// may have to be told more than once.
+const SERVER_ENDS_POLLS_WITHIN: Duration = Duration::from_millis(1_100);
+/// After this long without an effect the server is told again: 0.15 s.
+const TOLD_AGAIN_AFTER: Duration = Duration::from_millis(150);
 
 /// When polling may end, as a poll sees it that begins.
 #[derive(Clone)]
@@ -175,10 +177,11 @@ impl Gate {
             }
         }
         self.polls.hold_sticky();
-        if self.polls.server_ends_them() {
-            self.tell_shutdown().await;
+        let received = self.in_flight.until(|state| state.is_received());
+        tokio::select! {
+            () = received => {}
+            () = self.have_polls_ended() => {}
         }
-        self.in_flight.until(|state| state.is_received()).await;
         self.in_flight.tell(Input::PollsEnded);
     }
 
@@ -249,20 +252,23 @@ impl Gate {
         stream::iter(resets).buffer_unordered(GIVE_BACK_WIDTH).collect::<()>().await;
     }
 
-    /// Tells the server that this worker shuts down, so that it ends the polls.
-    async fn tell_shutdown(&self) {
-        if let Some(request) = self.identity.shutdown() {
+    /// Tells a server that ends polls that this worker shuts down. Again and again, since a poll may
+    /// reach the server after the news: both are on their way at the same time.
+    async fn have_polls_ended(&self) {
+        while self.polls.server_ends_them()
+            && let Some(request) = self.identity.shutdown()
+        {
             self.shutdown_is_told.store(true, Ordering::SeqCst);
-            let mut service = self.connection.clone();
-            let telling = service.shutdown_worker(request.into_request());
+            let mut service = self.connection.workflow_service();
+            let telling = timeout(TOLD_WITHIN, service.shutdown_worker(request.into_request()));
+            let (told, ()) = tokio::join!(telling, tokio::time::sleep(TOLD_AGAIN_AFTER));
             // Polls that do not end are given up, so nothing more depends on it.
-            if let Err(status) = timeout(TOLD_WITHIN, telling)
-                .await
-                .unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer came in time")))
-            {
+            let silence = || Err(Status::deadline_exceeded("no answer came in time"));
+            if let Err(status) = told.unwrap_or_else(|_| silence()) {
                 self.trouble.call_failed("ShutdownWorker", &status);
             }
         }
+        std::future::pending().await
     }
 
     fn namespace(&self) -> String {

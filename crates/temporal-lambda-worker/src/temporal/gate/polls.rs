@@ -43,8 +43,8 @@ const WORK: Duration = Duration::from_millis(300);
 /// be followed by another.
 const AFTER: Duration = Duration::from_millis(100);
 
-/// A server that ends polls when it is told to has this long: 0.5 s.
-pub(super) const ENDED_WITHIN: Duration = Duration::from_millis(500);
+/// A server that ends polls when it is told to has this long: 1 s.
+const ENDED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Which polls may begin.
 #[derive(Clone, Copy, PartialEq)]

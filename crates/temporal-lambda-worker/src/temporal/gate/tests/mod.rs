@@ -15,6 +15,7 @@ use temporalio_common::protos::temporal::api::workflowservice::v1::{
 };
 use tokio::time::{Instant, advance};
 
+use super::Heard;
 use stage::{Scene, Server, a_moment};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -203,6 +204,21 @@ async fn a_workflow_whose_giving_back_was_cut_short_is_given_back_the_next_time(
         scene.gate.resume();
     }
     assert!(!scene.in_flight.has_sticky());
+}
+
+/// The SDK may evict a workflow from its cache while the completion of its task is on its way.
+#[tokio::test(start_paused = true)]
+async fn a_workflow_that_is_evicted_before_its_completion_is_heard_is_sticky_all_the_same() {
+    let scene = Scene::new(Server::default(), None, None).await;
+    let poll = scene.poll(Normal);
+    a_moment().await;
+    scene.hand_out("task");
+    assert_eq!(poll.await.unwrap(), "task");
+    scene.in_flight.workflow_task_is_seen("run of task");
+    let answering = scene.in_flight.answer_begins(b"task".to_vec(), true);
+    scene.in_flight.workflow_is_evicted("run of task");
+    answering.is_heard(Heard { sticky: Some(true), next: None });
+    assert!(scene.in_flight.has_sticky());
 }
 
 #[tokio::test(start_paused = true)]

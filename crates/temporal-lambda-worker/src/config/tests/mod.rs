@@ -1,15 +1,20 @@
 //! Precedence, strictness, and the README's tables against the code.
 
+mod connection;
+mod files;
+mod server_rules;
+mod tls;
+
 use std::time::Duration;
 
 use temporalio_common::worker::{VersioningBehavior, WorkerDeploymentVersion};
 use temporalio_sdk::runtime::PollerBehavior;
 
+use super::file::FILE_NAME;
 use super::keys::KEYS;
-use super::source::FILE_NAME;
 use super::*;
 
-const README: &str = include_str!("../../../../README.md");
+const README: &str = include_str!("../../../../../README.md");
 const SECRET: &str = "tk_very-secret-0123456789";
 
 /// A folder with a `temporal.toml` in it, and the variables that point there.
@@ -37,10 +42,11 @@ impl Place {
     }
 
     fn load(&self) -> Result<LambdaWorkerConfig, ConfigError> {
-        let environment = Environment::from_iter(self.variables.clone());
-        let invocation = Invocation::arriving(&lambda_runtime::Context::default(), true);
+        let variables = Variables::from_iter(self.variables.clone());
+        let context = temporal_lambda_testkit::context::TestContext::new().build();
+        let invocation = Invocation::arriving(&context, true);
         let version = WorkerDeploymentVersion::builder().deployment_name("d").build_id("b").build();
-        LambdaWorkerConfig::load(&version, &environment, invocation, ShutdownHooks::default())
+        LambdaWorkerConfig::load(&version, &variables, invocation, ShutdownHooks::default())
     }
 
     fn refused(&self) -> String {
@@ -136,8 +142,6 @@ async fn what_is_unknown_is_refused_and_names_the_nearest() {
     assert!(unknown.contains("TEMPORAL_LAMBDA_BUILD_ID"), "{unknown}");
     let unknown = Place::with("[profile.default]\nadress = \"x:1\"\n").refused();
     assert!(unknown.contains("adress"), "{unknown}");
-    let unknown = Place::with("[lambda_wroker]\ntask_queue = \"x\"\n").refused();
-    assert!(unknown.contains("[lambda_worker]"), "{unknown}");
 }
 
 #[tokio::test]

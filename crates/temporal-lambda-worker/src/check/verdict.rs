@@ -1,0 +1,96 @@
+//! What a check says.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::LambdaWorkerConfig;
+use crate::report::InvocationReport;
+
+/// What a check found. No field holds a secret.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CheckVerdict {
+    /// Whether an invocation would work.
+    pub ready: bool,
+    /// What was found, in the order in which it was looked at.
+    pub findings: Vec<Finding>,
+    /// The configuration in force.
+    pub configuration: CheckedConfiguration,
+    /// What the check itself did; nothing was polled.
+    pub report: InvocationReport,
+}
+
+/// One thing that a check looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Finding {
+    /// What was looked at: `configuration`, `time`, `connection`, `deployment_version`,
+    /// `task_queues`, `compute_provider`, or the error type of what failed.
+    pub subject: String,
+    /// How it is.
+    pub level: Level,
+    /// What was seen and, if it is not well, what to do.
+    pub message: String,
+}
+
+/// How a finding is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Level {
+    /// Well.
+    Ok,
+    /// It works, but not as it might be meant.
+    Warning,
+    /// It stops work.
+    Problem,
+}
+
+/// The configuration in force, as far as anybody may see it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CheckedConfiguration {
+    /// The server's address.
+    pub address: String,
+    /// The namespace.
+    pub namespace: String,
+    /// The task queue.
+    pub task_queue: String,
+    /// Whether TLS is used.
+    pub tls: bool,
+    /// Whether an API key is set. The key itself is never shown.
+    pub api_key: bool,
+    /// Whether a client certificate is set.
+    pub client_certificate: bool,
+    /// The deployment name and the build ID.
+    pub deployment_version: (String, String),
+    /// The grace period, in milliseconds.
+    pub graceful_shutdown_timeout_ms: u64,
+    /// The shutdown deadline buffer, in milliseconds.
+    pub shutdown_deadline_buffer_ms: u64,
+    /// The idle timeout, in milliseconds; `None`: polling goes on to the deadline.
+    pub idle_timeout_ms: Option<u64>,
+}
+
+impl CheckedConfiguration {
+    pub(super) fn of(config: &LambdaWorkerConfig) -> Self {
+        let millis =
+            |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let connection = &config.connection_options;
+        let tls = connection.tls_options.as_ref();
+        let version = &config.worker_options.deployment_options.version;
+        Self {
+            address: connection.target.to_string(),
+            namespace: config.client_options.namespace.clone(),
+            task_queue: config.worker_options.task_queue.clone(),
+            tls: tls.is_some() || connection.target.scheme() == "https",
+            api_key: connection.api_key.is_some(),
+            client_certificate: tls.is_some_and(|tls| tls.client_tls_options.is_some()),
+            deployment_version: (version.deployment_name.clone(), version.build_id.clone()),
+            graceful_shutdown_timeout_ms: millis(
+                config.worker_options.graceful_shutdown_period.unwrap_or_default(),
+            ),
+            shutdown_deadline_buffer_ms: millis(config.effective_shutdown_deadline_buffer()),
+            idle_timeout_ms: config.idle_timeout.map(millis),
+        }
+    }
+}

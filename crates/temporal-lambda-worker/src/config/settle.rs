@@ -1,0 +1,189 @@
+//! What `configure` left, made whole: the settings that are not the user's to change are set, and
+//! what cannot work is refused before anybody connects.
+
+use temporalio_client::TlsOptions;
+use temporalio_common::worker::WorkerDeploymentVersion;
+
+use super::error::ConfigError;
+use super::secrets::secure;
+use super::warnings::Warnings;
+use super::{LambdaWorkerConfig, tls};
+use crate::lifecycle::Allowance;
+
+impl LambdaWorkerConfig {
+    /// Settles the configuration. More than once is as good as once.
+    pub(crate) fn settle(&mut self) -> Result<(), ConfigError> {
+        self.settle_worker()?;
+        self.settle_connection()?;
+        let Some(grace) = self.worker_options.graceful_shutdown_period else {
+            return Err(ConfigError::NoGracePeriod);
+        };
+        let buffer = self.effective_shutdown_deadline_buffer();
+        let least = Allowance::least_buffer(grace);
+        if buffer < least {
+            return Err(ConfigError::BufferTooSmall { buffer, grace, least });
+        }
+        Ok(())
+    }
+
+    fn settle_worker(&mut self) -> Result<(), ConfigError> {
+        let worker = &mut self.worker_options;
+        trim(&mut worker.task_queue);
+        if worker.task_queue.is_empty() {
+            return Err(ConfigError::NoTaskQueue);
+        }
+        settle_version(&mut worker.deployment_options.version)?;
+        let version = &worker.deployment_options.version;
+        for name in [
+            Name::Deployment(&version.deployment_name),
+            Name::Build(&version.build_id),
+            Name::TaskQueue(&worker.task_queue),
+        ] {
+            name.judge(&mut self.warnings)?;
+        }
+        let (found, left) = (&self.loaded.version, &worker.deployment_options.version);
+        if found != left {
+            self.warnings.add(format!(
+                "configure changed the worker deployment version from {} to {}: the worker polls as \
+                 the latter",
+                named(found),
+                named(left)
+            ));
+        }
+        worker.deployment_options.use_worker_versioning = true;
+        worker.max_eager_activity_reservations_per_workflow_task = 0;
+        // What the SDK would refuse later is refused before anybody connects.
+        let namespace = self.client_options.namespace.clone();
+        if let Err(reason) = worker.to_core_options(namespace, self.invocation.identity()) {
+            return Err(if reason.contains("must be registered") {
+                ConfigError::NothingRegistered
+            } else {
+                ConfigError::WorkerOptions { reason }
+            });
+        }
+        // An identity that the user gave to the connection is the user's wish for the worker too.
+        if !self.connection_options.identity.is_empty()
+            && worker.client_identity_override.as_deref() == Some(&self.invocation.identity())
+        {
+            worker.client_identity_override = Some(self.connection_options.identity.clone());
+        }
+        Ok(())
+    }
+
+    fn settle_connection(&mut self) -> Result<(), ConfigError> {
+        if self.codec_endpoint.is_some() {
+            let setting = self.loaded.codec.clone();
+            let setting = setting.unwrap_or_else(|| "config.codec_endpoint".to_owned());
+            return Err(ConfigError::RemoteCodec { setting });
+        }
+        trim(&mut self.client_options.namespace);
+        if self.client_options.namespace.is_empty() {
+            return Err(ConfigError::NoNamespace);
+        }
+        let connection = &mut self.connection_options;
+        if let Some(tls) = &mut connection.tls_options
+            && !self.loaded.tls.as_ref().is_some_and(|judged| holds_the_same(tls, judged))
+        {
+            tls::judge(tls)?;
+        }
+        let tls_off = self.loaded.tls_off.as_deref();
+        secure(connection, tls_off, self.clear_text_credentials, &mut self.warnings)
+    }
+}
+
+fn trim(text: &mut String) {
+    if text.trim().len() < text.len() {
+        *text = text.trim().to_owned();
+    }
+}
+
+fn named(version: &WorkerDeploymentVersion) -> String {
+    format!("{}/{}", version.deployment_name, version.build_id)
+}
+
+fn settle_version(version: &mut WorkerDeploymentVersion) -> Result<(), ConfigError> {
+    trim(&mut version.deployment_name);
+    trim(&mut version.build_id);
+    if version.deployment_name.is_empty() || version.build_id.is_empty() {
+        return Err(ConfigError::IncompleteVersion {
+            deployment_name: version.deployment_name.clone(),
+            build_id: version.build_id.clone(),
+        });
+    }
+    Ok(())
+}
+
+/// A name that the server has rules for. It refuses polls that break them, each time anew.
+#[derive(Clone, Copy)]
+enum Name<'a> {
+    Deployment(&'a str),
+    Build(&'a str),
+    TaskQueue(&'a str),
+}
+
+impl Name<'_> {
+    fn judge(self, warnings: &mut Warnings) -> Result<(), ConfigError> {
+        let (part, value, setting) = match self {
+            Self::Deployment(value) => (
+                "deployment name",
+                value,
+                "TEMPORAL_LAMBDA_DEPLOYMENT_NAME (deployment_name), or the version that the code gives",
+            ),
+            Self::Build(value) => (
+                "build ID",
+                value,
+                "TEMPORAL_LAMBDA_BUILD_ID (build_id), or the version that the code gives",
+            ),
+            Self::TaskQueue(value) => (
+                "task queue",
+                value,
+                "TEMPORAL_TASK_QUEUE (task_queue), or config.worker_options.task_queue",
+            ),
+        };
+        if let Some(rule) = self.broken_rule() {
+            return Err(ConfigError::BadName { part, value: value.to_owned(), rule, setting });
+        }
+        // A server may be set up for longer names, which cannot be seen from here.
+        if value.len() > self.usual_limit() {
+            warnings.add(format!(
+                "the {part} has {} bytes: servers take {}, unless they are set up for more. If tasks \
+                 do not come, shorten {setting}",
+                value.len(),
+                self.usual_limit()
+            ));
+        }
+        Ok(())
+    }
+
+    fn broken_rule(self) -> Option<&'static str> {
+        match self {
+            Self::Deployment(value) | Self::Build(value) if value.starts_with("__") => {
+                Some("it must not begin with two underscores")
+            }
+            Self::Deployment(value) if value.contains(['.', ':']) => {
+                Some("it must not contain a dot or a colon, which divide it from the build ID")
+            }
+            Self::TaskQueue(value) if value.starts_with("/_sys/") => {
+                Some("names that begin with /_sys/ are the server's own")
+            }
+            _ => None,
+        }
+    }
+
+    /// The server's limit for IDs is 1000 bytes; a version's two parts and a prefix make one ID.
+    fn usual_limit(self) -> usize {
+        match self {
+            Self::Deployment(_) | Self::Build(_) => 480,
+            Self::TaskQueue(_) => 1000,
+        }
+    }
+}
+
+/// Whether the certificates and keys are those that were judged when they were read.
+fn holds_the_same(one: &TlsOptions, other: &TlsOptions) -> bool {
+    let client = |tls: &TlsOptions| {
+        let client = tls.client_tls_options.as_ref();
+        client.map(|it| (it.client_cert.clone(), it.client_private_key.clone()))
+    };
+    one.server_root_ca_cert == other.server_root_ca_cert && client(one) == client(other)
+}

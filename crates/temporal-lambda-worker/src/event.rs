@@ -1,0 +1,203 @@
+//! What an event asks for. A worker runs for any event, whatever its payload: that is looked at only to
+//! see whether it asks for a check.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// What an event asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// A worker.
+    Work,
+    /// A check; its verdict is the response.
+    Check,
+    /// A check that comes through a queue, a topic or a bus: nobody reads the response.
+    UnreadCheck,
+    /// Something that looks like a check but is none: a worker runs, and a warning says so.
+    Unclear,
+}
+
+/// Reads what an event asks for. A check is asked for by
+/// `{"temporal_lambda_worker": {"check": true}}`: as the event itself, or where AWS wraps it, as the
+/// body of a request to a function URL or API Gateway, the detail of an event of EventBridge, or each
+/// record of a batch from SQS or SNS.
+pub(crate) fn asked(payload: &[u8]) -> Asked {
+    // What is no such event, or no JSON at all, is a reason to work like any other.
+    let Ok(event) = serde_json::from_slice::<Event>(payload) else { return Asked::Work };
+    let direct = meaning(event.temporal_lambda_worker.as_ref());
+    if direct != Asked::Work {
+        return direct;
+    }
+    if let Some(body) = &event.body {
+        return if event.is_base64_encoded.unwrap_or(false) {
+            BASE64_STANDARD.decode(body).map_or(Asked::Work, |body| plainly(&body))
+        } else {
+            plainly(body.as_bytes())
+        };
+    }
+    if let Some(detail) = &event.detail {
+        return unread(meaning(detail.temporal_lambda_worker.as_ref()));
+    }
+    let records = event.records.unwrap_or_default();
+    let asked: Vec<_> =
+        records.iter().map(Record::asked).filter(|asked| *asked != Asked::Work).collect();
+    match asked.first() {
+        None => Asked::Work,
+        Some(first) if asked.len() == records.len() => unread(*first),
+        // The other records stand for work, which must not wait.
+        Some(_) => Asked::Unclear,
+    }
+}
+
+/// The fields that are read. All others are skipped, whatever they hold.
+#[derive(Deserialize)]
+struct Event {
+    temporal_lambda_worker: Option<Value>,
+    body: Option<String>,
+    #[serde(rename = "isBase64Encoded")]
+    is_base64_encoded: Option<bool>,
+    detail: Option<Detail>,
+    #[serde(rename = "Records")]
+    records: Option<Vec<Record>>,
+}
+
+#[derive(Deserialize)]
+struct Detail {
+    temporal_lambda_worker: Option<Value>,
+}
+
+/// A record of SQS (`body`) or SNS (`Sns`).
+#[derive(Deserialize)]
+struct Record {
+    body: Option<String>,
+    #[serde(rename = "Sns")]
+    sns: Option<Notification>,
+}
+
+/// A message of SNS; SQS has it as text where it subscribes to a topic.
+#[derive(Deserialize)]
+struct Notification {
+    #[serde(rename = "Message")]
+    message: String,
+}
+
+impl Record {
+    fn asked(&self) -> Asked {
+        if let Some(notification) = &self.sns {
+            return plainly(notification.message.as_bytes());
+        }
+        let Some(body) = &self.body else { return Asked::Work };
+        match serde_json::from_str::<Notification>(body) {
+            Ok(notification) => plainly(notification.message.as_bytes()),
+            Err(_) => plainly(body.as_bytes()),
+        }
+    }
+}
+
+/// What a payload asks for that is not wrapped in anything.
+fn plainly(payload: &[u8]) -> Asked {
+    serde_json::from_slice::<Detail>(payload)
+        .map_or(Asked::Work, |event| meaning(event.temporal_lambda_worker.as_ref()))
+}
+
+fn meaning(request: Option<&Value>) -> Asked {
+    match request.map(|request| &request["check"]) {
+        None | Some(Value::Bool(false)) => Asked::Work,
+        Some(Value::Bool(true)) => Asked::Check,
+        Some(_) => Asked::Unclear,
+    }
+}
+
+fn unread(asked: Asked) -> Asked {
+    if asked == Asked::Check { Asked::UnreadCheck } else { asked }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const CHECK: &str = r#"{"temporal_lambda_worker": {"check": true}}"#;
+
+    fn of(event: &Value) -> Asked {
+        asked(event.to_string().as_bytes())
+    }
+
+    #[test]
+    fn only_the_exact_question_asks_for_a_check() {
+        assert_eq!(asked(CHECK.as_bytes()), Asked::Check);
+        for work in [r#"{"temporal_lambda_worker": {"check": false}}"#, r#"{"check": true}"#] {
+            assert_eq!(asked(work.as_bytes()), Asked::Work, "{work}");
+        }
+        for unclear in [
+            r#"{"temporal_lambda_worker": true}"#,
+            r#"{"temporal_lambda_worker": {"check": "true"}}"#,
+            r#"{"temporal_lambda_worker": {"cheque": true}}"#,
+        ] {
+            assert_eq!(asked(unclear.as_bytes()), Asked::Unclear, "{unclear}");
+        }
+    }
+
+    #[test]
+    fn any_payload_is_a_reason_to_work() {
+        let deep = "[".repeat(100_000);
+        let nested = format!("{{\"a\": {}1{}}}", "[".repeat(500), "]".repeat(500));
+        let payloads: [&[u8]; 12] = [
+            b"",
+            b"   ",
+            b"null",
+            b"[1]",
+            b"plain text",
+            b"\xff\xfe\x00",
+            br#"{"text": "\ud83d"}"#,
+            b"{\"text\": \"\xff\xfe\"}",
+            br#"{"number": 1e999}"#,
+            br#"{"body": 5, "detail": [], "Records": {}}"#,
+            deep.as_bytes(),
+            nested.as_bytes(),
+        ];
+        for payload in payloads {
+            let shown = String::from_utf8_lossy(&payload[..payload.len().min(40)]);
+            assert_eq!(asked(payload), Asked::Work, "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_check_is_seen_beside_what_a_strict_parser_refuses() {
+        let event = r#"{"text": "\ud83d", "n": 1e999, "temporal_lambda_worker": {"check": true}}"#;
+        assert_eq!(asked(event.as_bytes()), Asked::Check);
+    }
+
+    #[test]
+    fn a_check_in_a_request_over_http_is_one() {
+        let request =
+            json!({"version": "2.0", "headers": {}, "body": CHECK, "isBase64Encoded": false});
+        assert_eq!(of(&request), Asked::Check);
+        let encoded = BASE64_STANDARD.encode(CHECK);
+        assert_eq!(of(&json!({"body": encoded, "isBase64Encoded": true})), Asked::Check);
+        assert_eq!(of(&json!({"body": "!!", "isBase64Encoded": true})), Asked::Work);
+        assert_eq!(of(&json!({"body": null, "httpMethod": "GET"})), Asked::Work);
+    }
+
+    #[test]
+    fn a_check_through_a_queue_a_topic_or_a_bus_is_one_whose_response_nobody_reads() {
+        let topic = json!({"Sns": {"Message": CHECK}});
+        let notification = json!({"Type": "Notification", "Message": CHECK}).to_string();
+        for record in [json!({"body": CHECK}), topic, json!({"body": notification})] {
+            assert_eq!(of(&json!({"Records": [record]})), Asked::UnreadCheck, "{record}");
+        }
+        let detail: Value = serde_json::from_str(CHECK).unwrap();
+        assert_eq!(of(&json!({"detail-type": "x", "detail": detail})), Asked::UnreadCheck);
+    }
+
+    #[test]
+    fn a_check_among_records_of_work_does_not_hold_the_work_up() {
+        let records = json!({"Records": [{"body": CHECK}, {"body": "order 7"}]});
+        assert_eq!(of(&records), Asked::Unclear);
+        assert_eq!(of(&json!({"Records": []})), Asked::Work);
+        assert_eq!(of(&json!({"Records": [{"s3": {}}]})), Asked::Work);
+    }
+}
