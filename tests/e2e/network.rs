@@ -131,11 +131,11 @@ async fn one_that_goes_silent_while_the_worker_polls_does_not_spoil_the_next_inv
     behind.complete_one(&hello, 1).await;
     let polls_begun = || {
         let log = hello.environments()[0].log();
-        log.iter().filter(|line| line.text.contains(r#""state":"Polling""#)).count()
+        log.iter().filter(|line| line.text.contains(r#""to":"Polling""#)).count()
     };
-    assert_eq!(polls_begun(), 1);
+    let before = polls_begun();
     let silence = async {
-        eventually("polling by the second invocation", || polls_begun() == 2).await;
+        eventually("polling by the second invocation", || polls_begun() > before).await;
         behind.proxy.black_hole();
     };
     let (invocation, ()) = tokio::join!(hello.invoke("{}"), silence);
