@@ -81,6 +81,8 @@ async fn measure(
         .env("TEMPORAL_TASK_QUEUE", &name)
         .env("TEMPORAL_LAMBDA_DEPLOYMENT_NAME", &name)
         .env("TEMPORAL_LAMBDA_BUILD_ID", BUILD_ID)
+        // Python would write the bytecode of the peer beside its source.
+        .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("BENCH_DEPLOYMENT", &name)
         .env("BENCH_BUILD_ID", BUILD_ID);
     let function = lambda.add_function(config).expect("a function");

@@ -1,9 +1,13 @@
 //! What the machine itself costs: one invocation from its event to its end, nothing else.
 
-use std::time::Duration;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use temporal_lambda_benches::print_table;
 use temporal_lambda_worker::lifecycle::{Allowance, Effect, Input, Machine, Moment, Window};
+
+const ROUNDS: usize = 15;
+const INVOCATIONS: u32 = 20_000;
 
 fn whole_life() -> usize {
     let second = Duration::from_secs(1);
@@ -53,15 +57,23 @@ fn whole_life() -> usize {
     effects
 }
 
-fn machine(criterion: &mut Criterion) {
-    criterion.bench_function("one invocation through the machine", |bencher| {
-        bencher.iter(whole_life);
-    });
+fn main() {
+    // `cargo test --benches` and `cargo bench -- --test` only want to know that this runs.
+    let rounds = if std::env::args().any(|argument| argument == "--test") { 1 } else { ROUNDS };
+    let mut micros: Vec<_> = (0..rounds).map(|_| micros_of_one()).collect();
+    micros.sort_by(f64::total_cmp);
+    let figures = [micros[0], micros[rounds / 2], micros[rounds - 1]];
+    print_table(
+        &["one invocation through the machine", "least", "median", "most"],
+        vec![["µs".to_owned()].into_iter().chain(figures.map(|it| format!("{it:.2}"))).collect()],
+    );
 }
 
-criterion_group! {
-    name = benches;
-    config = Criterion::default().measurement_time(Duration::from_secs(2));
-    targets = machine
+/// The mean over many invocations, in microseconds.
+fn micros_of_one() -> f64 {
+    let began = Instant::now();
+    for _ in 0..INVOCATIONS {
+        black_box(whole_life());
+    }
+    began.elapsed().as_secs_f64() * 1e6 / f64::from(INVOCATIONS)
 }
-criterion_main!(benches);

@@ -2,7 +2,8 @@
 //! round trip of 25 ms, with a new connection for every invocation and with the one that is kept.
 //!
 //! Fails if the kept one takes more than 0.4 of the time of the new one: that would mean that it
-//! is not kept, or that something else asks the server before polling.
+//! is not kept, or that something else asks the server before polling. The shortest times are
+//! compared, since a busy machine makes times longer, never shorter.
 
 #![allow(dead_code, reason = "the activity macro makes constants that only workflows use")]
 
@@ -72,16 +73,20 @@ async fn main() {
     let proxy = Proxy::with_round_trip(&served.address().to_string(), ROUND_TRIP).await;
     let target = Url::parse(&format!("https://{}", proxy.address())).expect("a URL");
 
-    let new = median(first_polls(&target, &tls, false).await);
-    let reused = median(first_polls(&target, &tls, true).await);
-    let ratio = reused.as_secs_f64() / new.as_secs_f64();
-    let row = |name: &str, time| vec![name.to_owned(), millis(time)];
+    let new = first_polls(&target, &tls, false).await;
+    let reused = first_polls(&target, &tls, true).await;
+    let least = |times: &[Duration]| times.iter().min().expect("times").as_secs_f64();
+    let ratio = least(&reused) / least(&new);
+    let row = |name: &str, times: Vec<Duration>| {
+        let least = times.iter().min().copied().expect("times");
+        vec![name.to_owned(), millis(least), millis(median(times))]
+    };
     print_table(
-        &["warm event to first poll, 25 ms round trip, TLS", "median ms"],
+        &["warm event to first poll, 25 ms round trip, TLS", "least ms", "median ms"],
         vec![
             row("a new connection each time", new),
             row("the kept connection", reused),
-            vec!["ratio".to_owned(), format!("{ratio:.2}")],
+            vec!["ratio of the least".to_owned(), format!("{ratio:.2}"), String::new()],
         ],
     );
     if ratio > MOST {

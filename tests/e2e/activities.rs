@@ -1,10 +1,11 @@
 //! Activities at the end of an invocation, and what counts as work.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use temporal_lambda_test_timing::assert_soon;
 use temporal_lambda_tests::{
     Invoked as _, World,
-    temporal::{count, workers},
+    temporal::{count, timeouts, workers},
 };
 use temporalio_common::protos::temporal::api::enums::v1::EventType;
 
@@ -14,11 +15,11 @@ use crate::{HELLO, PROBE};
 async fn one_that_is_shorter_than_the_grace_period_completes() {
     let world = World::new("grace").await;
     let temporal = world.temporal().await;
-    // Polling stops after 2 s, activities are cancelled after 4 s.
+    // Polling stops after 2 s, activities are cancelled after 32 s.
     let probe = world
         .config("probe", PROBE)
-        .timeout(Duration::from_secs(6))
-        .env("TEMPORAL_LAMBDA_GRACEFUL_SHUTDOWN_TIMEOUT", "2s")
+        .timeout(Duration::from_secs(34))
+        .env("TEMPORAL_LAMBDA_GRACEFUL_SHUTDOWN_TIMEOUT", "30s")
         .env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "500ms");
     let probe = world.add(probe);
     let id = world.id("it");
@@ -28,7 +29,7 @@ async fn one_that_is_shorter_than_the_grace_period_completes() {
     assert_eq!(report["reason"], "deadline_near");
     assert_eq!(report["tasks"]["activity"]["completed"], 1, "{report}");
     assert!(first.duration >= Duration::from_secs(3), "it waited for the activity");
-    assert!(first.duration < Duration::from_secs(5), "and for nothing else: {:?}", first.duration);
+    assert_soon("an invocation with an activity", first.duration, Duration::from_secs(3));
     let history = temporal.history(&id).await;
     assert_eq!(count(&history, EventType::ActivityTaskCompleted), 1);
 
@@ -36,7 +37,7 @@ async fn one_that_is_shorter_than_the_grace_period_completes() {
     let second = probe.invoke("{}").await.unwrap();
     assert_eq!(temporal.result(&id).await, 1, "one attempt");
     let history = temporal.history(&id).await;
-    assert_eq!(count(&history, EventType::WorkflowTaskTimedOut), 0);
+    assert_eq!(timeouts(&history), 0);
     assert_eq!(workers(&history), [first.identity(&probe), second.identity(&probe)]);
 }
 
@@ -60,14 +61,10 @@ async fn one_that_is_longer_is_cancelled_and_tried_again_in_the_next_invocation(
     assert_eq!(report["tasks"]["activity"]["abandoned"], 0);
     assert!(first.duration >= Duration::from_millis(3250), "{:?}", first.duration);
 
-    let began = Instant::now();
     let second = long.invoke("{}").await.unwrap();
     assert_eq!(temporal.result(&id).await, 2, "two attempts");
-    // The server knew at once that it had to try again; no timeout was waited for.
-    assert!(began.elapsed() < Duration::from_secs(12));
     let history = temporal.history(&id).await;
-    assert_eq!(count(&history, EventType::ActivityTaskTimedOut), 0);
-    assert_eq!(count(&history, EventType::WorkflowTaskTimedOut), 0);
+    assert_eq!(timeouts(&history), 0, "the server knew at once that it had to try again");
     assert!(workers(&history).contains(&second.identity(&long)));
 }
 
@@ -95,8 +92,7 @@ async fn one_that_ignores_its_cancellation_is_dropped_and_tried_again() {
     let second = probe.invoke("{}").await.unwrap();
     assert!(!second.cold, "the environment is healthy");
     assert_eq!(temporal.result(&id).await, 2, "two attempts");
-    let history = temporal.history(&id).await;
-    assert_eq!(count(&history, EventType::ActivityTaskTimedOut), 0, "it was not waited for");
+    assert_eq!(timeouts(&temporal.history(&id).await), 0, "it was not waited for");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,8 +113,8 @@ async fn a_panic_in_one_is_a_failed_attempt_and_nothing_else() {
 async fn while_one_runs_the_worker_is_not_idle() {
     let world = World::new("busy").await;
     let temporal = world.temporal().await;
-    let probe = world.config("probe", PROBE).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "200ms");
-    let probe = world.add(probe);
+    let probe = world.config("probe", PROBE).timeout(Duration::from_secs(60));
+    let probe = world.add(probe.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "200ms"));
     for (kind, counted) in [("Doze", "activity"), ("LocalDoze", "local_activity")] {
         let id = world.id(kind);
         temporal.start(&world.name, &id, kind, 1500).await;
@@ -128,7 +124,7 @@ async fn while_one_runs_the_worker_is_not_idle() {
         assert_eq!(report["reason"], "idle");
         assert_eq!(temporal.result(&id).await, 1, "within the first attempt");
         assert!(invocation.duration >= Duration::from_millis(1700));
-        assert!(invocation.duration < Duration::from_secs(5), "{:?}", invocation.duration);
+        assert_soon("an invocation", invocation.duration, Duration::from_millis(1700));
     }
 }
 
@@ -152,14 +148,14 @@ async fn a_workflow_outlives_invocations_without_a_workflow_task_that_times_out(
     let probe =
         world.add(world.config("probe", PROBE).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "300ms"));
     let id = world.id("it");
-    temporal.start(&world.name, &id, "Patient", 2500).await;
+    // It fires when nobody polls any more.
+    temporal.start(&world.name, &id, "Patient", 6000).await;
     probe.invoke("{}").await.unwrap();
+    assert_eq!(count(&temporal.history(&id).await, EventType::TimerFired), 0);
     temporal.wait_for(&id, EventType::TimerFired).await;
-    // Nobody polls now. On a sticky queue that the server believes in, the task would time out
-    // after 10 s.
-    tokio::time::sleep(Duration::from_secs(12)).await;
-    assert!(!temporal.has_ended(&id).await);
+    // On the sticky queue of the worker that left, the task would not be found until its timeout of
+    // 10 s, when this invocation is long over.
     probe.invoke("{}").await.unwrap();
     assert_eq!(temporal.result(&id).await, 2, "one attempt of each");
-    assert_eq!(count(&temporal.history(&id).await, EventType::WorkflowTaskTimedOut), 0);
+    assert_eq!(timeouts(&temporal.history(&id).await), 0);
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use temporal_lambda_test_timing::assert_soon;
 use temporal_lambda_testkit::lambda::FunctionConfig;
 use temporal_lambda_tests::{Invoked as _, World, temporal::count, world::assert_workers};
 use temporalio_common::protos::temporal::api::enums::v1::{EventType, VersioningBehavior};
@@ -75,10 +76,10 @@ async fn without_an_idle_timeout_it_polls_until_the_buffer_and_returns_before_th
         assert_eq!(report["reason"], "deadline_near");
         let took = u64::try_from(invocation.duration.as_millis()).unwrap();
         assert!(took >= work - 20, "{took} ms is too early for {work} ms of work");
-        // With nothing in flight, nothing needs the buffer.
-        assert!(took < work + 1500, "{took} ms is too late for {work} ms of work");
-        assert!(took < timeout);
-        assert!(invocation.time_left_at_response > Duration::from_millis(500));
+        // With nothing in flight, nothing needs the buffer: half of it is what a busy machine may
+        // take.
+        let left = invocation.time_left_at_response;
+        assert!(2 * left > Duration::from_millis(timeout - work), "{left:?} of {timeout} ms left");
         assert!(invocation.log_text().contains("little time for work"), "less than 5 s: a warning");
     }
 }
@@ -94,7 +95,8 @@ async fn with_an_idle_timeout_it_leaves_long_before_the_deadline() {
     let invocation = hello.invoke("{}").await.unwrap();
     temporal.result(&id).await;
     assert_eq!(invocation.report()["reason"], "idle");
-    assert!(invocation.billed < Duration::from_millis(1500), "billed {:?}", invocation.billed);
+    // Not the 53 s after which polling would have stopped.
+    assert_soon("a billed invocation", invocation.billed, Duration::from_millis(1500));
     // It stays for a second at least, for the task that it was called for.
     assert!(invocation.duration >= Duration::from_secs(1), "{:?}", invocation.duration);
 }

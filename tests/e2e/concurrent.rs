@@ -1,15 +1,11 @@
 //! Several invocations at once in one process, as on Lambda Managed Instances.
 
-use std::{
-    collections::HashSet,
-    time::{Duration, Instant},
-};
+use std::{collections::HashSet, time::Duration};
 
 use futures::future::join_all;
 use serde_json::Value;
-use temporal_lambda_tests::{
-    Invoked as _, Proxy, SOON, Temporal, World, server, temporal::workers,
-};
+use temporal_lambda_test_timing::eventually;
+use temporal_lambda_tests::{Invoked as _, Proxy, Temporal, World, server, temporal::workers};
 
 use crate::HELLO;
 
@@ -79,11 +75,7 @@ async fn each_of_several_at_once_keeps_its_own_deadline() {
         environments.iter().any(|env| env.log().iter().any(|line| line.text.contains("Polling")))
     };
     let second = async {
-        let began = Instant::now();
-        while !polls() {
-            assert!(began.elapsed() < SOON, "the first one never polls");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        eventually("polling by the first invocation", polls).await;
         hello.invoke("{}").await
     };
     let (first, second) = tokio::join!(hello.invoke("{}"), second);
@@ -93,7 +85,6 @@ async fn each_of_several_at_once_keeps_its_own_deadline() {
         let took = invocation.duration;
         // 6 s, less a buffer of 2.5 s.
         assert!(took >= Duration::from_millis(3480), "{took:?}");
-        assert!(took < Duration::from_secs(6), "{took:?}");
     }
     assert_eq!(hello.environments().len(), 1);
 }

@@ -1,6 +1,6 @@
 //! Credentials that rotate: a warm environment follows them without being replaced.
 
-use temporal_lambda_testkit::frontend::MockFrontend;
+use temporal_lambda_testkit::frontend::{MockFrontend, WorkflowStart};
 use temporal_lambda_tests::{Invoked as _, World};
 
 use crate::HELLO;
@@ -28,4 +28,14 @@ async fn a_kept_connection_follows_the_api_key_in_its_file() {
     assert_eq!(kind, "TemporalRefused", "{message}");
     assert!(!message.contains("second-key"), "{message}");
     assert_eq!(hello.environments().len(), 1, "a refusal does not end the environment");
+
+    // Once the file has the right key, the same environment does work with it.
+    std::fs::write(&file, "third-key").unwrap();
+    let id = world.id("mended");
+    frontend.start_workflow(WorkflowStart::new(&world.name, "HelloWorkflow", &id).arg(&"you"));
+    let invocation = hello.invoke("{}").await.unwrap();
+    assert!(!invocation.cold);
+    assert_eq!(invocation.report()["tasks"]["activity"]["completed"], 1);
+    let result: String = frontend.workflow_result(&id).await.unwrap().json().unwrap();
+    assert_eq!(result, "Hello, you!");
 }

@@ -1,9 +1,8 @@
 //! What happens to an environment besides being invoked: its end, and snapshots of it.
 
-use std::time::Duration;
-
+use temporal_lambda_test_timing::test_timeout;
 use temporal_lambda_testkit::lambda::EnvEvent;
-use temporal_lambda_tests::{Invoked as _, SOON, World, world::position};
+use temporal_lambda_tests::{Invoked as _, Proxy, Temporal, World, server, world::position};
 
 use crate::{ENDING, HELLO};
 
@@ -14,7 +13,7 @@ async fn at_its_end_the_environment_lets_go_and_runs_the_users_hook() {
     function.invoke("{}").await.unwrap().report();
     let environment = function.environments().remove(0);
     world.lambda.shutdown().await;
-    let (code, signal) = environment.gone(SOON).await.expect("it is gone");
+    let (code, signal) = environment.gone(test_timeout()).await.expect("it is gone");
     assert_eq!((code, signal), (Some(0), None), "it ended by itself, within Lambda's time");
     let log: Vec<_> = environment.log().into_iter().map(|line| line.text).collect();
     let at = |text: &str| {
@@ -24,11 +23,22 @@ async fn at_its_end_the_environment_lets_go_and_runs_the_users_hook() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_function_restored_from_a_snapshot_connects_anew_and_works() {
-    let world = World::new("snapshot").await;
-    let temporal = world.temporal().await;
+async fn a_function_with_snap_start_is_restored_before_it_connects_or_asks_for_an_event() {
+    let proxy = Proxy::to(server::shared().address()).await;
+    let world = World::at(&proxy.address(), "snapshot").await;
+    // Not through the proxy, which counts the function's connections.
+    let temporal = Temporal::connect(server::shared().address()).await;
+    temporal.make_current(world.version()).await;
     let hello = world.config("hello", HELLO).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "300ms");
     let hello = world.add(hello.snap_start(true));
+    hello.provision(1).await.unwrap();
+    let environment = hello.environments().remove(0);
+    let events = environment.events();
+    let restored = position(&events, |event| matches!(event, EnvEvent::RestoreRequested));
+    let ready = position(&events, |event| matches!(event, EnvEvent::Ready));
+    assert!(restored < ready, "{events:?}");
+    assert_eq!(proxy.accepted(), 0, "a snapshot with a connection in it");
+
     for connection in ["new", "reused"] {
         let id = world.id(connection);
         temporal.start(&world.name, &id, "HelloWorkflow", "you").await;
@@ -36,8 +46,9 @@ async fn a_function_restored_from_a_snapshot_connects_anew_and_works() {
         assert_eq!(invocation.report()["connection"], connection);
         temporal.result(&id).await;
     }
-    let events = hello.environments().remove(0).events();
-    position(&events, |event| matches!(event, EnvEvent::Ready));
+    assert_eq!(proxy.accepted(), 1);
+    let restores = environment.events().into_iter();
+    assert_eq!(restores.filter(|event| matches!(event, EnvEvent::RestoreRequested)).count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,6 +68,4 @@ async fn an_activity_timeout_that_no_invocation_can_hold_is_warned_about_once() 
     let warnings = environment.log().into_iter();
     let warnings = warnings.filter(|line| line.text.contains("may take longer than an invocation"));
     assert_eq!(warnings.count(), 1);
-    assert!(environment.view().pid.is_some_and(|pid| pid > 0));
-    assert!(hello.idle(Duration::from_secs(5)).await.is_ok());
 }

@@ -15,6 +15,7 @@
 
 use std::time::Duration;
 
+use temporal_lambda_test_timing::assert_soon;
 use temporal_lambda_testkit::lambda::ProcessStats;
 use temporal_lambda_tests::{Invoked as _, World};
 
@@ -50,7 +51,8 @@ async fn what_configure_sets_is_not_overwritten_and_the_buffer_follows_the_grace
     assert_eq!(invocation.report()["reason"], "deadline_near");
     // 200 ms of grace make a buffer of 2.2 s: 2 s to work.
     assert!(invocation.duration >= Duration::from_millis(1980), "{:?}", invocation.duration);
-    assert!(invocation.duration < Duration::from_millis(3000), "{:?}", invocation.duration);
+    let left = invocation.time_left_at_response;
+    assert!(left > Duration::from_millis(1100), "{left:?} is less than half of the buffer");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,11 +77,12 @@ async fn a_second_of_work_or_less_is_refused() {
 async fn a_task_type_that_is_never_polled_does_not_hang_the_end() {
     let world = World::new("only").await;
     for only in ["workflows", "activities"] {
-        let probe = world.add(world.brief(only, PROBE).env("PROBE_ONLY", only));
+        let probe = world.brief(only, PROBE).timeout(Duration::from_secs(60));
+        let probe = world.add(probe.env("PROBE_ONLY", only));
         for _ in 0..2 {
             let invocation = probe.invoke("{}").await.unwrap();
             assert_eq!(invocation.report()["reason"], "idle");
-            assert!(invocation.duration < Duration::from_secs(2), "{:?}", invocation.duration);
+            assert_soon("an idle exit", invocation.duration, Duration::from_secs(1));
         }
     }
 }

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
+use temporal_lambda_test_timing::test_timeout;
 use temporal_lambda_testkit::lambda::{EnvEvent, Function, Invocation};
-use temporal_lambda_tests::{Invoked as _, SOON, World, world::position};
+use temporal_lambda_tests::{Invoked as _, World, world::position};
 use temporal_lambda_worker::POISONED_EXIT_CODE;
 
 use crate::{
@@ -17,7 +18,7 @@ async fn assert_replaced(function: &Function, invocation: &Invocation) {
     invocation.error();
     assert!(invocation.time_left_at_response > Duration::from_millis(20), "{}", invocation.outcome);
     let env = function.environment(&invocation.environment).unwrap();
-    assert_eq!(env.gone(SOON).await.unwrap(), (Some(POISONED_EXIT_CODE), None));
+    assert_eq!(env.gone(test_timeout()).await.unwrap(), (Some(POISONED_EXIT_CODE), None));
     let events = env.events();
     let posted = position(&events, |it| matches!(it, EnvEvent::ErrorPosted { .. }));
     let exited = position(&events, |it| matches!(it, EnvEvent::Exited { .. }));

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use temporal_lambda_test_timing::assert_soon;
 use temporal_lambda_testkit::lambda::FunctionConfig;
 use temporal_lambda_tests::{API_KEY, Invoked as _, World, server};
 use temporalio_client::tonic::Code;
@@ -19,14 +20,14 @@ use crate::{HELLO, PROBE};
 const NOWHERE: &str = "127.0.0.1:1";
 
 async fn refused(world: &World, config: FunctionConfig, expected: &[&str]) {
-    let function = world.add(config);
+    let function = world.add(config.timeout(Duration::from_secs(60)));
     let invocation = function.invoke("{}").await.unwrap();
     let (kind, message) = invocation.error();
     assert_eq!(kind, "Configuration", "{message}");
     for text in expected {
         assert!(message.contains(text), "{text} is not in {message}");
     }
-    assert!(invocation.duration < Duration::from_secs(1), "it is an error at once");
+    assert_soon("an error", invocation.duration, Duration::ZERO);
     // The process lives on: a configuration can be wrong for one invocation only.
     assert!(!function.invoke("{}").await.unwrap().cold);
 }

@@ -4,9 +4,10 @@
 
 use std::time::{Duration, Instant};
 
+use temporal_lambda_test_timing::assert_soon;
 use temporal_lambda_testkit::lambda::{EnvEvent, Function, FunctionConfig, Invocation};
 use temporal_lambda_testkit::otlp::{Behavior, OtlpReceiver, ReceivedSpan};
-use temporal_lambda_tests::{Invoked as _, SOON, World};
+use temporal_lambda_tests::{Invoked as _, World};
 use temporalio_common::protos::temporal::api::enums::v1::EventType;
 
 use crate::TRACED;
@@ -205,7 +206,7 @@ async fn what_is_replayed_is_not_exported_again() {
 }
 
 /// Invokes the function cold and warm; both must answer in time, and say once what is wrong.
-async fn suffers(function: &Function, at_most: Duration) {
+async fn suffers(function: &Function, cap: Duration) {
     for _ in 0..2 {
         let invocation = function.invoke("{}").await.unwrap();
         let report = invocation.report();
@@ -216,7 +217,7 @@ async fn suffers(function: &Function, at_most: Duration) {
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert!(warnings[0].contains("did not reach the collector"), "{warnings:?}");
         let draining = Duration::from_millis(report["state_ms"]["draining"].as_u64().unwrap());
-        assert!(draining < at_most, "draining took {draining:?}");
+        assert_soon("draining", draining, cap);
     }
 }
 
@@ -225,15 +226,20 @@ async fn a_missing_a_hanging_and_a_refusing_collector_cost_their_cap_and_one_war
     let world = World::new("no-collector").await;
     let mut collector = OtlpReceiver::start().await.unwrap();
     let add = |collector: &OtlpReceiver, name: &str| {
-        world.add(traced(&world, collector, name).env("TRACED_FLUSH_TIMEOUT", "300"))
+        // A flush without a cap has a share of this buffer.
+        let config = traced(&world, collector, name)
+            .timeout(Duration::from_secs(100))
+            .env("TEMPORAL_LAMBDA_SHUTDOWN_DEADLINE_BUFFER", "90s");
+        world.add(config.env("TRACED_FLUSH_TIMEOUT", "300"))
     };
+    let cap = Duration::from_millis(300);
     collector.behave(Behavior::Refuse(tonic::Code::Unavailable));
-    suffers(&add(&collector, "refused"), Duration::from_secs(1)).await;
+    suffers(&add(&collector, "refused"), cap).await;
     collector.behave(Behavior::Hang);
-    suffers(&add(&collector, "hanging"), Duration::from_secs(1)).await;
+    suffers(&add(&collector, "hanging"), cap).await;
     let missing = add(&collector, "missing");
     collector.stop().await;
-    suffers(&missing, Duration::from_secs(1)).await;
+    suffers(&missing, cap).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -268,14 +274,17 @@ async fn fifty_warm_invocations_leave_no_thread_behind() {
     let function = world.add(traced(&world, &collector, "traced"));
     let mut threads = Vec::new();
     for number in 0..51 {
-        let invocation = tokio::time::timeout(SOON, function.invoke("{}")).await.unwrap().unwrap();
+        let invocation = function.invoke("{}").await.unwrap();
         assert_eq!(invocation.cold, number == 0);
         let pid = function.environments()[0].pid().expect("a process");
         threads.push(std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().count());
     }
-    // The first few may start threads that stay, such as those for blocking calls.
-    let early = threads[..5].iter().max().unwrap();
-    assert!(threads[5..].iter().all(|count| count <= early), "{threads:?}");
+    // The first few may start threads that stay, such as those for blocking calls. And a thread that
+    // is about to end may be caught by the freeze, which does not add up.
+    let most_early = threads[..5].iter().max();
+    assert!(threads[41..].iter().min() <= most_early, "{threads:?}");
+    let most = threads[5..].iter().max().unwrap();
+    assert!(*most <= most_early.unwrap() + 2, "{threads:?}");
     let spans = collector.spans();
     let own = spans.iter().filter(|it| it.attributes.contains_key("faas.invocation_id"));
     assert_eq!(own.filter(|span| span.scope == OURS).count(), 51);

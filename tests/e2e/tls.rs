@@ -163,24 +163,3 @@ async fn a_client_certificate_is_shown_where_one_is_asked_for() {
         .env("TEMPORAL_TLS_CLIENT_KEY_PATH", secure.file("key", tls.client_key_pem()));
     secure.complete(with).await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_key_from_a_file_can_be_changed_between_warm_invocations() {
-    let secure = Secure::new("rotated", MockTls::new().unwrap()).await;
-    let old = format!("{API_KEY}-old");
-    secure.frontend.require_api_key(&old);
-    let file = secure.file("key", &format!("{old}\n"));
-    let config = secure.hello("rotated").env("TEMPORAL_API_KEY", "");
-    let hello = secure.world.add(config.env("TEMPORAL_LAMBDA_API_KEY_FILE", &file));
-    assert_eq!(hello.invoke("{}").await.unwrap().report()["connection"], "new");
-
-    secure.frontend.require_api_key(API_KEY);
-    // The old key is refused, and the process survives that.
-    let refused = hello.invoke("{}").await.unwrap();
-    assert_eq!(refused.error().0, "TemporalRefused");
-    secure.file("key", API_KEY);
-    let invocation = hello.invoke("{}").await.unwrap();
-    assert!(!invocation.cold);
-    // The refused try had no connection to leave behind, or left one that is as good as ever.
-    assert_eq!(invocation.report()["tasks"]["activity"]["failed"], 0);
-}

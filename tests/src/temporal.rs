@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 use prost::Message as _;
 use serde::Serialize;
 use serde_json::Value;
+use temporal_lambda_test_timing::{test_timeout, within};
 use temporalio_client::{Connection, ConnectionOptions, Url};
 use temporalio_common::protos::temporal::api::{
     common::v1::{Payload, Payloads, WorkflowExecution, WorkflowType},
     deployment::v1::WorkerDeploymentOptions,
     enums::v1::{EventType, HistoryEventFilterType, WorkerVersioningMode},
+    failure::v1::failure::FailureInfo,
     history::v1::{HistoryEvent, history_event::Attributes},
     taskqueue::v1::TaskQueue,
     workflowservice::v1::{
@@ -20,8 +22,6 @@ use temporalio_common::protos::temporal::api::{
     },
 };
 use tonic::IntoRequest as _;
-
-use crate::SOON;
 
 /// The namespace of all tests.
 const NAMESPACE: &str = "default";
@@ -70,7 +70,7 @@ impl Temporal {
                 let mut service = self.connection.workflow_service();
                 match service.set_worker_deployment_current_version(request.into_request()).await {
                     Ok(_) => return,
-                    Err(error) => assert!(began.elapsed() < SOON, "{version:?}: {error}"),
+                    Err(error) => assert!(began.elapsed() < test_timeout(), "{version:?}: {error}"),
                 }
                 tokio::time::sleep(RETRY).await;
             }
@@ -134,10 +134,9 @@ impl Temporal {
     /// Waits for the end of a workflow: its result.
     ///
     /// # Panics
-    /// When it does not complete, or not within [`SOON`].
+    /// When it does not complete, or not within [`test_timeout`].
     pub async fn result(&self, id: &str) -> Value {
-        let closed = tokio::time::timeout(SOON, self.closed(id)).await;
-        let event = closed.unwrap_or_else(|_| panic!("{id} does not end"));
+        let event = within(format!("the end of {id}"), self.closed(id)).await;
         match event.attributes {
             Some(Attributes::WorkflowExecutionCompletedEventAttributes(done)) => {
                 done.result.as_ref().map_or(Value::Null, from_payloads)
@@ -190,15 +189,16 @@ impl Temporal {
 
     /// Waits until the history of a workflow has an event of this type.
     pub async fn wait_for(&self, id: &str, kind: EventType) -> HistoryEvent {
-        let began = Instant::now();
-        loop {
-            let events = self.history(id).await;
-            if let Some(event) = events.into_iter().find(|event| event.event_type() == kind) {
-                return event;
+        let found = async {
+            loop {
+                let events = self.history(id).await;
+                if let Some(event) = events.into_iter().find(|event| event.event_type() == kind) {
+                    return event;
+                }
+                tokio::time::sleep(RETRY).await;
             }
-            assert!(began.elapsed() < SOON, "{id} never had {kind:?}");
-            tokio::time::sleep(RETRY).await;
-        }
+        };
+        within(format!("{kind:?} in the history of {id}"), found).await
     }
 
     /// How many attempts the server has counted of a workflow's first pending activity.
@@ -210,6 +210,21 @@ impl Temporal {
 /// How many events of this type there are.
 pub fn count(events: &[HistoryEvent], kind: EventType) -> usize {
     events.iter().filter(|event| event.event_type() == kind).count()
+}
+
+/// How many tasks of a history were lost to a timeout. Of an activity whose next attempt began, the
+/// history has no timeout event: it is the last failure that the next attempt was told of.
+pub fn timeouts(events: &[HistoryEvent]) -> usize {
+    let is_lost = |event: &&HistoryEvent| match event.attributes.as_ref() {
+        Some(Attributes::WorkflowTaskTimedOutEventAttributes(_))
+        | Some(Attributes::ActivityTaskTimedOutEventAttributes(_)) => true,
+        Some(Attributes::ActivityTaskStartedEventAttributes(it)) => {
+            let failure = it.last_failure.as_ref().and_then(|it| it.failure_info.as_ref());
+            matches!(failure, Some(FailureInfo::TimeoutFailureInfo(_)))
+        }
+        _ => false,
+    };
+    events.iter().filter(is_lost).count()
 }
 
 /// The identities in a history's started events: workers, in order, each once in a row.

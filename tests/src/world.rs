@@ -4,6 +4,7 @@ use std::{path::Path, time::Duration};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use temporal_lambda_test_timing::TimeLimit;
 use temporal_lambda_testkit::lambda::{
     EnvEvent, Function, FunctionConfig, Invocation, LambdaEmulator, Outcome,
 };
@@ -28,6 +29,7 @@ pub struct World {
     pub name: String,
     address: String,
     folder: TempDir,
+    _limit: TimeLimit,
 }
 
 impl World {
@@ -45,6 +47,7 @@ impl World {
             name: format!("{name}-{}", &id[..8]),
             address: address.to_owned(),
             folder: tempfile::tempdir().expect("a folder"),
+            _limit: TimeLimit::of_this_test(),
         }
     }
 

@@ -13,8 +13,6 @@ use crate::error::CliError;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CargoTarget {
     pub(crate) package: Option<String>,
-    /// A package that takes part in choosing features, and is not built.
-    pub(crate) also: Option<String>,
     pub(crate) bin: Option<String>,
     pub(crate) example: Option<String>,
     /// Where cargo runs; `None`: in the current folder.
@@ -67,12 +65,8 @@ impl CargoTarget {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
         command.args(["build", "--message-format=json-render-diagnostics"]);
-        let flags = [
-            ("--package", &self.package),
-            ("--package", &self.also),
-            ("--bin", &self.bin),
-            ("--example", &self.example),
-        ];
+        let flags =
+            [("--package", &self.package), ("--bin", &self.bin), ("--example", &self.example)];
         for (flag, value) in flags {
             if let Some(value) = value {
                 command.args([flag, value]);
@@ -103,17 +97,18 @@ fn is_of_a_package(variable: &OsStr) -> bool {
         || names.iter().any(|name| variable == *name)
 }
 
-/// The folder of this very crate, if its sources are still where they were built; else the
+/// The workspace of this very crate, if its sources are still where they were built; else the
 /// current folder, which may be a checkout too.
 pub(crate) fn checkout() -> PathBuf {
     let at_run_time = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
     let at_build_time = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let known = at_run_time.into_iter().chain([at_build_time]);
-    known.into_iter().find(|folder| is_ours(folder)).unwrap_or_else(|| ".".into())
+    let mut workspaces = known.into_iter().map(|folder| folder.join("../.."));
+    workspaces.find(|folder| is_ours(folder)).unwrap_or_else(|| ".".into())
 }
 
-fn is_ours(folder: &Path) -> bool {
-    folder.join("../../examples/hello/main.rs").exists()
+fn is_ours(workspace: &Path) -> bool {
+    workspace.join("examples/hello/main.rs").exists()
 }
 
 async fn collect(stderr: Option<tokio::process::ChildStderr>) -> String {

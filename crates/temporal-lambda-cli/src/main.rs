@@ -50,7 +50,7 @@ async fn main() -> ExitCode {
         // It ends in good order, and so looks after interruption itself.
         Command::Dev(args) => dev::run(args, interrupted()).await,
         Command::Demo(args) => unless_interrupted(demo::run(args)).await,
-        Command::Doctor(args) => unless_interrupted(doctor::run(args)).await,
+        Command::Doctor(args) => unless_interrupted(Box::pin(doctor::run(args))).await,
         Command::Invoke(args) => unless_interrupted(invoke::run(args)).await,
     };
     match result {

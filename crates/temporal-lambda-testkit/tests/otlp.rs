@@ -14,6 +14,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use temporal_lambda_test_timing::{TimeLimit, within};
 use temporal_lambda_testkit::otlp::{Behavior, OtlpReceiver};
 use tonic::Code;
 
@@ -48,6 +49,7 @@ fn names(collector: &OtlpReceiver) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn spans_come_with_all_that_they_say() {
+    let _limit = TimeLimit::of_this_test();
     let collector = OtlpReceiver::start().await.unwrap();
     let provider = tracing(&collector);
     let tracer = provider.tracer("till");
@@ -60,7 +62,7 @@ async fn spans_come_with_all_that_they_say() {
     charge.end();
     context.span().end();
     export(&provider, "other").await.unwrap();
-    collector.wait_for_requests(1).await;
+    within("a request to the collector", collector.wait_for_requests(1)).await;
 
     assert_eq!(names(&collector), ["charge", "order", "other"]);
     let spans = collector.spans();
@@ -84,6 +86,7 @@ async fn spans_come_with_all_that_they_say() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_come_with_their_points() {
+    let _limit = TimeLimit::of_this_test();
     let collector = OtlpReceiver::start().await.unwrap();
     let exporter =
         MetricExporter::builder().with_tonic().with_endpoint(collector.endpoint()).build().unwrap();
@@ -120,6 +123,7 @@ async fn metrics_come_with_their_points() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_refused_or_never_answered_is_counted_and_not_remembered() {
+    let _limit = TimeLimit::of_this_test();
     let collector = OtlpReceiver::start().await.unwrap();
     let provider = tracing(&collector);
     collector.behave(Behavior::Refuse(Code::PermissionDenied));
@@ -135,6 +139,7 @@ async fn what_is_refused_or_never_answered_is_counted_and_not_remembered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_answer_takes_its_time_and_the_span_is_taken() {
+    let _limit = TimeLimit::of_this_test();
     let collector = OtlpReceiver::start().await.unwrap();
     let provider = tracing(&collector);
     let late = PATIENCE / 5;
@@ -148,6 +153,7 @@ async fn a_late_answer_takes_its_time_and_the_span_is_taken() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_stopped_is_not_there_any_more() {
+    let _limit = TimeLimit::of_this_test();
     let mut collector = OtlpReceiver::start().await.unwrap();
     let provider = tracing(&collector);
     export(&provider, "before").await.unwrap();

@@ -5,6 +5,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use serde_json::{Value, json};
+use temporal_lambda_test_timing::TimeLimit;
 use temporal_lambda_testkit::{
     lambda::{FunctionConfig, LambdaEmulator},
     server::{DevServer, DevServerError},
@@ -12,6 +13,7 @@ use temporal_lambda_testkit::{
 
 #[tokio::test]
 async fn a_server_starts_answers_and_stops() {
+    let _limit = TimeLimit::of_this_test();
     let server = DevServer::builder().namespace("other").start().await.unwrap();
     let namespaces = server.cli(["operator", "namespace", "list"]).await.unwrap();
     assert!(namespaces.contains("default") && namespaces.contains("other"), "{namespaces}");
@@ -38,6 +40,7 @@ async fn a_server_starts_answers_and_stops() {
 
 #[tokio::test]
 async fn a_restarted_server_is_where_it_was_and_knows_what_its_file_knows() {
+    let _limit = TimeLimit::of_this_test();
     let folder = tempfile::tempdir().unwrap();
     let server = DevServer::builder()
         .db_filename(folder.path().join("temporal.db"))
@@ -61,6 +64,7 @@ async fn a_restarted_server_is_where_it_was_and_knows_what_its_file_knows() {
 
 #[tokio::test]
 async fn a_server_that_cannot_start_says_why() {
+    let _limit = TimeLimit::of_this_test();
     let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port();
     let refused = DevServer::builder().port(port).start().await.unwrap_err();
@@ -71,9 +75,27 @@ async fn a_server_that_cannot_start_says_why() {
     assert!(matches!(missing, Err(DevServerError::NoSuchCli { .. })));
 }
 
+#[tokio::test]
+async fn a_server_that_is_not_healthy_in_time_is_given_up() {
+    let _limit = TimeLimit::of_this_test();
+    let late = DevServer::builder().start_timeout(Duration::ZERO).start().await.unwrap_err();
+    assert!(matches!(late, DevServerError::NotHealthy { within: Duration::ZERO, .. }), "{late}");
+}
+
+#[tokio::test]
+async fn a_server_logs_at_the_level_that_is_asked_for() {
+    let _limit = TimeLimit::of_this_test();
+    for (level, logs) in [("error", false), ("info", true)] {
+        let server = DevServer::builder().log_level(level).start().await.unwrap();
+        let log = server.log_tail();
+        assert_eq!(log.contains("level=INFO"), logs, "{level}: {log}");
+    }
+}
+
 /// The server calls the emulator as it would call AWS.
 #[tokio::test]
 async fn the_worker_controller_invokes_the_emulator() {
+    let _limit = TimeLimit::of_this_test();
     let lambda = LambdaEmulator::start().await.unwrap();
     let function = FunctionConfig::in_process("worker", |event| async move {
         Ok(json!(event.payload == Value::Null))
@@ -92,6 +114,7 @@ async fn the_worker_controller_invokes_the_emulator() {
 /// With a role, the server assumes it first, and checks that it cannot without the external ID.
 #[tokio::test]
 async fn the_worker_controller_assumes_the_role() {
+    let _limit = TimeLimit::of_this_test();
     let lambda = LambdaEmulator::builder().expect_external_id("the-id").start().await.unwrap();
     let function = FunctionConfig::in_process("worker", |_| async { Ok(Value::Null) });
     let function = lambda.add_function(function).unwrap();
@@ -106,5 +129,6 @@ async fn the_worker_controller_assumes_the_role() {
     function.wait_for(1, Duration::from_secs(30)).await.unwrap();
     let wrong =
         server.create_version_for_lambda_with_role("d", "b2", function.arn(), role, "wrong").await;
-    assert!(matches!(wrong, Err(DevServerError::Command { .. })), "{wrong:?}");
+    let Err(DevServerError::Command { stderr, .. }) = wrong else { panic!("{wrong:?}") };
+    assert!(stderr.contains("AccessDenied"), "{stderr}");
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use lambda_runtime::Service as _;
+use temporal_lambda_test_timing::TimeLimit;
 use temporal_lambda_testkit::frontend::{MockFrontend, Rpc};
 use temporal_lambda_worker::lifecycle::{State, Step};
 use temporal_lambda_worker::report::CallbackOutcome;
@@ -40,6 +41,7 @@ fn is_whole(log: &[&str]) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_future_that_is_dropped_after_any_time_leaves_no_worker_polling() {
+    let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     let subject = Subject::new(frontend.connection_options());
     let handler = subject.handler();
@@ -59,6 +61,7 @@ async fn a_future_that_is_dropped_after_any_time_leaves_no_worker_polling() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_call_that_is_dropped_leaves_no_worker_polling() {
+    let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     let subject = Subject::new(frontend.connection_options());
     let mut handler = subject.handler();
@@ -72,6 +75,7 @@ async fn a_service_call_that_is_dropped_leaves_no_worker_polling() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_that_is_dropped_runs_on_shutdown_all_the_same() {
+    let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     frontend.on(Rpc::DescribeNamespace).hang().always();
     let subject = Subject::new(frontend.connection_options());
@@ -91,6 +95,7 @@ async fn a_check_that_is_dropped_runs_on_shutdown_all_the_same() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_handler_may_be_dropped_before_its_futures() {
+    let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     let subject = Subject::new(frontend.connection_options());
     let handler = subject.handler();
@@ -145,6 +150,7 @@ impl LambdaWorker for Slow {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hook_that_configure_adds_after_the_cancellation_runs_before_on_shutdown() {
+    let _limit = TimeLimit::of_this_test();
     let (worker, mut heard) = Slow::new();
     let handler = worker.handler();
     let handling = tokio::spawn(handler.handle(invocation("late").event(())));
@@ -166,6 +172,7 @@ async fn a_hook_that_configure_adds_after_the_cancellation_runs_before_on_shutdo
 /// `configure` has the struct for longer than the invocation lasts.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_could_not_run_in_its_invocation_does_not_run_after_it() {
+    let _limit = TimeLimit::of_this_test();
     let (worker, mut heard) = Slow::new();
     let handler = worker.handler();
     let event = invocation("held").lasting(Duration::from_millis(300)).event(());
@@ -187,6 +194,7 @@ async fn what_could_not_run_in_its_invocation_does_not_run_after_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn configure_comes_before_on_shutdown_though_both_begin_at_once() {
+    let _limit = TimeLimit::of_this_test();
     let subject = Subject::new(MockFrontend::new().connection_options());
     let handler = subject.handler();
     handler.stop_token().cancel();
@@ -201,6 +209,7 @@ async fn configure_comes_before_on_shutdown_though_both_begin_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_whose_goodbye_is_lost_takes_its_polls_with_it() {
+    let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     frontend.on(Rpc::ShutdownWorker).hang().always();
     let subject = Subject::new(frontend.connection_options());
@@ -218,6 +227,7 @@ async fn a_worker_whose_goodbye_is_lost_takes_its_polls_with_it() {
 /// it begins all the same, and in its order.
 #[tokio::test(flavor = "multi_thread")]
 async fn callbacks_begin_in_their_order_though_there_is_no_time_for_them() {
+    let _limit = TimeLimit::of_this_test();
     let subject = Subject::new(MockFrontend::new().connection_options());
     let mut handler = subject.handler();
     for number in 0..1_000 {
@@ -245,6 +255,7 @@ async fn callbacks_begin_in_their_order_though_there_is_no_time_for_them() {
 
 #[tokio::test]
 async fn a_fetch_that_is_dropped_is_begun_again_by_the_next_caller() {
+    let _limit = TimeLimit::of_this_test();
     let fetches = Arc::new(AtomicU32::new(0));
     let count = fetches.clone();
     let value = Rotating::new(Duration::from_secs(60), move || {

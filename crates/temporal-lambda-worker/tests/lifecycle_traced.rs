@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use temporal_lambda_test_timing::TimeLimit;
 use temporal_lambda_testkit::context::TestContext;
 use temporal_lambda_testkit::frontend::MockFrontend;
 use temporal_lambda_worker::lifecycle::table::{Cell, look_up};
@@ -121,6 +122,7 @@ fn event(name: &str) -> Event {
 
 #[tokio::test]
 async fn every_traced_move_stands_in_the_table() {
+    let _limit = TimeLimit::of_this_test();
     let moves = Moves::everywhere();
     let frontend = MockFrontend::new();
     let handler = handler(&frontend, Some(Duration::from_millis(100)));
@@ -162,6 +164,7 @@ async fn every_traced_move_stands_in_the_table() {
 /// Whenever the future is dropped, the invocation ends in the background, and nothing polls.
 #[tokio::test]
 async fn a_dropped_future_leaves_nothing_polling() {
+    let _limit = TimeLimit::of_this_test();
     Moves::everywhere();
     let frontend = MockFrontend::new();
     let handler = handler(&frontend, None);

@@ -9,6 +9,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, Span, SpanData, SpanProcessor};
+use temporal_lambda_test_timing::TimeLimit;
 use temporal_lambda_testkit::context::TestContext;
 use temporal_lambda_testkit::frontend::MockFrontend;
 use temporal_lambda_testkit::otlp::{Behavior, OtlpReceiver, ReceivedSpan};
@@ -68,6 +69,7 @@ fn handler(
 
 #[tokio::test]
 async fn spans_join_lambdas_trace_and_are_there_when_the_invocation_is_over() {
+    let _limit = TimeLimit::of_this_test();
     let (frontend, collector) = (MockFrontend::new(), OtlpReceiver::start().await.unwrap());
     let options = options(&collector);
     let handler =
@@ -86,6 +88,7 @@ async fn spans_join_lambdas_trace_and_are_there_when_the_invocation_is_over() {
 
 #[tokio::test]
 async fn without_a_header_the_trace_id_has_the_time_and_unsampled_there_are_no_spans() {
+    let _limit = TimeLimit::of_this_test();
     let (frontend, collector) = (MockFrontend::new(), OtlpReceiver::start().await.unwrap());
     let options = options(&collector);
     let handler =
@@ -105,12 +108,16 @@ async fn without_a_header_the_trace_id_has_the_time_and_unsampled_there_are_no_s
 
 #[tokio::test]
 async fn a_hanging_collector_costs_its_cap_and_the_callers_runtime_goes_on() {
+    let _limit = TimeLimit::of_this_test();
     let (frontend, collector) = (MockFrontend::new(), OtlpReceiver::start().await.unwrap());
     collector.behave(Behavior::Hang);
-    let options = options(&collector);
+    let mut options = options(&collector);
+    // Long enough that a machine that is busy does not look like a thread that is blocked.
+    let cap = Duration::from_secs(2);
+    options.flush_timeout = cap;
     let handler =
         handler(&frontend, move |config| Ok(otel::apply_defaults(config, options.clone())?));
-    for _ in 0..3 {
+    for _ in 0..2 {
         let handling = handler.handle(TestContext::new().event(()));
         tokio::pin!(handling);
         // The longest time for which this thread did nothing else than wait for a turn.
@@ -124,10 +131,10 @@ async fn a_hanging_collector_costs_its_cap_and_the_callers_runtime_goes_on() {
                 }
             }
         };
-        assert!(longest < CAP, "the runtime stood still for {longest:?}");
+        assert!(longest < cap / 2, "the runtime stood still for {longest:?}");
+        // Not `TimedOut`, which would be by the share of time that hooks have.
         assert!(matches!(report.hooks[0].outcome, CallbackOutcome::Failed(_)), "{report:?}");
         assert!(!report.poisoned && report.errors.is_empty());
-        assert!(report.state_ms.draining < 1000, "{report:?}");
     }
 }
 
@@ -149,6 +156,7 @@ impl SpanProcessor for Stuck {
 
 #[tokio::test]
 async fn a_provider_of_the_users_that_blocks_for_ever_costs_its_cap_and_metrics_arrive() {
+    let _limit = TimeLimit::of_this_test();
     let (frontend, collector) = (MockFrontend::new(), OtlpReceiver::start().await.unwrap());
     let mut options = options(&collector);
     options.tracer_provider = Some(SdkTracerProvider::builder().with_span_processor(Stuck).build());
@@ -164,6 +172,7 @@ async fn a_provider_of_the_users_that_blocks_for_ever_costs_its_cap_and_metrics_
 
 #[tokio::test]
 async fn the_flush_is_one_and_comes_after_the_users_hooks() {
+    let _limit = TimeLimit::of_this_test();
     let (frontend, collector) = (MockFrontend::new(), OtlpReceiver::start().await.unwrap());
     let options = options(&collector);
     let handler = handler(&frontend, move |config| {
@@ -183,6 +192,7 @@ async fn the_flush_is_one_and_comes_after_the_users_hooks() {
 
 #[tokio::test]
 async fn an_endpoint_that_is_no_address_is_an_error_that_says_what_to_set() {
+    let _limit = TimeLimit::of_this_test();
     let (frontend, collector) = (MockFrontend::new(), OtlpReceiver::start().await.unwrap());
     let mut options = options(&collector);
     options.endpoint = Some("localhost:4317".to_owned());

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use temporal_lambda_test_timing::TimeLimit;
 use temporal_lambda_testkit::UnderTest;
 use temporal_lambda_testkit::context::{DEFAULT_ARN, TestContext};
 use temporal_lambda_testkit::frontend::{ActivityStart, MockFrontend};
@@ -52,6 +53,7 @@ impl LambdaWorker for Talkative {
 
 #[tokio::test]
 async fn under_test_runs_every_callback_of_the_worker_on_the_frontend() {
+    let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     let (said, mut heard) = unbounded_channel();
     let under_test = UnderTest::new(Talkative(said), &frontend).until_idle(Duration::ZERO);
@@ -72,6 +74,7 @@ async fn under_test_runs_every_callback_of_the_worker_on_the_frontend() {
 
 #[tokio::test]
 async fn under_test_connects_where_it_is_told() {
+    let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     let mut served = frontend.serve().await.expect("a port");
     let (said, _heard) = unbounded_channel();

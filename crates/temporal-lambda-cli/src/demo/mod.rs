@@ -95,10 +95,8 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
 
 async fn hello() -> Result<PathBuf, CliError> {
     let target = CargoTarget {
-        package: Some("temporal-lambda-examples".to_owned()),
-        // Cargo unites the features of the packages it is given. With this one among them, the
-        // dependencies are the ones that it was built with, and nothing is compiled twice.
-        also: Some(env!("CARGO_PKG_NAME").to_owned()),
+        // Cargo unites the features of the packages that it is given. As one of the whole workspace,
+        // as this program itself is built there, nothing is compiled twice for it.
         bin: Some("hello".to_owned()),
         folder: Some(checkout()),
         release: !cfg!(debug_assertions),

@@ -150,10 +150,10 @@ impl Dev {
         }
         let mut number = 1;
         let program = self.copy_of(&self.build_id(number), self.program.path.clone()).await?;
-        let mut changed = self.deploy(&self.build_id(number), program, &address).await.err();
+        let mut failed = self.deploy(&self.build_id(number), program, &address).await.err();
         loop {
             // A version that does not work ends the command, unless it can be mended.
-            if let Some(error) = changed.take() {
+            if let Some(error) = failed.take() {
                 if self.sources.is_none() {
                     return Err(error);
                 }
@@ -170,7 +170,7 @@ impl Dev {
                     number += 1;
                     let build_id = self.build_id(number);
                     let program = self.copy_of(&build_id, path).await?;
-                    changed = self.deploy(&build_id, program, &address).await.err();
+                    failed = self.deploy(&build_id, program, &address).await.err();
                 }
                 Err(error) => self.view.complain(&error),
             }

@@ -67,7 +67,7 @@ codes! {
     /// It has polled another task queue than the configured one.
     TaskQueueMismatch = "task-queue-mismatch", Warning;
     /// It is not the current version.
-    NotCurrent = "not-current", Stop;
+    NotCurrent = "not-current", Warning;
     /// It gets a share of the new workflows only.
     Ramping = "ramping", Warning;
 }

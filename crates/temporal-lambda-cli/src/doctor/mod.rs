@@ -24,6 +24,10 @@ pub(crate) struct Args {
     /// get-function-configuration` prints. Default: this process's own environment.
     #[arg(long, value_name = "FILE")]
     function_env: Option<PathBuf>,
+    /// The folder with the function's code, where its `temporal.toml` is. Default with
+    /// --function-env: none, so that no file of this folder is taken for the function's.
+    #[arg(long, value_name = "FOLDER")]
+    task_root: Option<PathBuf>,
     /// The server's address, over what is configured.
     #[arg(long, value_name = "HOST:PORT")]
     address: Option<String>,
@@ -42,7 +46,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
-    if args.function_env.is_some() || args.address.is_some() {
+    if args.function_env.is_some() || args.task_root.is_some() || args.address.is_some() {
         return elsewhere(args).await;
     }
     let mut report = Report { settings: settings::sources(), findings: Vec::new() };
@@ -74,10 +78,16 @@ async fn elsewhere(args: Args) -> Result<ExitCode, CliError> {
     let mut command = tokio::process::Command::new(this);
     command.arg("doctor").stdin(Stdio::null()).kill_on_drop(true);
     let mut timeout = args.timeout;
+    let empty = tempfile::tempdir().map_err(CliError::Folder)?;
     if let Some(file) = &args.function_env {
         let function = FunctionEnv::read(file)?;
         timeout = timeout.or(function.timeout);
         command.env_clear().envs(function.variables);
+        command.env("LAMBDA_TASK_ROOT", empty.path()).current_dir(empty.path());
+    }
+    if let Some(folder) = &args.task_root {
+        let folder = folder.canonicalize().map_err(CliError::Folder)?;
+        command.env("LAMBDA_TASK_ROOT", &folder).current_dir(folder);
     }
     if let Some(address) = &args.address {
         command.env("TEMPORAL_ADDRESS", address);

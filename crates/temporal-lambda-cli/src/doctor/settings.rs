@@ -96,8 +96,8 @@ pub(super) fn sources() -> Vec<Setting> {
         .collect();
     variables.sort();
     for setting in &mut settings {
-        setting.overridden =
-            variables.iter().any(|(variable, _)| *variable == variable_of(&setting.name));
+        let above = variables_of(&setting.name);
+        setting.overridden = variables.iter().any(|(variable, _)| above.contains(variable));
     }
     settings.extend(variables.into_iter().map(|(name, value)| Setting {
         value: masked(&name, value),
@@ -150,15 +150,20 @@ fn flatten(name: &str, value: &toml::Value, path: &Path, settings: &mut Vec<Sett
     });
 }
 
-/// The variable that stands above a setting of the file.
-fn variable_of(name: &str) -> String {
+/// The variables that override a setting of the file.
+fn variables_of(name: &str) -> Vec<String> {
     match name.strip_prefix("lambda_worker.") {
-        Some("task_queue") => "TEMPORAL_TASK_QUEUE".to_owned(),
-        Some(key) => format!("{OURS}{}", key.to_ascii_uppercase()),
+        Some(key) => {
+            let mut variables = vec![format!("{OURS}{}", key.to_ascii_uppercase())];
+            if key == "task_queue" {
+                variables.push("TEMPORAL_TASK_QUEUE".to_owned());
+            }
+            variables
+        }
         None => {
             // `profile.<name>.tls.server_name` is `TEMPORAL_TLS_SERVER_NAME`.
             let key = name.splitn(3, '.').nth(2).unwrap_or_default();
-            format!("TEMPORAL_{}", key.replace('.', "_").to_ascii_uppercase())
+            vec![format!("TEMPORAL_{}", key.replace('.', "_").to_ascii_uppercase())]
         }
     }
 }
@@ -195,8 +200,10 @@ mod tests {
 
     #[test]
     fn variables_stand_above_keys() {
-        assert_eq!(variable_of("lambda_worker.idle_timeout"), "TEMPORAL_LAMBDA_IDLE_TIMEOUT");
-        assert_eq!(variable_of("profile.default.tls.server_name"), "TEMPORAL_TLS_SERVER_NAME");
-        assert_eq!(variable_of("profile.default.address"), "TEMPORAL_ADDRESS");
+        assert_eq!(variables_of("lambda_worker.idle_timeout"), ["TEMPORAL_LAMBDA_IDLE_TIMEOUT"]);
+        assert_eq!(variables_of("profile.default.tls.server_name"), ["TEMPORAL_TLS_SERVER_NAME"]);
+        assert_eq!(variables_of("profile.default.address"), ["TEMPORAL_ADDRESS"]);
+        let both = ["TEMPORAL_LAMBDA_TASK_QUEUE", "TEMPORAL_TASK_QUEUE"];
+        assert_eq!(variables_of("lambda_worker.task_queue"), both);
     }
 }

@@ -2,6 +2,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use temporal_lambda_test_timing::{assert_soon, within};
 use temporal_lambda_testkit::server::DevServer;
 use temporalio_client::tonic::IntoRequest as _;
 use temporalio_client::{Client, UntypedWorkflowHandle, WorkflowGetResultOptions};
@@ -9,7 +10,7 @@ use temporalio_common::protos::temporal::api::enums::v1::TaskQueueType;
 use temporalio_common::protos::temporal::api::taskqueue::v1::TaskQueue;
 use temporalio_common::protos::temporal::api::workflowservice::v1::DescribeTaskQueueRequest;
 
-use crate::support::{PATIENCE, Running, client, command, exists, hello, start};
+use crate::support::{Running, client, command, exists, hello, start};
 
 /// `dev` with a function that leaves soon when it has nothing to do.
 pub(crate) fn dev(name: &str) -> Command {
@@ -22,7 +23,7 @@ pub(crate) fn dev(name: &str) -> Command {
 /// Waits for a workflow's result.
 pub(crate) async fn done(workflow: &UntypedWorkflowHandle<Client>) -> Value {
     let result = workflow.get_result(WorkflowGetResultOptions::default());
-    let result = tokio::time::timeout(PATIENCE, result).await.unwrap().unwrap();
+    let result = within("the result of a workflow", result).await.unwrap();
     serde_json::from_slice(&result.payloads[0].data).unwrap()
 }
 
@@ -54,8 +55,8 @@ async fn a_workflow_is_done_within_seconds_and_ctrl_c_leaves_nothing() {
     assert_eq!(current(&client, "hello").await.as_deref(), Some("dev"));
     let began = Instant::now();
     done(&start(&client, "HelloWorkflow", "first", &"dev".to_owned()).await).await;
-    let took = began.elapsed();
-    assert!(took < Duration::from_secs(10), "{took:?}\n{}", dev.seen());
+    // The server looks at its backlog once in 60 s; a call that a task brings comes at once.
+    assert_soon("a workflow from zero", began.elapsed(), Duration::from_secs(1));
 
     // From zero, through the server's own controller.
     dev.times("1 activity", 1);

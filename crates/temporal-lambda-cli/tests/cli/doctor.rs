@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use serde_json::Value;
+use temporal_lambda_test_timing::within;
 use temporal_lambda_testkit::frontend::{MockFrontend, MockTls, Rpc};
 use temporal_lambda_testkit::lambda::{Function, FunctionConfig, LambdaEmulator};
 use temporal_lambda_testkit::server::DevServer;
@@ -58,7 +59,8 @@ impl Doctor {
         doctor.args(["doctor", "--json"]).args(args).current_dir(self.folder.path());
         doctor.envs(self.variables.iter().map(|(name, value)| (name, value)));
         doctor.envs(variables.iter().copied());
-        let output = tokio::process::Command::from(doctor).output().await.unwrap();
+        let output =
+            within("doctor", tokio::process::Command::from(doctor).output()).await.unwrap();
         let said = text(&output);
         let report: Value = serde_json::from_slice(&output.stdout).expect(&said);
         let findings = report["findings"].as_array().unwrap();
@@ -235,6 +237,10 @@ async fn a_function_that_cannot_work_anywhere() -> Doctor {
     assert!(said.contains("TEMPORAL_API_KEY") && !said.contains("s3cret"), "{said}");
 
     doctor.file("temporal.toml", "[lambda_worker]\nidle_timout = \"1s\"\n");
+    // The file of this folder is the function's only if that is said.
+    doctor.finds(&["timeout-too-short", "unreachable"], &eyes).await;
+    let with_code = [eyes.as_slice(), &["--task-root", "."]].concat();
+    doctor.finds(&["settings-refused"], &with_code).await;
     let said = doctor.finds(&["settings-refused"], &[]).await;
     assert!(said.contains("idle_timout") && said.contains("idle_timeout"), "{said}");
     assert!(said.contains("temporal.toml"), "{said}");

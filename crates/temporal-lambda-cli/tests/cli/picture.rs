@@ -1,8 +1,9 @@
 //! `dev` on a terminal, as in the picture of the documentation.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use temporal_lambda_test_timing::test_timeout;
 use vt100::Screen;
 
 use crate::dev::{address, dev, done};
@@ -18,7 +19,7 @@ const COLUMNS: u16 = 138;
 /// Environments that have work in the end: as many as there may be.
 const BUSY: usize = 4;
 /// How long an activity takes: until the test is over.
-const NAP_MS: u64 = 30_000;
+const NAP_MS: u64 = 55_000;
 /// How long a call for another environment may take to be seen.
 const CALL: Duration = Duration::from_millis(500);
 
@@ -34,8 +35,11 @@ async fn the_picture_shows_what_a_terminal_shows() {
     terminal.row("1 activity");
     // An activity that no environment has room for brings another one, unless one was called just
     // before: then the next activity does.
+    let until = Instant::now() + test_timeout();
     let mut number = 0..;
     let screen = loop {
+        let shown = terminal.shown().join("\n");
+        assert!(Instant::now() < until, "fewer than {BUSY} environments poll:\n{shown}");
         let id = format!("nap-{}", number.next().unwrap());
         start(&client, "SleepWorkflow", &id, &NAP_MS).await;
         if let Some(screen) = terminal.within(CALL, |screen| polling(screen) == BUSY) {

@@ -9,14 +9,12 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use temporal_lambda_test_timing::{TimeLimit, test_timeout};
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, UntypedWorkflow, UntypedWorkflowHandle,
     Url, WorkflowStartOptions,
 };
 use temporalio_common::data_converters::{PayloadConverter, RawValue, TemporalSerializable};
-
-/// How long anything may take that takes seconds.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The command, with no settings of whoever runs the tests.
 pub(crate) fn command() -> Command {
@@ -30,6 +28,12 @@ pub(crate) fn command() -> Command {
     command
 }
 
+/// Runs a command to its end.
+pub(crate) fn run(command: &mut Command) -> Output {
+    let _limit = TimeLimit::of_this_test();
+    command.output().unwrap()
+}
+
 /// The command's answer, as text.
 pub(crate) fn text(output: &Output) -> String {
     let both = [output.stdout.as_slice(), &output.stderr].concat();
@@ -41,7 +45,8 @@ pub(crate) fn hello() -> PathBuf {
     example("hello")
 }
 
-/// An example's program, built with the features that the command was built with.
+/// An example's program. Built as one of the whole workspace, as `cargo test --workspace` does, its
+/// dependencies have the features that they have already been compiled with.
 pub(crate) fn example(name: &str) -> PathBuf {
     static BUILT: OnceLock<Vec<PathBuf>> = OnceLock::new();
     let mut built = BUILT.get_or_init(build_examples).iter();
@@ -64,8 +69,7 @@ fn build_examples() -> Vec<PathBuf> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     without_package_variables(&mut cargo);
     let built = cargo
-        .args(["build", "--package", "temporal-lambda-examples"])
-        .args(["--package", env!("CARGO_PKG_NAME"), "--bin", "hello", "--bin", "crashing"])
+        .args(["build", "--locked", "--workspace", "--bin", "hello", "--bin", "crashing"])
         .args((!cfg!(debug_assertions)).then_some("--release"))
         .arg("--message-format=json-render-diagnostics")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -85,6 +89,7 @@ pub(crate) struct Running {
     process: Process,
     lines: Receiver<String>,
     seen: Mutex<String>,
+    _limit: TimeLimit,
 }
 
 /// A child process. Dropping it ends it in good order, so that it ends what it started.
@@ -92,6 +97,11 @@ pub(crate) struct Process(pub(crate) Child);
 
 impl Running {
     pub(crate) fn start(command: &mut Command) -> Self {
+        Self::start_within(TimeLimit::of_this_test(), command)
+    }
+
+    /// As [`start`](Self::start), for a test with a time limit of its own.
+    pub(crate) fn start_within(limit: TimeLimit, command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let mut stderr = child.stderr.take().unwrap();
@@ -107,12 +117,12 @@ impl Running {
             let _ = stderr.read_to_string(&mut text);
             let _ = errors.send(text);
         });
-        Self { process: Process(child), lines, seen: Mutex::default() }
+        Self { process: Process(child), lines, seen: Mutex::default(), _limit: limit }
     }
 
     /// Waits for a line with this in it.
     pub(crate) fn line(&self, part: &str) -> String {
-        self.line_after(part, PATIENCE)
+        self.line_after(part, test_timeout())
     }
 
     /// Waits until there were so many lines with this in them, from the start.
@@ -171,7 +181,7 @@ impl Running {
     }
 
     pub(crate) fn ended(&mut self) -> ExitStatus {
-        let status = self.process.ended_within(PATIENCE);
+        let status = self.process.ended_within(test_timeout());
         status.unwrap_or_else(|| panic!("it does not end:\n{}", self.seen()))
     }
 }

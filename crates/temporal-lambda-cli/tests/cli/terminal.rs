@@ -8,14 +8,16 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use nix::pty::{Winsize, openpty};
+use temporal_lambda_test_timing::{TimeLimit, test_timeout};
 use vt100::{Parser, Screen};
 
-use crate::support::{PATIENCE, Process};
+use crate::support::Process;
 
 /// A terminal of so many rows and columns that runs a command.
 pub(crate) struct Terminal {
     shown: Arc<(Mutex<Shown>, Condvar)>,
     _process: Process,
+    _limit: TimeLimit,
 }
 
 struct Shown {
@@ -48,16 +50,18 @@ impl Terminal {
                 showing.1.notify_all();
             }
         });
-        Self { shown, _process: process }
+        Self { shown, _process: process, _limit: TimeLimit::of_this_test() }
     }
 
     /// Waits for a screen that is as it should be.
     pub(crate) fn until(&self, good: impl FnMut(&Screen) -> bool) -> Screen {
-        let screen = self.within(PATIENCE, good);
-        screen.unwrap_or_else(|| {
-            let shown = self.shown.0.lock().unwrap().parser.screen().clone();
-            panic!("still\n{}", rows(&shown).join("\n"))
-        })
+        let screen = self.within(test_timeout(), good);
+        screen.unwrap_or_else(|| panic!("still\n{}", self.shown().join("\n")))
+    }
+
+    /// The rows that the screen has now.
+    pub(crate) fn shown(&self) -> Vec<String> {
+        rows(self.shown.0.lock().unwrap().parser.screen())
     }
 
     /// Waits for so long for a screen that is as it should be.

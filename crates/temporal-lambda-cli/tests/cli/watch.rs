@@ -2,12 +2,13 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use temporal_lambda_test_timing::within;
 use temporalio_client::{Client, UntypedWorkflowHandle};
 
 use crate::dev::{address, dev, done};
-use crate::support::{PATIENCE, Running, client, hello, start, without_package_variables};
+use crate::support::{Running, client, hello, start, without_package_variables};
 
 /// A package that cargo builds within a second: its program becomes the `hello` function.
 struct Package(tempfile::TempDir);
@@ -85,11 +86,12 @@ async fn a_change_makes_a_version_and_pinned_workflows_stay_on_theirs() {
     let client = client(&address).await;
     let old = start(&client, "SleepWorkflow", "old", &8000_u64).await;
     // It is pinned once its first task is done.
-    let until = Instant::now() + PATIENCE;
-    while build_id(&old).await != "dev-1" {
-        assert!(Instant::now() < until, "{}", dev.seen());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let pinned = async {
+        while build_id(&old).await != "dev-1" {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    within("the workflow to be on version dev-1", pinned).await;
 
     package.write("src/main.rs", "fn main() {");
     dev.line("cargo could not build binary tiny");

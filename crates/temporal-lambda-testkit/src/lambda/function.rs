@@ -109,7 +109,8 @@ impl Function {
     /// # Errors
     ///
     /// [`EmulatorError::Throttled`] beyond the function's concurrency,
-    /// [`EmulatorError::InvalidConfig`] when one fails to start, with what it said.
+    /// [`EmulatorError::InvalidConfig`] with what the first one said that failed to start. Those that
+    /// did start are there all the same.
     pub async fn provision(&self, environments: usize) -> Result<(), EmulatorError> {
         self.refuse_when_closed()?;
         let permits = (0..environments)
@@ -118,23 +119,24 @@ impl Function {
             .map_err(|_| self.throttled())?;
         let places: Vec<_> =
             permits.into_iter().map(|permit| self.core.reserve_new(permit)).collect();
+        let mut first_failure = None;
         for place in &places {
             if let Init::Failed { error_type, message, .. } = place.env.init().await {
                 end(&place.env).await;
-                return Err(EmulatorError::InvalidConfig {
-                    function: self.name().to_owned(),
-                    reason: format!(
-                        "its init failed, {error_type}: {message}\n{}",
-                        place.env.log_tail()
-                    ),
-                });
-            }
-            if self.core.config.freezes() {
+                let log = place.env.log_tail();
+                let reason = format!("its init failed, {error_type}: {message}\n{log}");
+                first_failure.get_or_insert(reason);
+            } else if self.core.config.freezes() {
                 // A failure means that it ended since; the next invocation will start another.
                 let _ = place.env.freeze();
             }
         }
-        Ok(())
+        match first_failure {
+            Some(reason) => {
+                Err(EmulatorError::InvalidConfig { function: self.name().to_owned(), reason })
+            }
+            None => Ok(()),
+        }
     }
 
     /// Every finished invocation, oldest first; each attempt counts.

@@ -14,6 +14,7 @@ use temporalio_common::protos::temporal::api::enums::v1::EventType;
 use temporalio_common::protos::temporal::api::taskqueue::v1::TaskQueue;
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
     PollWorkflowTaskQueueRequest, RespondWorkflowTaskCompletedRequest,
+    RespondWorkflowTaskFailedRequest,
 };
 use tokio::time::Instant;
 
@@ -115,11 +116,12 @@ async fn a_client_is_told_that_a_workflow_was_started_already() -> TestResult {
 }
 
 #[tokio::test]
-async fn a_failed_workflow_task_is_tried_again() -> TestResult {
+async fn a_completion_that_was_lost_is_sent_again_and_a_failure_leaves_its_workflow_running()
+-> TestResult {
     let frontend = MockFrontend::new();
     // The server loses the first completion: the worker's retry finds the task still there.
     frontend.on(Rpc::RespondWorkflowTaskCompleted).fail(Code::Unavailable, "lost");
-    // No such workflow type is registered, so its task fails for as long as it is tried.
+    // No such workflow type is registered, so its task fails. The SDK says so once.
     frontend.start_workflow(WorkflowStart::new("greetings", "Unknown", "unknown"));
     frontend.start_workflow(greet("known"));
     let worker = worker(frontend.connection_options(), "default").await?;
@@ -130,6 +132,31 @@ async fn a_failed_workflow_task_is_tried_again() -> TestResult {
     })
     .await?;
     assert_eq!(frontend.workflow_status("unknown")?, WorkflowStatus::Running);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_workflow_task_is_handed_out_again() -> TestResult {
+    let frontend = MockFrontend::new();
+    frontend.start_workflow(greet("failing"));
+    let connection = Connection::connect(frontend.connection_options()).await?;
+    let mut service = connection.workflow_service();
+    for attempt in 1..4 {
+        let poll = PollWorkflowTaskQueueRequest {
+            namespace: "default".to_owned(),
+            task_queue: Some(TaskQueue { name: "greetings".to_owned(), ..Default::default() }),
+            ..Default::default()
+        };
+        let task = service.poll_workflow_task_queue(poll.into_request()).await?.into_inner();
+        assert_eq!(task.attempt, attempt);
+        let failed = RespondWorkflowTaskFailedRequest {
+            namespace: "default".to_owned(),
+            task_token: task.task_token,
+            ..Default::default()
+        };
+        service.respond_workflow_task_failed(failed.into_request()).await?;
+    }
+    assert_eq!(frontend.workflow_status("failing")?, WorkflowStatus::Running);
     Ok(())
 }
 

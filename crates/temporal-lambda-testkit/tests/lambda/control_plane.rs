@@ -1,13 +1,12 @@
 //! AWS's API, called as an SDK would: over raw HTTP.
 
 use serde_json::{Value, json};
+use temporal_lambda_test_timing::{TimeLimit, test_timeout};
 use temporal_lambda_testkit::lambda::{EmulatorEvent, FunctionConfig, LambdaEmulator};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
-
-use crate::script::SOON;
 
 struct Answer {
     status: u16,
@@ -57,6 +56,7 @@ const ARN: &str = "arn%3Aaws%3Alambda%3Aus-east-1%3A000000000000%3Afunction%3Aec
 
 #[tokio::test]
 async fn get_function_describes_it() {
+    let _limit = TimeLimit::of_this_test();
     let lambda = emulator().await;
     let names = ["echo", ARN, "arn:aws:lambda:us-east-1:000000000000:function:echo:live"];
     for name in names {
@@ -82,6 +82,7 @@ async fn get_function_describes_it() {
 
 #[tokio::test]
 async fn invoke_waits_queues_or_only_looks() {
+    let _limit = TimeLimit::of_this_test();
     let lambda = emulator().await;
     let mut events = lambda.subscribe();
     let path = format!("POST /2015-03-31/functions/{ARN}/invocations");
@@ -99,7 +100,7 @@ async fn invoke_waits_queues_or_only_looks() {
     let event = call(&lambda, &path, "X-Amz-Invocation-Type: Event\r\n", "").await;
     assert_eq!((event.status, event.body.as_str()), (202, ""));
     let function = lambda.function("echo").unwrap();
-    let done = function.wait_for(3, SOON).await.unwrap();
+    let done = function.wait_for(3, test_timeout()).await.unwrap();
     assert!(done[2].outcome.is_success());
     assert!(event.head.contains(&done[2].request_id));
 
@@ -119,6 +120,7 @@ async fn invoke_waits_queues_or_only_looks() {
 
 #[tokio::test]
 async fn a_busy_function_is_throttled() {
+    let _limit = TimeLimit::of_this_test();
     let lambda = LambdaEmulator::start().await.unwrap();
     let gate = std::sync::Arc::new(tokio::sync::Notify::new());
     let open = gate.clone();
@@ -142,6 +144,7 @@ async fn a_busy_function_is_throttled() {
 
 #[tokio::test]
 async fn sts_checks_the_external_id() {
+    let _limit = TimeLimit::of_this_test();
     let lambda = LambdaEmulator::builder().expect_external_id("secret-id").start().await.unwrap();
     let form = "content-type: application/x-www-form-urlencoded\r\n";
     let base = "Action=AssumeRole&Version=2011-06-15&RoleSessionName=s&RoleArn=arn%3Aaws%3Aiam%3A%3A000000000000%3Arole%2Finvoker";

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde_json::{Value, json};
+use temporal_lambda_test_timing::TimeLimit;
 use temporal_lambda_testkit::lambda::{EnvironmentState, FunctionConfig, LambdaEmulator, Outcome};
 
 async fn handler(event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
@@ -25,6 +26,7 @@ async fn handler(event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
 
 #[tokio::test]
 async fn a_handler_gets_the_context_that_lambda_gives() {
+    let _limit = TimeLimit::of_this_test();
     let lambda = LambdaEmulator::start().await.unwrap();
     let config = FunctionConfig::in_process("here", handler);
     let function = lambda.add_function(config).unwrap();
@@ -51,6 +53,7 @@ async fn a_handler_gets_the_context_that_lambda_gives() {
 
 #[tokio::test]
 async fn errors_panics_and_timeouts_are_told_apart() {
+    let _limit = TimeLimit::of_this_test();
     let lambda = LambdaEmulator::start().await.unwrap();
     let timeout = Duration::from_millis(500);
     let config = FunctionConfig::in_process("here", handler).timeout(timeout);
@@ -69,6 +72,7 @@ async fn errors_panics_and_timeouts_are_told_apart() {
 
 #[tokio::test]
 async fn an_environment_can_take_several_events() {
+    let _limit = TimeLimit::of_this_test();
     let barrier = std::sync::Arc::new(tokio::sync::Barrier::new(4));
     let lambda = LambdaEmulator::start().await.unwrap();
     let config = FunctionConfig::in_process("several", move |_| {

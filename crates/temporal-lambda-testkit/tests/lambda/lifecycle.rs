@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use temporal_lambda_test_timing::{eventually, eventually_blocking, test_timeout};
 use temporal_lambda_testkit::lambda::{
     EmulatorError, EnvEvent, EnvironmentState, LambdaEmulator, ProcessStats,
 };
 
-use crate::script::{SOON, Script, process_state, wait_for_state};
+use crate::script::{Script, process_state, wait_for_state};
 
 const PID: &str = r#"
 while True:
@@ -145,6 +146,21 @@ async fn provisioned_environments_are_warm() {
     assert!(!invocation.cold);
 }
 
+/// One that fails to start is ended and named; the others are through init, and frozen.
+#[tokio::test]
+async fn a_provisioned_environment_that_fails_leaves_the_others_as_they_should_be() {
+    let fails = "if os.environ['AWS_LAMBDA_LOG_STREAM_NAME'].endswith('/1'): sys.exit(3)";
+    let script = Script::new(&format!("{fails}\n{PID}"));
+    let lambda = LambdaEmulator::start().await.unwrap();
+    let function = lambda.add_function(script.config("halves")).unwrap();
+    let refused = function.provision(3).await.unwrap_err();
+    assert!(refused.to_string().contains("exit status 3"), "{refused}");
+    let states: Vec<_> = function.environments().iter().map(|env| env.state()).collect();
+    let frozen = EnvironmentState::Frozen;
+    assert_eq!(states, [EnvironmentState::Gone, frozen, frozen]);
+    assert!(!function.invoke("{}").await.unwrap().cold);
+}
+
 #[tokio::test]
 async fn what_runs_on_after_its_answer_is_killed_at_the_deadline() {
     let script = Script::new(
@@ -160,8 +176,25 @@ time.sleep(600)
     let invocation = function.invoke("{}").await.unwrap();
     assert!(invocation.outcome.is_success());
     let env = &function.environments()[0];
-    assert_eq!(env.state(), EnvironmentState::Busy);
-    assert_eq!(env.gone(SOON).await.unwrap(), (None, Some(9)));
+    assert_eq!(env.gone(test_timeout()).await.unwrap(), (None, Some(9)));
+    let request_id = invocation.request_id.clone();
+    assert_eq!(
+        env.events(),
+        [
+            EnvEvent::Spawned,
+            EnvEvent::Ready,
+            EnvEvent::EventHandedOut { request_id: request_id.clone() },
+            EnvEvent::ResponsePosted { request_id },
+            EnvEvent::Killed,
+            EnvEvent::Exited { code: None, signal: Some(9) },
+        ],
+        "it is not frozen, but killed"
+    );
+    let timeline = env.timeline();
+    let at = |wanted: &EnvEvent| timeline.iter().find(|(_, event)| event == wanted).unwrap().0;
+    let handed_out = at(&EnvEvent::EventHandedOut { request_id: invocation.request_id.clone() });
+    let lived = at(&EnvEvent::Killed) - handed_out;
+    assert!(lived >= Duration::from_millis(1900), "killed after {lived:?} of 2 s");
 }
 
 #[tokio::test]
@@ -188,12 +221,12 @@ while True:
     lambda.shutdown().await;
     assert!(began.elapsed() >= Duration::from_millis(500));
     let polite_env = &polite.environments()[0];
-    assert_eq!(polite_env.gone(SOON).await.unwrap(), (Some(0), None));
+    assert_eq!(polite_env.gone(test_timeout()).await.unwrap(), (Some(0), None));
     assert_eq!(polite_env.log().last().unwrap().text, "leaving");
     let events = polite_env.events();
     assert!(events.contains(&EnvEvent::Terminated) && !events.contains(&EnvEvent::Killed));
     let stubborn_env = &stubborn.environments()[0];
-    assert_eq!(stubborn_env.gone(SOON).await.unwrap(), (None, Some(9)));
+    assert_eq!(stubborn_env.gone(test_timeout()).await.unwrap(), (None, Some(9)));
     let refused = polite.invoke("{}").await.unwrap_err();
     assert!(matches!(refused, EmulatorError::ShutDown), "{refused}");
 }
@@ -212,12 +245,8 @@ async fn dropping_the_emulator_leaves_nothing_running() {
     let running = busy_env.pid().unwrap();
     wait_for_state(frozen, &[Some('T')]).await;
     let waiting = tokio::spawn(async move { busy.invoke("\"never\"").await });
-    let handed_out = async {
-        while busy_env.state() != EnvironmentState::Busy {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(SOON, handed_out).await.unwrap();
+    let is_busy = || busy_env.state() == EnvironmentState::Busy;
+    eventually("the event to be handed out", is_busy).await;
 
     drop(lambda);
     wait_for_state(frozen, &[None, Some('Z')]).await;
@@ -239,11 +268,8 @@ fn dropping_everything_with_its_runtime_leaves_nothing_running() {
     });
     drop(runtime);
     drop(lambda);
-    let began = Instant::now();
-    while !matches!(process_state(pid), None | Some('Z')) {
-        assert!(began.elapsed() < SOON, "still there: {:?}", process_state(pid));
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let is_gone = || matches!(process_state(pid), None | Some('Z'));
+    eventually_blocking("the end of the process", is_gone);
 }
 
 #[tokio::test]

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use serde_json::json;
+use temporal_lambda_test_timing::test_timeout;
 use temporal_lambda_testkit::lambda::{
     EmulatorError, EnvEvent, EnvironmentState, FunctionConfig, LambdaEmulator, Outcome,
 };
 
-use crate::script::{SOON, Script};
+use crate::script::Script;
 
 #[tokio::test]
 async fn a_response_is_recorded() {
@@ -55,6 +56,46 @@ while True:
 }
 
 #[tokio::test]
+async fn the_emulators_own_environment_is_inherited_where_that_is_asked_for() {
+    let script = Script::new(
+        r#"
+while True:
+    event = next()
+    respond(event, "CARGO_MANIFEST_DIR" in os.environ)
+"#,
+    );
+    let lambda = LambdaEmulator::start().await.unwrap();
+    for inherit in [false, true] {
+        let config = script.config(&format!("inherits-{inherit}")).inherit_env(inherit);
+        let invocation = lambda.add_function(config).unwrap().invoke("{}").await.unwrap();
+        assert_eq!(invocation.json(), Some(json!(inherit)));
+    }
+}
+
+/// Run by the test below in a process of its own, whose stderr it reads.
+#[tokio::test]
+#[ignore = "it writes for another test"]
+async fn forwards_its_log() {
+    let script = Script::new("print('a line of the function'); event = next(); respond(event, 1)");
+    let lambda = LambdaEmulator::start().await.unwrap();
+    for forward in [false, true] {
+        let config = script.config(&format!("forwards-{forward}")).forward_log(forward);
+        lambda.add_function(config).unwrap().invoke("{}").await.unwrap();
+    }
+}
+
+#[test]
+fn the_log_is_forwarded_to_stderr_where_that_is_asked_for() {
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "--nocapture", "outcomes::forwards_its_log"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("[forwards-true/1] a line of the function"), "{said}");
+    assert!(!said.contains("forwards-false"), "{said}");
+}
+
+#[tokio::test]
 async fn an_empty_event_arrives_empty() {
     let script = Script::new(
         r#"
@@ -87,7 +128,7 @@ sys.exit(7)
     assert_eq!((error_type.as_str(), message.as_str()), ("MyError", "no luck"));
 
     let env = &function.environments()[0];
-    assert_eq!(env.gone(SOON).await.unwrap(), (Some(7), None));
+    assert_eq!(env.gone(test_timeout()).await.unwrap(), (Some(7), None));
     assert_eq!(env.state(), EnvironmentState::Gone);
     let request_id = invocation.request_id.clone();
     assert_eq!(

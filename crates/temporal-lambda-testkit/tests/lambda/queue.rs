@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use serde_json::json;
+use temporal_lambda_test_timing::{TimeLimit, test_timeout};
 use temporal_lambda_testkit::lambda::{
     EmulatorEvent, FunctionConfig, InvocationType, LambdaEmulator, Outcome,
 };
 
-use crate::script::{SOON, Script};
+use crate::script::Script;
 
 #[tokio::test]
 async fn a_failing_event_is_tried_three_times_with_one_id() {
+    let _limit = TimeLimit::of_this_test();
     let script = Script::new(
         r#"
 event = next()
@@ -22,7 +24,7 @@ sys.exit(1)
     let delay = Duration::from_millis(20);
     let function = lambda.add_function(script.config("fails").retry_delay(delay)).unwrap();
     let id = function.invoke_event("").unwrap();
-    function.idle(SOON).await.unwrap();
+    function.idle(test_timeout()).await.unwrap();
     let attempts = function.invocations();
     assert_eq!(attempts.len(), 3);
     for (number, attempt) in (1..).zip(&attempts) {
@@ -35,11 +37,12 @@ sys.exit(1)
 
 #[tokio::test]
 async fn retries_can_be_turned_off() {
+    let _limit = TimeLimit::of_this_test();
     let script = Script::new("next(); os._exit(9)");
     let lambda = LambdaEmulator::start().await.unwrap();
     let function = lambda.add_function(script.config("once").max_retry_attempts(0)).unwrap();
     function.invoke_event("").unwrap();
-    function.idle(SOON).await.unwrap();
+    function.idle(test_timeout()).await.unwrap();
     let attempts = function.invocations();
     assert_eq!(attempts.len(), 1);
     assert!(matches!(attempts[0].outcome, Outcome::Crashed { code: Some(9), .. }));
@@ -47,6 +50,7 @@ async fn retries_can_be_turned_off() {
 
 #[tokio::test]
 async fn events_beyond_the_concurrency_wait_their_turn() {
+    let _limit = TimeLimit::of_this_test();
     let lambda = LambdaEmulator::start().await.unwrap();
     let running = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let seen = running.clone();
@@ -64,13 +68,14 @@ async fn events_beyond_the_concurrency_wait_their_turn() {
     for _ in 0..10 {
         function.invoke_event("{}").unwrap();
     }
-    let done = function.wait_for(10, SOON).await.unwrap();
+    let done = function.wait_for(10, test_timeout()).await.unwrap();
     assert!(done.iter().all(|invocation| invocation.json() == Some(json!(1))));
     assert_eq!(function.environments().len(), 1);
 }
 
 #[tokio::test]
 async fn a_retry_that_succeeds_is_the_last() {
+    let _limit = TimeLimit::of_this_test();
     let script = Script::new(
         r#"
 marker = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tried")
@@ -87,10 +92,10 @@ while True:
     let function = lambda.add_function(script.config("second")).unwrap();
     let mut events = function.subscribe();
     function.invoke_event("{}").unwrap();
-    let attempts = function.wait_for(2, SOON).await.unwrap();
+    let attempts = function.wait_for(2, test_timeout()).await.unwrap();
     assert!(!attempts[0].outcome.is_success() && attempts[1].outcome.is_success());
     assert!(!attempts[1].cold, "an error that was posted does not cost the environment");
-    function.idle(SOON).await.unwrap();
+    function.idle(test_timeout()).await.unwrap();
 
     let mut seen = Vec::new();
     while let Ok(event) = events.try_recv() {
@@ -107,6 +112,7 @@ while True:
 
 #[tokio::test]
 async fn waiting_is_bounded() {
+    let _limit = TimeLimit::of_this_test();
     let lambda = LambdaEmulator::start().await.unwrap();
     let function = FunctionConfig::in_process("quiet", |_| async { Ok(json!(null)) });
     let function = lambda.add_function(function).unwrap();

@@ -2,10 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use temporal_lambda_test_timing::{TimeLimit, eventually};
 use temporal_lambda_testkit::lambda::FunctionConfig;
-
-/// Generous: for what should take milliseconds on an idle machine.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// A small runtime: `next()`, `respond(event, body)`, `fail(event, type, message)`.
 const RUNTIME: &str = r#"
@@ -41,13 +39,14 @@ def fail(event, kind, message):
 /// A function in a folder of its own, which goes away with it.
 pub(crate) struct Script {
     folder: tempfile::TempDir,
+    _limit: TimeLimit,
 }
 
 impl Script {
     pub(crate) fn new(main: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("main.py"), format!("{RUNTIME}\n{main}")).unwrap();
-        Self { folder }
+        Self { folder, _limit: TimeLimit::of_this_test() }
     }
 
     pub(crate) fn config(&self, name: &str) -> FunctionConfig {
@@ -72,12 +71,6 @@ pub(crate) fn process_state(pid: u32) -> Option<char> {
 
 /// Waits until the process is in one of `states` (`None`: gone).
 pub(crate) async fn wait_for_state(pid: u32, states: &[Option<char>]) {
-    let seen = async {
-        while !states.contains(&process_state(pid)) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    if tokio::time::timeout(SOON, seen).await.is_err() {
-        panic!("{pid} is in state {:?}, not {states:?}", process_state(pid));
-    }
+    let what = format!("process {pid} to be in one of the states {states:?}");
+    eventually(what, || states.contains(&process_state(pid))).await;
 }

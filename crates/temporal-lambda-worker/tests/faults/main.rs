@@ -28,6 +28,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use temporal_lambda_test_timing::TimeLimit;
 use temporal_lambda_testkit::frontend::{MockFrontend, On, Rpc};
 use temporal_lambda_worker::Reason::{self, Cancelled, DeadlineNear, Failed};
 use temporal_lambda_worker::lifecycle::State::{
@@ -202,6 +203,7 @@ fn polls(frontend: &MockFrontend, script: fn(On<'_>)) {
 
 #[test]
 fn every_fault_in_every_state_ends_in_time_and_leaves_nothing_behind() {
+    let _limit = TimeLimit::of(Duration::from_secs(600));
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<Option<Seen>>> = Mutex::new(CASES.iter().map(|_| None).collect());
     std::thread::scope(|scope| {

@@ -1,6 +1,7 @@
 //! The worker under test: it writes down what is done to it, and misbehaves as it is told.
 #![allow(dead_code, reason = "every test binary uses another part of it")]
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use temporalio_client::{Connection, ConnectionOptions};
 use temporalio_macros::{activities, workflow, workflow_methods};
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use temporalio_sdk::{WorkflowContext, WorkflowResult};
+use tokio::sync::watch;
 
 /// Far longer than anything that is waited for takes.
 pub(crate) const BOUND: Duration = Duration::from_secs(60);
@@ -77,6 +79,10 @@ pub(crate) struct Shared {
     pub(crate) log: Mutex<Vec<Entry>>,
     /// The latest worker's own connection.
     pub(crate) connection: Mutex<Option<Connection>>,
+    /// How many of the activities [`Work::whose`] have begun.
+    pub(crate) begun: watch::Sender<usize>,
+    /// How many of them have to have begun before one of them ends.
+    pub(crate) together: AtomicUsize,
     /// Opened when the test is over, so that blocked threads can end.
     pub(crate) gate: Gate,
 }
@@ -92,6 +98,8 @@ impl Subject {
             connection_options: Mutex::new(connection_options),
             log: Mutex::default(),
             connection: Mutex::default(),
+            begun: watch::Sender::default(),
+            together: AtomicUsize::new(1),
             gate: Gate::default(),
         }))
     }
@@ -224,11 +232,16 @@ impl Work {
         Ok(())
     }
 
-    /// Whose invocation it runs in: the request ID.
+    /// Whose invocation it runs in: the request ID. Ends when enough of them have begun.
     #[activity]
-    pub(crate) async fn whose(_context: ActivityContext) -> Result<String, ActivityError> {
-        // Long enough that the others have a task, too.
-        tokio::time::sleep(Duration::from_millis(100)).await;
+    pub(crate) async fn whose(
+        self: Arc<Self>,
+        _context: ActivityContext,
+    ) -> Result<String, ActivityError> {
+        self.0.begun.send_modify(|begun| *begun += 1);
+        let together = self.0.together.load(Ordering::SeqCst);
+        // The sender is in what is shared, and so lives as long as this does.
+        let _ = self.0.begun.subscribe().wait_for(|begun| *begun >= together).await;
         let invocation = temporal_lambda_worker::current_invocation();
         Ok(invocation.map(|it| it.request_id).unwrap_or_default())
     }
