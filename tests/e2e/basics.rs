@@ -75,7 +75,10 @@ async fn without_an_idle_timeout_it_polls_until_the_buffer_and_returns_before_th
         let report = invocation.report();
         assert_eq!(report["reason"], "deadline_near");
         let took = u64::try_from(invocation.duration.as_millis()).unwrap();
-        assert!(took >= work - 20, "{took} ms is too early for {work} ms of work");
+        // In a short window the last polls begin to end after four fifths of the time for them; once
+        // they have ended, a worker without a task has nothing to stay for.
+        let least = work * 4 / 5 - 20;
+        assert!(took >= least, "{took} ms is too early for {work} ms of work");
         // With nothing in flight, nothing needs the buffer: half of it is what a busy machine may
         // take.
         let left = invocation.time_left_at_response;
@@ -96,7 +99,8 @@ async fn with_an_idle_timeout_it_leaves_long_before_the_deadline() {
     temporal.result(&id).await;
     assert_eq!(invocation.report()["reason"], "idle");
     // Not the 53 s after which polling would have stopped.
-    assert_soon("a billed invocation", invocation.billed, Duration::from_millis(1500));
+    // The last polls are waited for, up to 1.85 s after the idle timeout or the minimum stay.
+    assert_soon("a billed invocation", invocation.billed, Duration::from_millis(2900));
     // It stays for a second at least, for the task that it was called for.
     assert!(invocation.duration >= Duration::from_secs(1), "{:?}", invocation.duration);
 }

@@ -83,8 +83,8 @@ async fn each_of_several_at_once_keeps_its_own_deadline() {
         let report = invocation.report();
         assert_eq!(report["reason"], "deadline_near");
         let took = invocation.duration;
-        // 6 s, less a buffer of 2.5 s.
-        assert!(took >= Duration::from_millis(3480), "{took:?}");
+        // 6 s, less a buffer of 2.5 s; in four fifths of what is left polls may begin.
+        assert!(took >= Duration::from_millis(2780), "{took:?}");
     }
     assert_eq!(hello.environments().len(), 1);
 }

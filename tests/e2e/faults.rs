@@ -142,7 +142,8 @@ async fn a_network_that_goes_silent_while_the_worker_polls_does_not_delay_the_re
 
 /// Polling that fails is retried, so the invocation ends as it would have: when its time is over.
 fn assert_returned_in_time(invocation: &temporal_lambda_testkit::lambda::Invocation) {
-    assert!(invocation.duration >= Duration::from_millis(2080), "{:?}", invocation.duration);
+    // Of 2.1 s for work, polls may begin in four fifths; none is under way after that.
+    assert!(invocation.duration >= Duration::from_millis(1660), "{:?}", invocation.duration);
     assert!(invocation.time_left_at_response > Duration::from_millis(20), "{}", invocation.outcome);
     let said = said(invocation);
     assert!(said.last().is_some_and(|line| line.starts_with("on_shutdown")), "{said:?}");
@@ -167,7 +168,8 @@ async fn connecting_slowly_does_not_move_the_moment_at_which_polling_stops() {
     assert!(report["first_poll_ms"].as_u64().unwrap() >= 4000, "{report}");
     assert_eq!(report["tasks"]["activity"]["completed"], 1);
     let took = invocation.duration;
-    assert!(took >= work - Duration::from_millis(20), "{took:?}");
+    // Polls may begin in four fifths of the 2 s that are left for polling.
+    assert!(took >= work - Duration::from_millis(420), "{took:?}");
     // Counted from the first poll, it would be later by all of the delay.
     assert!(took < work + delay / 2, "{took:?}");
 }

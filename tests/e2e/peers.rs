@@ -49,8 +49,8 @@ async fn what_configure_sets_is_not_overwritten_and_the_buffer_follows_the_grace
     let probe = world.add(probe.env("PROBE_SET", "grace"));
     let invocation = probe.invoke("{}").await.unwrap();
     assert_eq!(invocation.report()["reason"], "deadline_near");
-    // 200 ms of grace make a buffer of 2.2 s: 2 s to work.
-    assert!(invocation.duration >= Duration::from_millis(1980), "{:?}", invocation.duration);
+    // 200 ms of grace make a buffer of 2.2 s: 2 s to work. In four fifths of them polls may begin.
+    assert!(invocation.duration >= Duration::from_millis(1580), "{:?}", invocation.duration);
     let left = invocation.time_left_at_response;
     assert!(left > Duration::from_millis(1100), "{left:?} is less than half of the buffer");
 }

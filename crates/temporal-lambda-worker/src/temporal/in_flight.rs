@@ -376,7 +376,7 @@ pub(super) struct Heard {
 
 impl AnswerUnderWay {
     /// The server has heard it, and the task is completed.
-    pub(super) fn is_heard(mut self, heard: Heard) {
+    pub(super) fn was_heard(mut self, heard: Heard) {
         self.heard = Some(heard);
     }
 }

@@ -297,7 +297,7 @@ impl Gate {
                 let answering = self.in_flight.answer_begins(token(&call), false);
                 let answer = self.call(call).await;
                 if answer.is_ok() {
-                    answering.is_heard(Heard { sticky: None, next: None });
+                    answering.was_heard(Heard { sticky: None, next: None });
                 }
                 answer
             }
@@ -357,7 +357,7 @@ impl Gate {
         if let Ok(answer) = &answer {
             let next = Completed::decode(&*answer.proto).ok().and_then(|it| it.task);
             let (sticky, next) = (Some(sticks && !closes), next.map(WorkflowTask::from));
-            answering.is_heard(Heard { sticky, next });
+            answering.was_heard(Heard { sticky, next });
         }
         answer
     }

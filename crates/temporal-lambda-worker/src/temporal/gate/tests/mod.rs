@@ -246,7 +246,7 @@ async fn a_workflow_that_is_evicted_before_its_completion_is_heard_is_sticky_all
     scene.in_flight.workflow_task_is_seen("run of task");
     let answering = scene.in_flight.answer_begins(b"task".to_vec(), true);
     scene.in_flight.workflow_is_evicted("run of task");
-    answering.is_heard(Heard { sticky: Some(true), next: None });
+    answering.was_heard(Heard { sticky: Some(true), next: None });
     assert!(scene.in_flight.has_sticky());
 }
 
