@@ -95,6 +95,33 @@ async fn one_that_ignores_its_cancellation_is_dropped_and_tried_again() {
     assert_eq!(timeouts(&temporal.history(&id).await), 0, "it was not waited for");
 }
 
+/// Nothing can cancel it; whatever it returned would be in the workflow's history for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_local_one_that_outlasts_the_grace_period_is_run_again_and_its_workflow_ends_right() {
+    let world = World::new("local").await;
+    let temporal = world.temporal().await;
+    let short = world
+        .config("short", PROBE)
+        .timeout(Duration::from_secs(4))
+        .env("TEMPORAL_LAMBDA_GRACEFUL_SHUTDOWN_TIMEOUT", "300ms")
+        .env("TEMPORAL_LAMBDA_SHUTDOWN_DEADLINE_BUFFER", "1200ms");
+    let short = world.add(short);
+    let long = world.config("long", PROBE).timeout(Duration::from_secs(60));
+    let long = world.add(long.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
+    let id = world.id("it");
+    temporal.start(&world.name, &id, "LocalDoze", 6000).await;
+    let first = short.invoke("{}").await.unwrap();
+    let report = first.report();
+    assert_eq!(report["tasks"]["local_activity"]["abandoned"], 1, "{report}");
+    assert_eq!(report["poisoned"], false);
+
+    let second = long.invoke("{}").await.unwrap();
+    assert_eq!(second.report()["tasks"]["local_activity"]["completed"], 1);
+    assert_eq!(temporal.result(&id).await, 1, "nobody cancelled it");
+    // The server was told that the workflow task would not be completed.
+    assert_eq!(timeouts(&temporal.history(&id).await), 0, "it was not waited for");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_in_one_is_a_failed_attempt_and_nothing_else() {
     let world = World::new("panics").await;

@@ -161,7 +161,7 @@ async fn a_runtime_api_that_is_gone_ends_a_function_that_serves_several_events_a
 async fn an_address_of_the_runtime_api_that_is_none_is_named() {
     let world = World::new("api-address").await;
     let api = RuntimeApi::start().await;
-    let address = format!("http://{}", api.address());
+    let address = format!("ftp://{}", api.address());
     let mut function = api.function(HELLO, variables(&world));
     let function = function.env("AWS_LAMBDA_RUNTIME_API", &address).spawn().unwrap();
     let (code, log) = ended(function).await;

@@ -66,7 +66,7 @@ fn a_performance_reads_like_a_story() {
     };
     let done = (Duration::from_millis(10), Happening::Done);
     let scenario = Scenario {
-        window: Window { arrival, deadline: Some(arrival.later(10 * second)) },
+        window: Window { arrival, deadline: Some(arrival.later(20 * second)) },
         before: allowance,
         after: allowance,
         polls_end_within: Duration::from_millis(1_700),
@@ -77,15 +77,15 @@ fn a_performance_reads_like_a_story() {
     let performance = scenario.play();
     assert_eq!(performance.count(Effect::RunHook(0)), 1);
     // The last polls need 2 s, and here they are never said to have ended.
-    assert_eq!(performance.first(Effect::HoldPolls), Some(arrival.later(5 * second)));
-    let stopped = arrival.later(Duration::from_millis(7_300));
+    assert_eq!(performance.first(Effect::HoldPolls), Some(arrival.later(15 * second)));
+    let stopped = arrival.later(Duration::from_millis(17_300));
     assert_eq!(performance.first(Effect::StopWorker), Some(stopped));
     let text = performance.to_string();
     for line in [
         "       0 ms  ColdStart -> Configuring (Invoked)\n       0 ms  Configure\n      10 ms",
         "      40 ms  Starting -> Polling (WorkerStarted)",
-        "    5000 ms  Polling -> Quiescing (StopNear)\n    5000 ms  HoldPolls",
-        "    7300 ms  Quiescing -> Stopping (CapPassed)",
+        "   15000 ms  Polling -> Quiescing (StopNear)\n   15000 ms  HoldPolls",
+        "   17300 ms  Quiescing -> Stopping (CapPassed)",
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }

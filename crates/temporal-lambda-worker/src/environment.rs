@@ -7,54 +7,67 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Logged;
+use crate::config::{Logged, Variables};
 use crate::error::Fault;
 use crate::observe::Observed;
+use crate::runtime_api::events_at_once;
 use crate::telemetry::Telemetry;
 use crate::temporal::Temporal;
 
 /// The threads that user code and the SDK run on. They are never the caller's, so that nothing
 /// the user writes can keep the caller from answering Lambda in time.
 pub(crate) struct Threads {
-    /// Where `configure`, `on_start`, hooks and `on_shutdown` run. Two threads: if one of them
-    /// blocks for good, the hooks still have the other.
+    /// Where `configure`, `on_start`, hooks and `on_shutdown` run. Two threads for each event that is
+    /// served at once: if one of them blocks for good, the hooks still have the other.
     pub(crate) user: Handle,
     /// Where the SDK's own tasks, connections and activities run.
     pub(crate) sdk: Handle,
-    owned: Option<(Runtime, Runtime)>,
+    _owned: Owned,
 }
+
+/// Threads for user code at most: 128.
+const MOST_USER_THREADS: usize = 128;
 
 impl Threads {
     /// Starts the threads.
     pub(crate) fn start() -> std::io::Result<Self> {
         let parallelism = std::thread::available_parallelism().map_or(2, usize::from);
-        let user = runtime("temporal-lambda-user", 2)?;
-        let sdk = runtime("temporal-lambda-sdk", parallelism.max(2))?;
-        Ok(Self {
-            user: user.handle().clone(),
-            sdk: sdk.handle().clone(),
-            owned: Some((user, sdk)),
-        })
+        let events = events_at_once(&Variables::of_process());
+        let mut owned = Owned::default();
+        let threads = events.saturating_mul(2).min(MOST_USER_THREADS);
+        let user = owned.start("temporal-lambda-user", threads)?;
+        let sdk = owned.start("temporal-lambda-sdk", parallelism.max(2))?;
+        Ok(Self { user, sdk, _owned: owned })
     }
 
     /// Runs everything on the current runtime: for tests under paused time.
     #[cfg(test)]
     pub(crate) fn of_caller() -> Self {
-        Self { user: Handle::current(), sdk: Handle::current(), owned: None }
+        let (user, sdk) = (Handle::current(), Handle::current());
+        Self { user, sdk, _owned: Owned::default() }
     }
 }
 
-fn runtime(name: &str, threads: usize) -> std::io::Result<Runtime> {
-    Builder::new_multi_thread().worker_threads(threads).thread_name(name).enable_all().build()
+/// Runtimes that were started.
+#[derive(Default)]
+struct Owned(Vec<Runtime>);
+
+impl Owned {
+    fn start(&mut self, name: &str, threads: usize) -> std::io::Result<Handle> {
+        let mut builder = Builder::new_multi_thread();
+        let runtime = builder.worker_threads(threads).thread_name(name).enable_all().build()?;
+        let handle = runtime.handle().clone();
+        self.0.push(runtime);
+        Ok(handle)
+    }
 }
 
-impl Drop for Threads {
+impl Drop for Owned {
     fn drop(&mut self) {
-        if let Some((user, sdk)) = self.owned.take() {
+        for runtime in self.0.drain(..) {
             // An ordinary drop waits for threads that may be blocked, and panics inside of another
-            // runtime; a handler may be dropped there.
-            user.shutdown_background();
-            sdk.shutdown_background();
+            // runtime; a handler may be dropped there, and one that cannot start is.
+            runtime.shutdown_background();
         }
     }
 }

@@ -14,9 +14,9 @@ pub(crate) fn check(variables: &Variables) -> Result<(), ConfigError> {
         variables.get(name)?.ok_or(ConfigError::NotInLambda { name })?;
     }
     // They are used as they are, so that blanks around them count.
-    let expected = "host:port, without http:// and without a path";
     let address = variables.verbatim(ADDRESS)?.unwrap_or_default();
-    if !address.parse::<http::uri::Authority>().is_ok_and(|it| !it.host().is_empty()) {
+    if authority(address).is_none() {
+        let expected = "host:port, or http://host:port with a path or without";
         return Err(ConfigError::bad_variable(ADDRESS, address, expected));
     }
     let name = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
@@ -24,6 +24,15 @@ pub(crate) fn check(variables: &Variables) -> Result<(), ConfigError> {
     let expected = "a whole number of MB, without blanks";
     memory.parse::<i32>().map_err(|_| ConfigError::bad_variable(name, memory, expected))?;
     Ok(())
+}
+
+/// Host and port. Lambda gives no more; `cargo lambda watch` gives `http://` and a path, which
+/// `lambda_runtime` understands.
+fn authority(address: &str) -> Option<String> {
+    let uri: http::Uri = address.parse().ok()?;
+    let is_http = uri.scheme_str().is_none_or(|scheme| scheme == "http");
+    let authority = uri.authority().filter(|it| is_http && !it.host().is_empty())?;
+    Some(authority.to_string())
 }
 
 /// How often the Runtime API is looked at, where `lambda_runtime` would not notice that it is gone.
@@ -37,14 +46,15 @@ const ATTEMPTS: u32 = 3;
 /// # Cancel safety
 /// Dropping the future ends the watch.
 pub(crate) async fn gone(variables: &Variables) -> Fault {
-    let (true, Ok(Some(address))) = (is_concurrent(variables), variables.get(ADDRESS)) else {
+    let address = variables.get(ADDRESS).ok().flatten().and_then(authority);
+    let (true, Some(address)) = (is_concurrent(variables), address) else {
         return std::future::pending().await;
     };
     let mut failures = 0;
     while failures < ATTEMPTS {
         tokio::time::sleep(INTERVAL).await;
         // Only a refusal is certain; anything else may be this machine's own trouble.
-        let connecting = tokio::net::TcpStream::connect(address).await;
+        let connecting = tokio::net::TcpStream::connect(&address).await;
         let is_refused =
             matches!(connecting, Err(error) if error.kind() == ErrorKind::ConnectionRefused);
         failures = if is_refused { failures + 1 } else { 0 };
@@ -54,14 +64,23 @@ pub(crate) async fn gone(variables: &Variables) -> Fault {
 
 /// Whether `lambda_runtime` asks for several events at once. It takes a limit that is none for one.
 fn is_concurrent(variables: &Variables) -> bool {
-    let name = "AWS_LAMBDA_MAX_CONCURRENCY";
-    match variables.parsed(name, "a whole number above zero", positive) {
+    match limit(variables) {
         Ok(limit) => limit.is_some_and(|limit| limit > 1),
         Err(error) => {
             tracing::warn!("{error}; one event is served at a time");
             false
         }
     }
+}
+
+/// How many events are served at once, as far as that is known.
+pub(crate) fn events_at_once(variables: &Variables) -> usize {
+    let limit = limit(variables).ok().flatten().unwrap_or(1);
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+fn limit(variables: &Variables) -> Result<Option<u32>, ConfigError> {
+    variables.parsed("AWS_LAMBDA_MAX_CONCURRENCY", "a whole number above zero", positive)
 }
 
 fn positive(text: &str) -> Option<u32> {
@@ -104,9 +123,11 @@ mod tests {
     #[test]
     fn a_variable_of_lambda_that_cannot_be_used_is_named_with_its_value() {
         assert!(check(&variables("OTHER", "x")).is_ok());
-        assert!(check(&variables(ADDRESS, "localhost:9001")).is_ok());
+        for right in ["localhost:9001", "http://127.0.0.1:9001", "http://127.0.0.1:9001/orders"] {
+            assert!(check(&variables(ADDRESS, right)).is_ok(), "{right}");
+        }
         for (name, value) in [
-            (ADDRESS, "http://127.0.0.1:9001"),
+            (ADDRESS, "https://127.0.0.1:9001"),
             (ADDRESS, "127.0.0.1:9001/"),
             (ADDRESS, " 127.0.0.1:9001"),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128MB"),

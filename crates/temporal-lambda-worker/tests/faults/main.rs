@@ -141,6 +141,8 @@ const CASES: &[Case] = &[
     Case(Polling,     "every poll is malformed",                  Server(|it| polls(it, |on| drop(on.malformed().always()))), Some(DeadlineNear), "ServerTrouble",      NONE,   Once,         Yes,        Healthy),
     Case(Polling,     "permission denied at every poll",          Server(|it| polls(it, |on| drop(on.fail(DENIED, "no").always()))), Some(DeadlineNear), "ServerTrouble", NONE, Once, Yes, Healthy),
     Case(Polling,     "a poll's answer is fatal: worker fails",   Server(|it| polls(it, |on| drop(on.fail(BUSY, TOO_LARGE)))), Some(Failed), "WorkerFailed", NONE, Once,          Yes,        Healthy),
+    Case(Polling,     "worker fails while an activity waits",     WorkerFailsWhile(Activity("polite")),    Some(Failed),       "WorkerFailed",             NONE,   Once,         Yes,        Healthy),
+    Case(Polling,     "worker fails while one ignores all",       WorkerFailsWhile(Activity("stubborn")),  Some(Failed),       "WorkerFailed",             NONE,   Once,         Yes,        Healthy),
     Case(Polling,     "worker fails, a hook never yields",        WorkerFailsAnd((Hook, Blocks)),              Some(Failed),       "WorkerFailed",             LEFT,   Once,         Yes,        Poisoned),
     Case(Polling,     "an activity panics",                       Task(Activity("panicking")),             Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
     Case(Polling,     "token cancelled, an activity in flight",   Strike::Cancelled(Step::Polling),        Some(Cancelled),    "",                         NONE,   Once,         Yes,        Healthy),

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use temporal_lambda_testkit::context::TestContext;
 use temporal_lambda_testkit::frontend::{
-    ActivityStart, ActivityStatus, MockFrontend, MockTls, ServedFrontend,
+    ActivityStart, ActivityStatus, MockFrontend, MockTls, Rpc, ServedFrontend,
 };
 use temporal_lambda_worker::lifecycle::{State, Step};
 use temporal_lambda_worker::{Fault, InvocationReport, LambdaWorkerError, LambdaWorkerHandler};
+use temporalio_client::tonic::Code;
 use temporalio_client::{ConnectionOptions, Url};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -142,6 +143,16 @@ impl Scene {
             Strike::Task(task) => {
                 self.reach(Step::Polling).await;
                 task.hand_out(&self.frontend);
+            }
+            Strike::WorkerFailsWhile(task) => {
+                self.reach(Step::Polling).await;
+                task.hand_out(&self.frontend);
+                self.wait(|it| matches!(it.activity_status("task"), Ok(ActivityStatus::Started)))
+                    .await;
+                let poll = self.frontend.on(Rpc::PollWorkflowTaskQueue);
+                poll.fail(Code::ResourceExhausted, crate::TOO_LARGE);
+                // The polls under way end, and the next one has that answer.
+                self.frontend.drop_connections();
             }
             Strike::Cancelled(step) => {
                 self.reach(step).await;

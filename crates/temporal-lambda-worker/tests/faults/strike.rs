@@ -27,6 +27,8 @@ pub(crate) enum Strike {
     Server(fn(&MockFrontend)),
     /// A poll's answer is fatal to the worker, and then user code goes wrong.
     WorkerFailsAnd((Place, Way)),
+    /// A task of the worker has begun when a poll's answer is fatal to the worker.
+    WorkerFailsWhile(Task),
     /// The server misbehaves as soon as the worker polls.
     WhilePolling(fn(&MockFrontend)),
     /// The server is gone from this step on.
