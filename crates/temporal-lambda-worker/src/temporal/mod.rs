@@ -31,6 +31,7 @@
 
 mod channel;
 mod connect;
+mod core;
 mod fit;
 mod gate;
 mod in_flight;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use temporalio_client::grpc::WorkflowService as _;
 use temporalio_client::tonic::{Code, IntoRequest as _, Status};
-use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions};
+use temporalio_client::{Client, ClientOptions, ConnectionOptions};
 use temporalio_common::protos::temporal::api::workflowservice::v1::DescribeNamespaceRequest;
 use temporalio_sdk::{Runtime, Worker, WorkerOptions};
 use tokio::runtime::Handle;
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connect::{chain, conceal, status_fault};
+use super::core::Core;
 use super::fit::Fit;
 use super::gate::{Gate, Timing};
 use super::in_flight::InFlight;
@@ -212,59 +213,6 @@ impl Drop for SdkWorker {
         self.interceptors.abandon.cancel();
         self.abandon();
         self.core.forget();
-    }
-}
-
-/// The SDK's core worker: how it is shut down, and its entry in its connection, which keeps threads
-/// and memory if nobody takes it out.
-#[derive(Clone, Default)]
-struct Core(Arc<Mutex<CoreState>>);
-
-#[derive(Default)]
-struct CoreState {
-    /// The driver wants it to be shut down.
-    is_wanted: bool,
-    shut_down: Option<Box<dyn Fn() + Send>>,
-    entry: Option<(Connection, uuid::Uuid)>,
-}
-
-impl Core {
-    /// Holds a worker that runs from now on.
-    fn hold(&self, connection: Connection, worker: &Worker) {
-        let mut state = self.lock();
-        state.entry = Some((connection, worker.worker_instance_key()));
-        let shut_down = worker.shutdown_handle();
-        if state.is_wanted {
-            shut_down();
-        }
-        state.shut_down = Some(Box::new(shut_down));
-    }
-
-    /// Shuts the worker down. To be called inside of a runtime.
-    fn shut_down(&self) {
-        let mut state = self.lock();
-        state.is_wanted = true;
-        if let Some(shut_down) = &state.shut_down {
-            shut_down();
-        }
-    }
-
-    /// Takes the worker out of its connection. Doing so again does nothing.
-    fn forget(&self) {
-        let mut state = self.lock();
-        state.shut_down = None;
-        if let Some((connection, key)) = state.entry.take() {
-            let workers = connection.workers();
-            // The slot provider is gone already if the worker was shut down; then this errs.
-            let _ = workers.unregister_slot_provider(key);
-            if let Err(error) = workers.finalize_unregister(key) {
-                tracing::warn!(%error, "the worker could not be unregistered from its connection");
-            }
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, CoreState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -5,6 +5,7 @@
 //! the [module above](super).
 
 mod identity;
+mod leaving;
 mod polls;
 mod trouble;
 mod wire;
@@ -13,19 +14,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, stream};
 use prost::Message as _;
 use temporalio_client::callback_based::GrpcRequest;
 use temporalio_client::errors::ClientConnectError;
-use temporalio_client::grpc::WorkflowService as _;
-use temporalio_client::tonic::{IntoRequest as _, Status};
+use temporalio_client::tonic::Status;
 use temporalio_client::{Connection, ConnectionOptions};
-use temporalio_common::protos::temporal::api::common::v1::WorkflowExecution;
-use temporalio_common::protos::temporal::api::enums::v1::WorkflowTaskFailedCause;
-use temporalio_common::protos::temporal::api::failure::v1::Failure;
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
-    DescribeNamespaceRequest, DescribeNamespaceResponse, ResetStickyTaskQueueRequest,
-    RespondWorkflowTaskCompletedRequest, RespondWorkflowTaskFailedRequest,
+    DescribeNamespaceRequest, DescribeNamespaceResponse, RespondWorkflowTaskCompletedRequest,
 };
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -36,27 +31,15 @@ use super::channel::{Answer, service};
 use super::connect::{Server, answered_with, without_network};
 use super::in_flight::{Heard, InFlight, WorkflowTask};
 use crate::error::Fault;
-use crate::lifecycle::{FINALIZE_CAP, Input};
 use crate::report::ServerTrouble;
 use identity::Identity;
 use polls::Polls;
 use trouble::Trouble;
 use wire::{Completed, Completion, Started, task_token};
 
-/// What the server is told on leaving may take this long to be answered: an eighth of a second.
-const FAREWELL_CAP: Duration = Duration::from_millis(FINALIZE_CAP.as_millis() as u64 / 4);
 /// `ShutdownWorker` may take this long to be answered: 0.1 s. The SDK waits for the answer; the
 /// server acts on the call.
 const SHUTDOWN_CAP: Duration = Duration::from_millis(100);
-/// When the sticky queue was polled for this long, what waited there has come: 60 ms, a round trip.
-const POLLED: Duration = Duration::from_millis(60);
-/// Calls at a time for giving workflows back.
-const GIVE_BACK_WIDTH: usize = 32;
-
-/// What the server is told before polls end may take this long to be answered: 0.5 s, several round
-/// trips.
-const TOLD_WITHIN: Duration = Duration::from_millis(500);
-
 /// How long polls may take to end by themselves: 1.85 s. The longest of the last ones, and what comes
 /// before it: workflows are given back.
 const POLLS_END_WITHIN: Duration =
@@ -65,8 +48,6 @@ const POLLS_END_WITHIN: Duration =
 /// polls are held back. What is sticky then was quiet for that second. A workflow that is given back
 /// in the moment in which a task goes to the sticky queue waits for the timeout of that task.
 const UNSTICKING: Duration = Duration::from_millis(3_150);
-/// After this long without an effect the server is told again: 0.15 s.
-const TOLD_AGAIN_AFTER: Duration = Duration::from_millis(150);
 
 /// When polling may end, as a poll sees it that begins.
 #[derive(Clone)]
@@ -161,66 +142,10 @@ impl Gate {
         self.polls.open();
     }
 
-    /// Lets no poll begin, and says [`Input::PollsEnded`] when none is under way and everything
-    /// that they brought has reached the worker. An `idle` worker's polls are ended by a server that
-    /// does so. A busy one's end by themselves: the server may lose a task that it hands out in the
-    /// moment in which it ends the poll for it.
-    ///
-    /// # Cancel safety
-    /// When dropped, polls stay held back; [`resume`](Self::resume) lets them go on.
-    pub(super) async fn quiesce(&self, idle: bool) {
-        let server_ends_them = idle && self.polls.server_ends_them();
-        self.polls.hold(server_ends_them);
-        self.unsticking.store(true, Ordering::SeqCst);
-        let _ = timeout(TOLD_WITHIN, self.in_flight.until(|state| state.nothing_sticks())).await;
-        if self.in_flight.has_sticky() {
-            // While a poll is on the sticky queue, what still goes there finds it.
-            let polled = self.in_flight.sticky_queue_is_polled(POLLED);
-            let _ = timeout(polls::CLEARING, polled).await;
-            let _ = timeout(TOLD_WITHIN, self.give_back_sticky()).await;
-            if !server_ends_them {
-                self.polls.clear_sticky_queue().await;
-            }
-        }
-        self.polls.hold_sticky();
-        let received = self.in_flight.until(|state| state.is_received());
-        tokio::select! {
-            () = received => {}
-            () = self.have_polls_ended(), if server_ends_them => {}
-        }
-        self.in_flight.tell(Input::PollsEnded);
-    }
-
     /// Ends all polls now, for good.
     pub(super) fn close(&self) {
         self.unsticking.store(true, Ordering::SeqCst);
         self.polls.close();
-    }
-
-    /// Gives back what the worker leaves behind: workflow tasks that it has not answered, which
-    /// would wait for their timeout, and sticky workflows.
-    pub(super) async fn give_back(&self) {
-        self.is_left.store(true, Ordering::SeqCst);
-        let tasks = self.in_flight.take_workflow_tasks().into_iter().map(|task_token| {
-            let mut service = self.connection.clone();
-            let request = RespondWorkflowTaskFailedRequest {
-                task_token,
-                cause: WorkflowTaskFailedCause::WorkflowWorkerUnhandledFailure.into(),
-                failure: Some(Failure {
-                    message: "the Lambda invocation ended before the workflow task".to_owned(),
-                    ..Default::default()
-                }),
-                identity: self.connection.identity().to_owned(),
-                namespace: self.namespace(),
-                ..Default::default()
-            };
-            async move {
-                let _ = service.respond_workflow_task_failed(request.into_request()).await;
-            }
-        });
-        let all = stream::iter(tasks).buffer_unordered(GIVE_BACK_WIDTH).collect::<()>();
-        let _ = timeout(FAREWELL_CAP, all).await;
-        let _ = timeout(FAREWELL_CAP, self.give_back_sticky()).await;
     }
 
     /// What the server refused or left unanswered.
@@ -237,46 +162,6 @@ impl Gate {
     /// What a server may have quoted, without the credentials.
     pub(super) fn conceal(&self, text: String) -> String {
         self.trouble.conceal(text)
-    }
-
-    /// Tells the server that workflows are sticky to this worker no longer, so that what happens
-    /// to them while no worker polls does not end in a timed-out workflow task.
-    async fn give_back_sticky(&self) {
-        let resets = self.in_flight.sticky().into_iter().map(|(run_id, workflow_id)| {
-            let mut service = self.connection.clone();
-            let execution = WorkflowExecution { workflow_id, run_id: run_id.clone() };
-            let request = ResetStickyTaskQueueRequest {
-                namespace: self.namespace(),
-                execution: Some(execution),
-            };
-            async move {
-                // A workflow that is closed by now is an error, and the usual case.
-                let _ = service.reset_sticky_task_queue(request.into_request()).await;
-                self.in_flight.is_given_back(&run_id);
-            }
-        });
-        stream::iter(resets).buffer_unordered(GIVE_BACK_WIDTH).collect::<()>().await;
-    }
-
-    /// Tells the server that this worker shuts down, so that it ends the polls. Again and again, since a poll may
-    /// reach the server after the news: both are on their way at the same time.
-    async fn have_polls_ended(&self) {
-        while let Some(request) = self.identity.shutdown() {
-            self.shutdown_is_told.store(true, Ordering::SeqCst);
-            let mut service = self.connection.workflow_service();
-            let telling = timeout(TOLD_WITHIN, service.shutdown_worker(request.into_request()));
-            let (told, ()) = tokio::join!(telling, tokio::time::sleep(TOLD_AGAIN_AFTER));
-            // Polls that do not end are given up, so nothing more depends on it.
-            let silence = || Err(Status::deadline_exceeded("no answer came in time"));
-            if let Err(status) = told.unwrap_or_else(|_| silence()) {
-                self.trouble.call_failed("ShutdownWorker", &status);
-            }
-        }
-        std::future::pending().await
-    }
-
-    fn namespace(&self) -> String {
-        self.identity.shutdown().map(|it| it.namespace).unwrap_or_default()
     }
 
     async fn pass(&self, call: GrpcRequest) -> Answer {

@@ -309,6 +309,8 @@ fn nothing() -> GrpcSuccessResponse {
     answered_with(Vec::new())
 }
 
+const TIMEOUT: &str = "grpc-timeout";
+
 /// The time that a call asks for.
 fn asked_time(call: &GrpcRequest) -> Duration {
     let header = call.headers.get(TIMEOUT).and_then(|value| value.to_str().ok());
@@ -334,8 +336,6 @@ fn set_asked_time(call: &mut GrpcRequest, time: Duration) {
         call.headers.insert(TIMEOUT, value);
     }
 }
-
-const TIMEOUT: &str = "grpc-timeout";
 
 impl Timing {
     /// When a poll must have ended so that none is under way at the stop time.

@@ -4,6 +4,8 @@
 //! ends inside of the worker. From it come the news that the worker is busy or quiet, the moment in
 //! which nothing is lost by a shutdown, and the report's counts.
 
+mod under_way;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +21,10 @@ use tokio::time::{Instant, sleep_until};
 use crate::codec_work::CodecWork;
 use crate::error::Fault;
 use crate::lifecycle::Input;
-use crate::report::{Counts, FailedWorkflowTask, TaskCounts};
+use crate::report::{FailedWorkflowTask, TaskCounts};
+use under_way::{ActivityUnderWay, AnswerUnderWay};
+
+pub(super) use under_way::{Brought, Heard, PollUnderWay};
 
 /// Failed workflow tasks that are kept for the report: 10.
 const FAILED_KEPT: usize = 10;
@@ -301,45 +306,6 @@ impl State {
     }
 }
 
-/// What a poll brought.
-pub(super) enum Brought {
-    Workflow(WorkflowTask),
-    /// The token of an activity task.
-    Activity(Vec<u8>),
-}
-
-/// A poll under way.
-pub(super) struct PollUnderWay {
-    in_flight: InFlight,
-    kind: Kind,
-    brought: Option<Brought>,
-}
-
-impl PollUnderWay {
-    /// The poll has ended with a task. It counts as in flight before the poll counts as ended, so
-    /// that no moment shows neither.
-    pub(super) fn ends_with(mut self, brought: Brought) {
-        self.brought = Some(brought);
-    }
-}
-
-impl Drop for PollUnderWay {
-    fn drop(&mut self) {
-        let brought = self.brought.take();
-        self.in_flight.change(|state| {
-            match brought {
-                Some(Brought::Workflow(task)) => state.take_workflow_task(task),
-                Some(Brought::Activity(token)) if !token.is_empty() => {
-                    state.activities.entry(token).or_insert(false);
-                }
-                _ => {}
-            }
-            state.polls -= usize::from(self.kind != Kind::Nexus);
-            state.sticky_polls -= usize::from(self.kind == Kind::Sticky);
-        });
-    }
-}
-
 impl Kind {
     /// What this poll is for.
     pub(super) fn of(poll: &GrpcRequest) -> Self {
@@ -353,80 +319,6 @@ impl Kind {
             }
             _ => Self::Nexus,
         }
-    }
-}
-
-/// An answer to a workflow task on its way.
-pub(super) struct AnswerUnderWay {
-    in_flight: InFlight,
-    token: Vec<u8>,
-    /// Kept here, since the workflow may be evicted before the server has heard the answer.
-    task: Option<WorkflowTask>,
-    sticks: bool,
-    heard: Option<Heard>,
-}
-
-/// What the server made of the answer to a workflow task.
-pub(super) struct Heard {
-    /// Whether the workflow's next task goes to the sticky queue; `None`: as before.
-    pub(super) sticky: Option<bool>,
-    /// The workflow's next task, which came with the server's answer.
-    pub(super) next: Option<WorkflowTask>,
-}
-
-impl AnswerUnderWay {
-    /// The server has heard it, and the task is completed.
-    pub(super) fn was_heard(mut self, heard: Heard) {
-        self.heard = Some(heard);
-    }
-}
-
-impl Drop for AnswerUnderWay {
-    fn drop(&mut self) {
-        let (heard, task) = (self.heard.take(), self.task.take());
-        self.in_flight.change(|state| {
-            state.sticking -= usize::from(self.sticks);
-            state.workflow_tasks.remove(&self.token);
-            let Some(Heard { sticky, next }) = heard else { return };
-            state.counts.workflow.completed += 1;
-            match (task, sticky) {
-                (Some(task), Some(true)) => {
-                    state.sticky.insert(task.run_id, task.workflow_id);
-                }
-                (Some(task), Some(false)) => drop(state.sticky.remove(&task.run_id)),
-                _ => {}
-            }
-            if let Some(next) = next {
-                state.take_workflow_task(next);
-            }
-        });
-    }
-}
-
-/// An activity under way.
-pub(super) struct ActivityUnderWay {
-    in_flight: InFlight,
-    /// `None`: a local one.
-    token: Option<Vec<u8>>,
-    /// How it ended.
-    pub(super) outcome: fn(&mut Counts) -> &mut u64,
-}
-
-impl Drop for ActivityUnderWay {
-    fn drop(&mut self) {
-        self.in_flight.change(|state| {
-            let kind = match &self.token {
-                Some(token) => {
-                    state.activities.remove(token);
-                    &mut state.counts.activity
-                }
-                None => {
-                    state.local_activities -= 1;
-                    &mut state.counts.local_activity
-                }
-            };
-            *(self.outcome)(kind) += 1;
-        });
     }
 }
 

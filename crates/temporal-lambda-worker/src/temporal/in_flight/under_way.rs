@@ -1,0 +1,117 @@
+//! What is under way: it counts as long as these live, and each says how it ended.
+
+use super::{InFlight, Kind, WorkflowTask};
+use crate::report::Counts;
+
+/// What a poll brought.
+pub(in crate::temporal) enum Brought {
+    Workflow(WorkflowTask),
+    /// The token of an activity task.
+    Activity(Vec<u8>),
+}
+
+/// A poll under way.
+pub(in crate::temporal) struct PollUnderWay {
+    pub(super) in_flight: InFlight,
+    pub(super) kind: Kind,
+    pub(super) brought: Option<Brought>,
+}
+
+impl PollUnderWay {
+    /// The poll has ended with a task. It counts as in flight before the poll counts as ended, so
+    /// that no moment shows neither.
+    pub(in crate::temporal) fn ends_with(mut self, brought: Brought) {
+        self.brought = Some(brought);
+    }
+}
+
+impl Drop for PollUnderWay {
+    fn drop(&mut self) {
+        let brought = self.brought.take();
+        self.in_flight.change(|state| {
+            match brought {
+                Some(Brought::Workflow(task)) => state.take_workflow_task(task),
+                Some(Brought::Activity(token)) if !token.is_empty() => {
+                    state.activities.entry(token).or_insert(false);
+                }
+                _ => {}
+            }
+            state.polls -= usize::from(self.kind != Kind::Nexus);
+            state.sticky_polls -= usize::from(self.kind == Kind::Sticky);
+        });
+    }
+}
+
+/// An answer to a workflow task on its way.
+pub(in crate::temporal) struct AnswerUnderWay {
+    pub(super) in_flight: InFlight,
+    pub(super) token: Vec<u8>,
+    /// Kept here, since the workflow may be evicted before the server has heard the answer.
+    pub(super) task: Option<WorkflowTask>,
+    pub(super) sticks: bool,
+    pub(super) heard: Option<Heard>,
+}
+
+/// What the server made of the answer to a workflow task.
+pub(in crate::temporal) struct Heard {
+    /// Whether the workflow's next task goes to the sticky queue; `None`: as before.
+    pub(in crate::temporal) sticky: Option<bool>,
+    /// The workflow's next task, which came with the server's answer.
+    pub(in crate::temporal) next: Option<WorkflowTask>,
+}
+
+impl AnswerUnderWay {
+    /// The server has heard it, and the task is completed.
+    pub(in crate::temporal) fn was_heard(mut self, heard: Heard) {
+        self.heard = Some(heard);
+    }
+}
+
+impl Drop for AnswerUnderWay {
+    fn drop(&mut self) {
+        let (heard, task) = (self.heard.take(), self.task.take());
+        self.in_flight.change(|state| {
+            state.sticking -= usize::from(self.sticks);
+            state.workflow_tasks.remove(&self.token);
+            let Some(Heard { sticky, next }) = heard else { return };
+            state.counts.workflow.completed += 1;
+            match (task, sticky) {
+                (Some(task), Some(true)) => {
+                    state.sticky.insert(task.run_id, task.workflow_id);
+                }
+                (Some(task), Some(false)) => drop(state.sticky.remove(&task.run_id)),
+                _ => {}
+            }
+            if let Some(next) = next {
+                state.take_workflow_task(next);
+            }
+        });
+    }
+}
+
+/// An activity under way.
+pub(in crate::temporal) struct ActivityUnderWay {
+    pub(super) in_flight: InFlight,
+    /// `None`: a local one.
+    pub(super) token: Option<Vec<u8>>,
+    /// How it ended.
+    pub(in crate::temporal) outcome: fn(&mut Counts) -> &mut u64,
+}
+
+impl Drop for ActivityUnderWay {
+    fn drop(&mut self) {
+        self.in_flight.change(|state| {
+            let kind = match &self.token {
+                Some(token) => {
+                    state.activities.remove(token);
+                    &mut state.counts.activity
+                }
+                None => {
+                    state.local_activities -= 1;
+                    &mut state.counts.local_activity
+                }
+            };
+            *(self.outcome)(kind) += 1;
+        });
+    }
+}
