@@ -20,7 +20,7 @@ async fn one_that_is_shorter_than_the_grace_period_completes() {
         .config("probe", PROBE)
         .timeout(Duration::from_secs(34))
         .env("TEMPORAL_LAMBDA_GRACEFUL_SHUTDOWN_TIMEOUT", "30s")
-        .env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "500ms");
+        .env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "3s");
     let probe = world.add(probe);
     let id = world.id("it");
     temporal.start(&world.name, &id, "Doze", 3000).await;
@@ -77,7 +77,7 @@ async fn one_that_ignores_its_cancellation_is_dropped_and_tried_again() {
         .timeout(Duration::from_secs(4))
         .env("TEMPORAL_LAMBDA_GRACEFUL_SHUTDOWN_TIMEOUT", "300ms")
         .env("TEMPORAL_LAMBDA_SHUTDOWN_DEADLINE_BUFFER", "1200ms")
-        .env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "1500ms");
+        .env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "3s");
     let probe = world.add(probe);
     let id = world.id("it");
     temporal.start(&world.name, &id, "Stubborn", ()).await;
@@ -159,8 +159,7 @@ async fn while_one_runs_the_worker_is_not_idle() {
 async fn they_know_how_much_time_the_invocation_has() {
     let world = World::new("time-left").await;
     let temporal = world.temporal().await;
-    let probe =
-        world.add(world.config("probe", PROBE).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "500ms"));
+    let probe = world.add(world.config("probe", PROBE).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "3s"));
     let id = world.id("it");
     temporal.start(&world.name, &id, "TimeLeft", ()).await;
     probe.invoke("{}").await.unwrap();

@@ -29,7 +29,7 @@ async fn a_custom_tuner_and_preset_limits_do_not_clash() {
         .config("probe", PROBE)
         .env("PROBE_SET", "one-activity")
         .env("TEMPORAL_LAMBDA_MAX_CONCURRENT_ACTIVITIES", "7")
-        .env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "500ms");
+        .env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "3s");
     let probe = world.add(probe);
     for number in 0..3 {
         temporal.start(&world.name, &world.id(number), "Doze", 300).await;

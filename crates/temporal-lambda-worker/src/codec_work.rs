@@ -41,7 +41,11 @@ impl CodecWork {
     }
 
     /// Returns when the grace period has passed: work that fails now is told to the server, which
-    /// hands the task out again at once; work that goes on is cut off. Cancel safe.
+    /// hands the task out again at once; work that goes on is cut off.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: whoever stops waiting loses nothing and may wait again.
     pub async fn cut_short(&self) {
         self.shared.cut_short.cancelled().await;
     }

@@ -62,6 +62,7 @@ impl ActivityInboundInterceptor for Interceptors {
                     activity.outcome = |it| &mut it.abandoned;
                     drop(activity);
                     if local {
+                        self.in_flight.local_activity_is_abandoned();
                         // Whatever it returned would go into the workflow's history, as a result
                         // that the activity has not had. Without one, the workflow task is tried
                         // again, and with it the activity.

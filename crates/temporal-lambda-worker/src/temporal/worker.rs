@@ -24,7 +24,7 @@ use super::connect::{chain, conceal, status_fault};
 use super::core::Core;
 use super::fit::Fit;
 use super::gate::{Gate, Timing};
-use super::in_flight::InFlight;
+use super::in_flight::{InFlight, State};
 use super::interceptors::Interceptors;
 use super::{Launched, Link, Ports};
 use crate::error::Fault;
@@ -297,6 +297,8 @@ impl Life {
             biased;
             ended = worker.run() => ended,
             _ = self.phase.wait_for(|phase| *phase == Phase::Dropped) => return Ok(()),
+            // Its last workflow tasks are failed when it is dropped.
+            () = self.in_flight.until(State::waits_in_vain) => return Ok(()),
         };
         ended.map_err(|error| Fault::WorkerFailed { reason: self.gate.conceal(chain(&error)) })
     }

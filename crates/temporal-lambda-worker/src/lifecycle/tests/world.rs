@@ -156,6 +156,7 @@ impl World {
         if self.story.window.deadline.is_none() {
             self.say(Input::Cancelled);
         }
+        let mut polls_ended = false;
         for _ in 0..FOR_EVER {
             if self.machine.step().is_torn_down() {
                 return;
@@ -163,8 +164,12 @@ impl World {
             match how {
                 Finish::Answering(after) => {
                     self.wait_until(self.now.later(ms(after)));
-                    // A worker that is left in peace works until it is told to stop.
-                    if matches!(self.waiting, Some(Effect::Poll | Effect::ResumePolls)) {
+                    // A worker that is left in peace works until it is told to stop. Its last polls
+                    // end once; while a task is under way, that changes nothing.
+                    let held = self.waiting == Some(Effect::HoldPolls);
+                    if matches!(self.waiting, Some(Effect::Poll | Effect::ResumePolls))
+                        || std::mem::replace(&mut polls_ended, held) && held
+                    {
                         self.fire();
                     } else {
                         self.answer();

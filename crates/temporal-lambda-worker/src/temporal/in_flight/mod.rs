@@ -71,6 +71,8 @@ pub(super) struct State {
     /// Activities that have not ended, by token; `false`: not begun yet.
     activities: HashMap<Vec<u8>, bool>,
     local_activities: usize,
+    /// A local activity was abandoned: its workflow task will have no answer.
+    local_abandoned: bool,
     /// How often the payload codec is at work.
     codec_work: usize,
     /// The open workflows whose next task the server puts on the sticky queue: run ID to
@@ -92,6 +94,12 @@ impl State {
         self.polls == 0
             && self.workflow_tasks.values().all(|(_, seen)| *seen)
             && self.activities.values().all(|begun| *begun)
+    }
+
+    /// Whether the worker waits for nothing but local activities that were abandoned.
+    pub(super) fn waits_in_vain(&self) -> bool {
+        let activities = self.activities.len() + self.local_activities;
+        self.local_abandoned && activities + self.sticking == 0
     }
 
     /// Whether no answer that makes a workflow sticky is on its way.
@@ -270,6 +278,11 @@ impl InFlight {
         });
         let token = (!local).then(|| token.to_vec());
         ActivityUnderWay { in_flight: self.clone(), token, outcome: |it| &mut it.failed }
+    }
+
+    /// A local activity that goes on was abandoned.
+    pub(super) fn local_activity_is_abandoned(&self) {
+        self.change(|state| state.local_abandoned = true);
     }
 
     /// The worker has answered an activity task.
