@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::Timing;
 use super::identity::Identity;
 use super::trouble::Trouble;
-use super::wire::{Task, task_token};
+use super::wire::{Task, asked_time, set_asked_time, task_token};
 use crate::lifecycle::POLL_SPARE;
 use crate::temporal::channel::{Answer, Route};
 use crate::temporal::connect::answered_with;
@@ -177,7 +177,7 @@ impl Polls {
         let Some(under_way) = self.begin(kind).await else { return Ok(nothing()) };
         let mut call = self.identity.sign(call);
         let rpc = call.rpc.clone();
-        let lasts = self.time_to_last(kind, asked_time(&call));
+        let lasts = self.time_to_last(kind, asked_time(&call).unwrap_or(LONGEST));
         let began = Instant::now();
         let due = began + lasts;
         set_asked_time(&mut call, lasts + ANSWERED_EARLIER);
@@ -307,34 +307,6 @@ fn brought(kind: Kind, proto: &[u8]) -> Result<Option<Brought>, Status> {
 /// What the server answers when there was no task.
 fn nothing() -> GrpcSuccessResponse {
     answered_with(Vec::new())
-}
-
-const TIMEOUT: &str = "grpc-timeout";
-
-/// The time that a call asks for.
-fn asked_time(call: &GrpcRequest) -> Duration {
-    let header = call.headers.get(TIMEOUT).and_then(|value| value.to_str().ok());
-    let asked = header.and_then(|text| {
-        let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-        let number: u64 = digits.parse().ok()?;
-        Some(match unit {
-            "H" => Duration::from_secs(number.saturating_mul(3600)),
-            "M" => Duration::from_secs(number.saturating_mul(60)),
-            "S" => Duration::from_secs(number),
-            "m" => Duration::from_millis(number),
-            "u" => Duration::from_micros(number),
-            "n" => Duration::from_nanos(number),
-            _ => return None,
-        })
-    });
-    asked.unwrap_or(LONGEST)
-}
-
-fn set_asked_time(call: &mut GrpcRequest, time: Duration) {
-    // At most eight digits, as gRPC has it: in milliseconds that is a day.
-    if let Ok(value) = format!("{}m", time.as_millis().min(99_999_999)).parse() {
-        call.headers.insert(TIMEOUT, value);
-    }
 }
 
 impl Timing {

@@ -1,11 +1,15 @@
 //! The few fields of messages that the gate looks at. What else a message holds (histories and
 //! payloads, which may be large) is passed over.
 
-use prost::Message;
-use temporalio_common::protos::temporal::api::common::v1::{WorkflowExecution, WorkflowType};
-use temporalio_common::protos::temporal::api::enums::v1::CommandType;
+use std::time::Duration;
 
-use crate::temporal::in_flight::WorkflowTask;
+use prost::Message;
+use temporalio_client::callback_based::GrpcRequest;
+use temporalio_common::protos::temporal::api::common::v1::{WorkflowExecution, WorkflowType};
+use temporalio_common::protos::temporal::api::enums::v1::{CommandType, TaskQueueKind};
+use temporalio_common::protos::temporal::api::workflowservice::v1::PollWorkflowTaskQueueRequest;
+
+use crate::temporal::in_flight::{Kind, WorkflowTask};
 
 /// What a poll for workflow tasks is answered with, and what comes with other answers.
 #[derive(Clone, PartialEq, Message)]
@@ -99,6 +103,51 @@ pub(super) fn task_token(proto: &[u8]) -> Result<Vec<u8>, prost::DecodeError> {
         task_token: Vec<u8>,
     }
     Ok(Tasked::decode(proto)?.task_token)
+}
+
+impl Kind {
+    /// What this poll is for.
+    pub(super) fn of(poll: &GrpcRequest) -> Self {
+        match poll.rpc.as_str() {
+            "PollActivityTaskQueue" => Self::Activity,
+            "PollWorkflowTaskQueue" => {
+                let request = PollWorkflowTaskQueueRequest::decode(&*poll.proto);
+                let queue = request.ok().and_then(|request| request.task_queue);
+                let sticky = queue.is_some_and(|queue| queue.kind() == TaskQueueKind::Sticky);
+                if sticky { Self::Sticky } else { Self::Workflow }
+            }
+            _ => Self::Nexus,
+        }
+    }
+}
+
+/// The header with the time that a call asks for.
+const TIMEOUT: &str = "grpc-timeout";
+
+/// The time that a call asks for, if it does.
+pub(super) fn asked_time(call: &GrpcRequest) -> Option<Duration> {
+    let header = call.headers.get(TIMEOUT).and_then(|value| value.to_str().ok());
+    header.and_then(|text| {
+        let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+        let number: u64 = digits.parse().ok()?;
+        Some(match unit {
+            "H" => Duration::from_secs(number.saturating_mul(3600)),
+            "M" => Duration::from_secs(number.saturating_mul(60)),
+            "S" => Duration::from_secs(number),
+            "m" => Duration::from_millis(number),
+            "u" => Duration::from_micros(number),
+            "n" => Duration::from_nanos(number),
+            _ => return None,
+        })
+    })
+}
+
+/// Sets the time that a call asks for.
+pub(super) fn set_asked_time(call: &mut GrpcRequest, time: Duration) {
+    // At most eight digits, as gRPC has it: in milliseconds that is a day.
+    if let Ok(value) = format!("{}m", time.as_millis().min(99_999_999)).parse() {
+        call.headers.insert(TIMEOUT, value);
+    }
 }
 
 #[cfg(test)]

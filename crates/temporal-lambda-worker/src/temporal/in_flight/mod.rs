@@ -10,10 +10,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prost::Message as _;
-use temporalio_client::callback_based::GrpcRequest;
-use temporalio_common::protos::temporal::api::enums::v1::TaskQueueKind;
-use temporalio_common::protos::temporal::api::workflowservice::v1::PollWorkflowTaskQueueRequest;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -315,22 +311,6 @@ impl State {
     fn take_workflow_task(&mut self, task: WorkflowTask) {
         if !task.token.is_empty() {
             self.workflow_tasks.insert(task.token.clone(), (task, false));
-        }
-    }
-}
-
-impl Kind {
-    /// What this poll is for.
-    pub(super) fn of(poll: &GrpcRequest) -> Self {
-        match poll.rpc.as_str() {
-            "PollActivityTaskQueue" => Self::Activity,
-            "PollWorkflowTaskQueue" => {
-                let request = PollWorkflowTaskQueueRequest::decode(&*poll.proto);
-                let queue = request.ok().and_then(|request| request.task_queue);
-                let sticky = queue.is_some_and(|queue| queue.kind() == TaskQueueKind::Sticky);
-                if sticky { Self::Sticky } else { Self::Workflow }
-            }
-            _ => Self::Nexus,
         }
     }
 }
