@@ -109,7 +109,7 @@ async fn a_local_one_that_outlasts_the_grace_period_is_run_again_and_its_workflo
     let long = world.config("long", PROBE).timeout(Duration::from_secs(60));
     let long = world.add(long.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
     let id = world.id("it");
-    temporal.start(&world.name, &id, "LocalDoze", 6000).await;
+    temporal.start(&world.name, &id, "LocalDoze", 4500).await;
     let first = short.invoke("{}").await.unwrap();
     let report = first.report();
     assert_eq!(report["tasks"]["local_activity"]["abandoned"], 1, "{report}");

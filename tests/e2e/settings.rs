@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use serde_json::json;
 use temporal_lambda_test_timing::assert_soon;
 use temporal_lambda_testkit::lambda::FunctionConfig;
+use temporal_lambda_testkit::server::DevServer;
 use temporal_lambda_tests::{API_KEY, Invoked as _, World, server};
 use temporalio_client::tonic::Code;
 use temporalio_client::{Connection, ConnectionOptions, Url};
@@ -241,4 +243,26 @@ async fn the_rules_for_names_are_those_of_the_server() {
     for refusal in futures::future::join_all(taken).await {
         assert_eq!(refusal, None);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_the_server_does_not_take_is_trouble_on_the_servers_side() {
+    let server = DevServer::builder()
+        .dynamic_config("matching.maxVersionsInDeployment", 1)
+        .start()
+        .await
+        .unwrap();
+    let world = World::at(&server.address(), "versions").await;
+    let hello = |name: &str, build_id: &str| {
+        let hello = world.config(name, HELLO).env("TEMPORAL_LAMBDA_BUILD_ID", build_id);
+        world.add(hello.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "3s"))
+    };
+    let first = hello("first", "b1").invoke("{}").await.unwrap();
+    assert_eq!(first.report()["server_trouble"], json!([]));
+    // Now the limit is reached. The server leaves polls of another version without an answer.
+    let second = hello("second", "b2").invoke("{}").await.unwrap();
+    let report = second.report();
+    let trouble = report["server_trouble"].as_array().unwrap();
+    assert!(trouble.iter().any(|it| it["call"] == "PollWorkflowTaskQueue"), "{report}");
+    assert_eq!(report["poisoned"], false);
 }
