@@ -171,11 +171,10 @@ async fn they_know_how_much_time_the_invocation_has() {
 async fn a_workflow_outlives_invocations_without_a_workflow_task_that_times_out() {
     let world = World::new("patient").await;
     let temporal = world.temporal().await;
-    let probe =
-        world.add(world.config("probe", PROBE).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "300ms"));
+    let probe = world.add(world.config("probe", PROBE).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
     let id = world.id("it");
     // It fires when nobody polls any more.
-    temporal.start(&world.name, &id, "Patient", 6000).await;
+    temporal.start(&world.name, &id, "Patient", 9000).await;
     probe.invoke("{}").await.unwrap();
     assert_eq!(count(&temporal.history(&id).await, EventType::TimerFired), 0);
     temporal.wait_for(&id, EventType::TimerFired).await;

@@ -13,8 +13,7 @@ use crate::{HELLO, PROBE};
 async fn a_cold_and_a_warm_invocation_complete_workflows_under_their_own_identity() {
     let world = World::new("cold-warm").await;
     let temporal = world.temporal().await;
-    let hello =
-        world.add(world.config("hello", HELLO).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "300ms"));
+    let hello = world.add(world.config("hello", HELLO).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
     for (name, cold) in [("cold", true), ("warm", false)] {
         let id = world.id(name);
         temporal.start(&world.name, &id, "HelloWorkflow", name).await;
@@ -43,8 +42,7 @@ async fn a_cold_and_a_warm_invocation_complete_workflows_under_their_own_identit
 async fn describe_shows_the_version_and_that_the_workflow_is_pinned() {
     let world = World::new("pinned").await;
     let temporal = world.temporal().await;
-    let hello =
-        world.add(world.config("hello", HELLO).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "300ms"));
+    let hello = world.add(world.config("hello", HELLO).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
     let id = world.id("it");
     temporal.start(&world.name, &id, "HelloWorkflow", "you").await;
     let invocation = hello.invoke("").await.unwrap();

@@ -29,7 +29,7 @@ async fn a_function_with_snap_start_is_restored_before_it_connects_or_asks_for_a
     // Not through the proxy, which counts the function's connections.
     let temporal = Temporal::connect(server::shared().address()).await;
     temporal.make_current(world.version()).await;
-    let hello = world.config("hello", HELLO).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "300ms");
+    let hello = world.config("hello", HELLO).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s");
     let hello = world.add(hello.snap_start(true));
     hello.provision(1).await.unwrap();
     let environment = hello.environments().remove(0);
@@ -56,7 +56,7 @@ async fn an_activity_timeout_that_no_invocation_can_hold_is_warned_about_once() 
     let world = World::new("fit").await;
     let temporal = world.temporal().await;
     // 20 s are less than the activity's 60 s.
-    let hello = world.config("hello", HELLO).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "300ms");
+    let hello = world.config("hello", HELLO).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s");
     let hello = world.add(hello);
     for number in 0..3 {
         let id = world.id(number);

@@ -34,7 +34,7 @@ impl Behind {
 
     fn hello(&self) -> Function {
         let config = self.world.config("hello", HELLO);
-        self.world.add(config.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "300ms"))
+        self.world.add(config.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"))
     }
 
     /// One invocation that completes one workflow: its report.
@@ -108,7 +108,7 @@ async fn one_that_was_cut_while_frozen_is_dialed_again() {
 async fn one_that_went_silent_while_frozen_is_replaced_after_half_a_second() {
     let behind = Behind::plain("black-hole").await;
     let hello = behind.world.config("hello", HELLO).timeout(Duration::from_secs(60));
-    let hello = behind.world.add(hello.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "300ms"));
+    let hello = behind.world.add(hello.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
     behind.complete_one(&hello, 1).await;
     behind.proxy.black_hole();
     let report = behind.complete_one(&hello, 2).await;
@@ -168,7 +168,7 @@ async fn the_server_may_be_restarted_between_invocations() {
     let server = DevServer::builder().db_filename(folder.path().join("db")).start().await.unwrap();
     let world = World::at(&server.address(), "restart").await;
     let temporal = world.temporal().await;
-    let config = world.config("hello", HELLO).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "300ms");
+    let config = world.config("hello", HELLO).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s");
     let hello = world.add(config);
     assert_eq!(hello.invoke("{}").await.unwrap().report()["connection"], "new");
 

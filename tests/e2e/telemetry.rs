@@ -70,7 +70,7 @@ async fn cold_and_warm_everything_arrives_before_the_answer_and_is_one_trace() {
     let collector = OtlpReceiver::start().await.unwrap();
     let config = traced(&world, &collector, "traced").env("TRACED_START", "yes");
     let config = config.env("TRACED_GLOBAL", "yes");
-    let function = world.add(config.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "1s"));
+    let function = world.add(config.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
     for cold in [true, false] {
         collector.clear();
         let invocation = function.invoke("{}").await.unwrap();
@@ -177,7 +177,7 @@ async fn what_is_replayed_is_not_exported_again() {
     let temporal = world.temporal().await;
     let collector = OtlpReceiver::start().await.unwrap();
     let config = traced(&world, &collector, "traced");
-    let function = world.add(config.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "1s"));
+    let function = world.add(config.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
     let id = world.id("it");
     // Longer than the first invocation stays once the first activity is done.
     temporal.start(&world.name, &id, "Notes", 3000_u64).await;

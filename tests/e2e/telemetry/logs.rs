@@ -19,7 +19,7 @@ async fn logs_are_json_with_request_id_state_and_reason_the_users_and_the_sdks_i
     let _temporal = world.temporal().await;
     let collector = OtlpReceiver::start().await.unwrap();
     let config = traced(&world, &collector, "traced").env("TRACED_START", "yes");
-    let function = world.add(config.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "1s"));
+    let function = world.add(config.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
     let invocation = function.invoke("{}").await.unwrap();
     let id = invocation.request_id.as_str();
     let lines = json_lines(&invocation);

@@ -110,7 +110,7 @@ async fn what_cannot_be_honoured_is_one_warning_in_an_environment_and_the_worker
         .env("OTEL_METRIC_EXPORT_INTERVAL", "0")
         .env("OTEL_PROPAGATORS", "b3,tracecontext")
         .env("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere.pem");
-    let function = world.add(config.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "1s"));
+    let function = world.add(config.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
     for cold in [true, false] {
         let id = world.id(cold);
         temporal.start(&world.name, &id, "Notes", 0_u64).await;
