@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use temporalio_client::grpc::WorkflowService as _;
-use temporalio_client::tonic::{IntoRequest as _, Status};
+use temporalio_client::tonic::{Code, IntoRequest as _, Status};
 use temporalio_common::protos::temporal::api::common::v1::WorkflowExecution;
 use temporalio_common::protos::temporal::api::enums::v1::WorkflowTaskFailedCause;
 use temporalio_common::protos::temporal::api::failure::v1::Failure;
@@ -98,9 +98,11 @@ impl Gate {
                 execution: Some(execution),
             };
             async move {
+                let told = service.reset_sticky_task_queue(request.into_request()).await;
                 // A workflow that is closed by now is an error, and the usual case.
-                let _ = service.reset_sticky_task_queue(request.into_request()).await;
-                self.in_flight.is_given_back(&run_id);
+                if told.map_or_else(|status| status.code() == Code::NotFound, |_| true) {
+                    self.in_flight.is_given_back(&run_id);
+                }
             }
         });
         stream::iter(resets).buffer_unordered(GIVE_BACK_WIDTH).collect::<()>().await;

@@ -1,5 +1,6 @@
 //! The gate between a scripted server and calls as a worker makes them, with the clock paused.
 
+mod giving_back;
 mod stage;
 
 use std::time::Duration;
@@ -182,72 +183,6 @@ async fn completions_lose_their_sticky_queue_while_polls_are_held_back_and_have_
         request.sticky_attributes.is_some()
     });
     assert!(sticky.eq([true, false, true]));
-}
-
-/// A task that waits on the sticky queue when its workflow is reset would wait for its timeout.
-#[tokio::test(start_paused = true)]
-async fn workflows_are_given_back_while_a_poll_is_on_the_sticky_queue_which_is_then_cleared() {
-    let mut scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
-    let poll = scene.poll(Normal);
-    a_moment().await;
-    scene.hand_out("task");
-    assert_eq!(poll.await.unwrap(), "task");
-    scene.complete("task").await;
-    assert_eq!(scene.told(), ["Busy", "Quiet"]);
-    let sticky = scene.poll(Sticky);
-    a_moment().await;
-    let _quiescing = scene.quiesce();
-    a_moment().await;
-    // What waited there before the poll would have come by now.
-    assert!(scene.server.asked("ResetStickyTaskQueue").is_empty());
-    advance(ms(61)).await;
-    a_moment().await;
-    assert_eq!(scene.server.asked("ResetStickyTaskQueue").len(), 1);
-    assert!(!sticky.is_finished() && scene.told().is_empty(), "the sticky queue is not cleared");
-    scene.server.answer_polls.notify_one();
-    a_moment().await;
-    assert!(sticky.is_finished());
-    assert_eq!(scene.told(), ["PollsEnded"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_workflow_whose_giving_back_was_cut_short_is_given_back_the_next_time() {
-    let scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
-    let poll = scene.poll(Normal);
-    a_moment().await;
-    scene.hand_out("task");
-    assert_eq!(poll.await.unwrap(), "task");
-    scene.complete("task").await;
-    let _sticky = scene.poll(Sticky);
-    a_moment().await;
-    // The first time polling goes on before the server has heard of it.
-    for resets in [0, 1] {
-        let quiescing = scene.quiesce();
-        a_moment().await;
-        if resets == 1 {
-            advance(ms(61)).await;
-            a_moment().await;
-        }
-        quiescing.abort();
-        assert_eq!(scene.server.asked("ResetStickyTaskQueue").len(), resets);
-        scene.gate.resume();
-    }
-    assert!(!scene.in_flight.has_sticky());
-}
-
-/// The SDK may evict a workflow from its cache while the completion of its task is on its way.
-#[tokio::test(start_paused = true)]
-async fn a_workflow_that_is_evicted_before_its_completion_is_heard_is_sticky_all_the_same() {
-    let scene = Scene::new(Server::default(), None, None).await;
-    let poll = scene.poll(Normal);
-    a_moment().await;
-    scene.hand_out("task");
-    assert_eq!(poll.await.unwrap(), "task");
-    scene.in_flight.workflow_task_is_seen("run of task");
-    let answering = scene.in_flight.answer_begins(b"task".to_vec(), true);
-    scene.in_flight.workflow_is_evicted("run of task");
-    answering.was_heard(Heard { sticky: Some(true), next: None });
-    assert!(scene.in_flight.has_sticky());
 }
 
 #[tokio::test(start_paused = true)]
