@@ -25,10 +25,18 @@ use temporalio_common::protos::temporal::api::{
         UpdateWorkflowExecutionRequest,
     },
 };
+use tokio::{
+    sync::Mutex,
+    time::{Interval, MissedTickBehavior},
+};
 use tonic::{Code, IntoRequest as _, Request as Call, Status};
 
 /// Before a call is made again.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Between two looks at workflows, whichever they are. A throttled server has 100 calls a second for
+/// everybody, and looks come before a worker's polls: without a pause it would be the swarm itself that
+/// keeps its workers from polling, the more, the more workflows wait for them.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(40);
 /// How long a query waits for its answer. Somebody polls for it most of the time; the longest pause
 /// is 12 s.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -38,6 +46,7 @@ pub(crate) struct Client {
     connection: Connection,
     task_queue: String,
     refused: Arc<AtomicUsize>,
+    looks: Arc<Mutex<Interval>>,
 }
 
 impl Client {
@@ -50,7 +59,10 @@ impl Client {
             .retry_options(RetryOptions::no_retries())
             .build();
         let connection = Connection::connect(options).await.expect("the server answers");
-        Self { connection, task_queue: task_queue.to_owned(), refused: Arc::default() }
+        let mut looks = tokio::time::interval(BETWEEN_LOOKS);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (refused, looks) = (Arc::default(), Arc::new(Mutex::new(looks)));
+        Self { connection, task_queue: task_queue.to_owned(), refused, looks }
     }
 
     pub(crate) async fn start(&self, id: &str, kind: &str, input: serde_json::Value) {
@@ -159,6 +171,7 @@ impl Client {
         let request =
             DescribeWorkflowExecutionRequest { namespace: namespace(), execution: execution(id) };
         let response = self.again("describe", || async {
+            self.may_look().await;
             let mut service = self.connection.workflow_service();
             service.describe_workflow_execution(request.clone().into_request()).await
         });
@@ -191,6 +204,7 @@ impl Client {
             ..Default::default()
         };
         let response = self.again("history", || async {
+            self.may_look().await;
             let mut service = self.connection.workflow_service();
             service.get_workflow_execution_history(request.clone().into_request()).await
         });
@@ -223,6 +237,11 @@ impl Client {
     /// How many calls were refused because there were too many.
     pub(crate) fn refused(&self) -> usize {
         self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Waits until it is this look's turn.
+    async fn may_look(&self) {
+        self.looks.lock().await.tick().await;
     }
 
     /// Makes a call until it is answered.
