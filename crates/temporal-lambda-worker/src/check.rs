@@ -91,7 +91,8 @@ pub(crate) struct Asks {
 impl<W: LambdaWorker> LambdaWorker for Checker<W> {
     async fn configure(&mut self, config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
         self.worker.configure(config).await?;
-        // It is settled again after this, and refused then if it must be.
+        // Both are done again after this, and refused then if they must be.
+        let _ = config.run_plugins().await;
         let _ = config.settle();
         self.notes.configured(CheckedConfiguration::of(config));
         for warning in config.warnings.texts() {

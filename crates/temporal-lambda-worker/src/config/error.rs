@@ -26,6 +26,14 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
+    /// A file of the configuration does not come.
+    #[error(
+        "the configuration could not be read within {within:?}: temporal.toml, api_key_file, or a certificate or key that the TLS settings name. Is each a plain file, and does its file system answer (a network mount may not)?"
+    )]
+    ReadTooLong {
+        /// How long it was waited for.
+        within: Duration,
+    },
     /// The file is not TOML. The line's text is not shown, since it may hold a secret.
     #[error(
         "{path:?} is not valid TOML at line {line}: correct that line (it is not shown here, as it may hold a secret)"
@@ -222,6 +230,27 @@ pub enum ConfigError {
         "no workflow and no activity is registered: register at least one on config.worker_options in configure"
     )]
     NothingRegistered,
+    /// A plugin of `config.client_options` could not do its work.
+    #[error(
+        "plugin {plugin:?} failed to configure {target}: {reason}. Correct it, or take it out of config.client_options"
+    )]
+    Plugin {
+        /// The plugin's name.
+        plugin: String,
+        /// What it should configure: `connection options` or `client options`.
+        target: String,
+        /// What it said.
+        reason: String,
+    },
+    /// Worker plugins were given to the builder of `WorkerOptions`.
+    #[error(
+        "config.worker_options were built with worker plugins ({names}), which would run last and could change the deployment version and the grace period: \
+         give them to config.client_options (ClientOptions::new(..).plugin(..)), or call their configure_worker_options(&mut config.worker_options) in configure"
+    )]
+    WorkerPlugins {
+        /// The plugins' names.
+        names: String,
+    },
     /// The SDK refuses the worker options.
     #[error("the SDK refuses config.worker_options: {reason}")]
     WorkerOptions {

@@ -7,6 +7,7 @@ mod file;
 mod keys;
 mod names;
 mod nearest;
+mod plugins;
 mod profile;
 mod secrets;
 mod settle;
@@ -33,7 +34,9 @@ use crate::telemetry::Telemetry;
 pub use error::ConfigError;
 pub use version::LambdaVersion;
 
+pub(crate) use plugins::LastPlugin;
 pub(crate) use secrets::conceal;
+pub(crate) use settle::is_nothing_registered;
 pub(crate) use variables::Variables;
 pub(crate) use warnings::Logged;
 
@@ -53,6 +56,10 @@ use worker_options::worker_options;
 pub struct LambdaWorkerConfig {
     /// The SDK's worker options: register workflows and activities here. The task queue, tuner,
     /// pollers, cache, grace period and deployment version are filled in.
+    ///
+    /// Worker plugins belong into [`client_options`](Self::client_options): those of a
+    /// `WorkerOptions::new(..).worker_plugin(..)` would run after everything else and could undo what
+    /// this crate keeps, so they are refused by name.
     pub worker_options: WorkerOptions,
     /// The SDK's connection options. Its `Debug` shows the API key: do not print it.
     ///
@@ -69,7 +76,12 @@ pub struct LambdaWorkerConfig {
     /// data converter with a codec in `client_options` and take the endpoint out:
     /// `config.codec_endpoint = None`.
     pub codec_endpoint: Option<String>,
-    /// The SDK's client options: namespace, data converter, interceptors.
+    /// The SDK's client options: namespace, data converter, interceptors, plugins.
+    ///
+    /// Plugins run once in each invocation: after `configure` on the connection and client options, as
+    /// in the SDK's `Client::connect`, and when the worker is made on the worker options. What these
+    /// options hold after `configure` for the deployment version, versioning, eager activities and the
+    /// grace period stays, whatever a plugin sets.
     pub client_options: ClientOptions,
     /// How long before the deadline polling stops; also the most that draining, hooks and
     /// `on_shutdown` may take together. `None`: the grace period + 2 s.
@@ -97,6 +109,8 @@ pub struct LambdaWorkerConfig {
     pub emf: bool,
     pub(crate) telemetry: Telemetry,
     pub(crate) warnings: Warnings,
+    /// `None` if there are no plugins, or before they have run.
+    pub(crate) last_plugin: Option<LastPlugin>,
     loaded: Loaded,
 }
 
@@ -174,6 +188,7 @@ impl LambdaWorkerConfig {
             emf: keys.emf.unwrap_or(false),
             telemetry: Telemetry::default(),
             warnings,
+            last_plugin: None,
             loaded,
         })
     }

@@ -54,12 +54,19 @@ impl LambdaWorkerConfig {
         worker.max_eager_activity_reservations_per_workflow_task = 0;
         // What the SDK would refuse later is refused before anybody connects.
         let namespace = self.client_options.namespace.clone();
-        if let Err(reason) = worker.to_core_options(namespace, self.invocation.identity()) {
-            return Err(if reason.contains("must be registered") {
-                ConfigError::NothingRegistered
-            } else {
-                ConfigError::WorkerOptions { reason }
-            });
+        match worker.to_core_options(namespace, self.invocation.identity()) {
+            Ok(options) if !options.plugins.is_empty() => {
+                let mut names: Vec<_> = options.plugins.into_iter().map(|it| it.name).collect();
+                names.sort();
+                return Err(ConfigError::WorkerPlugins { names: names.join(", ") });
+            }
+            Ok(_) => {}
+            // A plugin may still do it.
+            Err(reason) if is_nothing_registered(&reason) && self.last_plugin.is_some() => {}
+            Err(reason) if is_nothing_registered(&reason) => {
+                return Err(ConfigError::NothingRegistered);
+            }
+            Err(reason) => return Err(ConfigError::WorkerOptions { reason }),
         }
         // An identity that the user gave to the connection is the user's wish for the worker too.
         if !self.connection_options.identity.is_empty()
@@ -89,6 +96,11 @@ impl LambdaWorkerConfig {
         let tls_off = self.loaded.tls_off.as_deref();
         secure(connection, tls_off, self.clear_text_credentials, &mut self.warnings)
     }
+}
+
+/// Whether the SDK misses a workflow or an activity.
+pub(crate) fn is_nothing_registered(reason: &str) -> bool {
+    reason.contains("must be registered")
 }
 
 fn trim(text: &mut String) {

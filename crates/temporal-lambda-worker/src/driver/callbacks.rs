@@ -47,6 +47,12 @@ impl<W> Keeper<W> {
         Self { worker: Arc::new(Mutex::new(kept)), queue: Queue::default() }
     }
 
+    /// Takes the struct out, for good: what is left holds nothing of the user's.
+    pub(super) fn take(&mut self) -> Self {
+        let nothing = Arc::new(Mutex::new(Kept::ToBeMade(None)));
+        Self { worker: std::mem::replace(&mut self.worker, nothing), queue: self.queue.clone() }
+    }
+
     /// The struct, for one callback. Whoever calls this first has it first: tasks may begin in
     /// another order than they were spawned in.
     fn claim(&self) -> impl Future<Output = OwnedMutexGuard<Kept<W>>> + use<W> {
@@ -142,6 +148,14 @@ impl Ended {
     }
 }
 
+/// What is a [`Fault`] already stays one.
+fn or_fault(failed: fn(BoxError) -> Fault) -> impl FnOnce(BoxError) -> Fault {
+    move |error| match error.downcast::<Fault>() {
+        Ok(fault) => *fault,
+        Err(error) => failed(error),
+    }
+}
+
 pub(super) fn configure<W: LambdaWorker>(
     keeper: &Keeper<W>,
     mut config: LambdaWorkerConfig,
@@ -152,18 +166,18 @@ pub(super) fn configure<W: LambdaWorker>(
     async move {
         let mut worker = worker.await;
         let configuring = async {
-            match worker.made() {
-                Some(worker) => worker.configure(&mut config).await,
-                None => Ok(()),
+            if let Some(worker) = worker.made() {
+                worker.configure(&mut config).await?;
             }
+            // The plugins are the user's code, too.
+            config.run_plugins().await.map_err(Fault::from)?;
+            config.settle().map_err(Fault::from)?;
+            Ok(())
         };
         let ended = guarded(configuring, &abort).await;
         drop(worker);
-        let done = move || match config.settle() {
-            Ok(()) => Message::Configured(Box::new(config)),
-            Err(error) => Message::Input(Input::Failed(error.into())),
-        };
-        send(&messages, ended.step("configure", Fault::Configure, done));
+        let done = move || Message::Configured(Box::new(config));
+        send(&messages, ended.step("configure", or_fault(Fault::Configure), done));
     }
 }
 
@@ -195,11 +209,7 @@ where
         let ended = guarded(starting, &abort).await;
         drop(worker);
         let done = || Message::Input(Input::WorkerStarted);
-        let failed = |error: BoxError| match error.downcast::<Fault>() {
-            Ok(fault) => *fault,
-            Err(error) => Fault::OnStart(error),
-        };
-        send(&messages, ended.step("on_start", failed, done));
+        send(&messages, ended.step("on_start", or_fault(Fault::OnStart), done));
     }
 }
 

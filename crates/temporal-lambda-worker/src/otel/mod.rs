@@ -19,6 +19,7 @@ mod variables;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
@@ -27,10 +28,13 @@ use temporalio_client::plugins::{ClientPlugin as _, PluginError};
 use temporalio_common::telemetry::TaskQueueLabelStrategy;
 use temporalio_common::telemetry::metrics::{NewAttributes, TemporalMeter};
 use temporalio_sdk::WorkerPlugin as _;
+use temporalio_sdk::interceptors::{
+    ActivityInboundInterceptor, ExecuteActivityInput, ExecuteActivityOutput, Next,
+};
 
 use crate::config::LambdaWorkerConfig;
 use crate::hooks::Logged;
-use crate::invocation::Invocation;
+use crate::invocation::current_invocation;
 use crate::worker::{BoxError, Shutdown};
 
 pub use ids::XRayIdGenerator;
@@ -119,6 +123,7 @@ pub fn apply_tracing(
         // Not by registering the plugin: client options take one only while they are built.
         let client = traces.plugin.configure_client_options(&mut config.client_options);
         let worker = traces.plugin.configure_worker_options(&mut config.worker_options);
+        config.worker_options.activity_inbound_interceptor(MarksActivities);
         let failed = |error: &PluginError| {
             tracing::warn!(%error, "the SDK's tracing could not be set up; the worker goes on");
         };
@@ -143,10 +148,25 @@ pub fn meter_provider(config: &LambdaWorkerConfig) -> Option<SdkMeterProvider> {
     metrics.map(|metrics| metrics.provider.clone())
 }
 
-/// Makes the span of an activity, which is the current one, say which invocation it ran in.
-pub(crate) fn mark_activity(invocation: &Invocation) {
-    let invocation_id = KeyValue::new("faas.invocation_id", invocation.request_id.clone());
-    Context::current().span().set_attribute(invocation_id);
+/// Makes the span of an activity say which invocation it ran in. Inside of the SDK's interceptor,
+/// where that span is the current one.
+struct MarksActivities;
+
+impl ActivityInboundInterceptor for MarksActivities {
+    fn execute_activity<'a>(
+        &'a self,
+        input: ExecuteActivityInput,
+        next: Next<'a, ExecuteActivityInput, ExecuteActivityOutput<'a>>,
+    ) -> ExecuteActivityOutput<'a> {
+        async move {
+            if let Some(invocation) = current_invocation() {
+                let id = KeyValue::new("faas.invocation_id", invocation.request_id);
+                Context::current().span().set_attribute(id);
+            }
+            next.run(input).await
+        }
+        .boxed()
+    }
 }
 
 /// Adds the flush to this invocation's hooks, once: after all others, so that what they record is

@@ -1,5 +1,7 @@
 //! What is seen, and can be cut short, inside of the worker.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use temporalio_common::protos::coresdk::workflow_activation::WorkflowActivation;
@@ -7,12 +9,12 @@ use temporalio_common::protos::coresdk::workflow_activation::workflow_activation
 use temporalio_common::protos::coresdk::workflow_completion::{
     WorkflowActivationCompletion, workflow_activation_completion::Status,
 };
-use temporalio_sdk::ApplicationFailure;
 use temporalio_sdk::activities::ActivityError;
 use temporalio_sdk::interceptors::{
     ActivityInboundInterceptor, ExecuteActivityInput, ExecuteActivityOutput, Next,
     WorkerInterceptor,
 };
+use temporalio_sdk::{ApplicationFailure, SimplePlugin, WorkerOptions, WorkerPlugin as _};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,6 +35,38 @@ pub(super) struct Interceptors {
     pub(super) fit: Fit,
 }
 
+impl Interceptors {
+    /// Restores what plugins may not change in `settled` options, and puts these interceptors around
+    /// all others: what the user's do is in flight, and can be cut short.
+    pub(super) fn last_word(
+        &self,
+        settled: &WorkerOptions,
+    ) -> impl FnOnce(&mut WorkerOptions) + Send + use<> {
+        let version = settled.deployment_options.version.clone();
+        let grace = settled.graceful_shutdown_period;
+        let ours = self.clone();
+        move |options| {
+            options.deployment_options.version = version;
+            options.deployment_options.use_worker_versioning = true;
+            options.max_eager_activity_reservations_per_workflow_task = 0;
+            options.graceful_shutdown_period = grace;
+            // The options themselves have no way to put an interceptor before others.
+            let activities: Arc<dyn ActivityInboundInterceptor> = Arc::new(ours.clone());
+            let workflows: Arc<dyn WorkerInterceptor> = Arc::new(ours);
+            let outermost = SimplePlugin::builder("outermost")
+                .activity_inbound_interceptors(move |others: Option<Vec<_>>| {
+                    [vec![activities.clone()], others.unwrap_or_default()].concat()
+                })
+                .worker_interceptors(move |others: Option<Vec<_>>| {
+                    [vec![workflows.clone()], others.unwrap_or_default()].concat()
+                })
+                .build();
+            // It registers no workflow, which is all that could fail.
+            let _ = outermost.configure_worker_options(options);
+        }
+    }
+}
+
 impl ActivityInboundInterceptor for Interceptors {
     fn execute_activity<'a>(
         &'a self,
@@ -40,8 +74,6 @@ impl ActivityInboundInterceptor for Interceptors {
         next: Next<'a, ExecuteActivityInput, ExecuteActivityOutput<'a>>,
     ) -> ExecuteActivityOutput<'a> {
         async move {
-            #[cfg(feature = "otel")]
-            crate::otel::mark_activity(&self.invocation);
             let _running = self.running.token();
             let info = input.activity_info();
             let local = info.is_local;

@@ -80,6 +80,7 @@ impl Temporal for Sdk {
             worker_options: config.worker_options.clone(),
             client_options: config.client_options.clone(),
             connection_options: config.connection_options.clone(),
+            last_plugin: config.last_plugin.clone(),
         };
         Box::new(SdkWorker::launch(&self.threads, plan, ports))
     }

@@ -27,6 +27,7 @@ use super::gate::{Gate, Timing};
 use super::in_flight::{InFlight, State};
 use super::interceptors::Interceptors;
 use super::{Launched, Link, Ports};
+use crate::config::{ConfigError, LastPlugin, is_nothing_registered};
 use crate::error::Fault;
 use crate::lifecycle::Input;
 use crate::panic_message;
@@ -50,6 +51,7 @@ pub(super) struct Plan {
     pub(super) worker_options: WorkerOptions,
     pub(super) client_options: ClientOptions,
     pub(super) connection_options: ConnectionOptions,
+    pub(super) last_plugin: Option<LastPlugin>,
     pub(super) idle_timeout: Option<Duration>,
 }
 
@@ -272,8 +274,10 @@ impl Life {
         let Plan { runtime, mut worker_options, client_options, connection_options, .. } = plan;
         let runtime = runtime?;
         let created = |reason: String| Fault::WorkerCreation { reason };
-        worker_options.activity_inbound_interceptor(self.interceptors.clone());
-        worker_options.worker_interceptor(self.interceptors.clone());
+        match plan.last_plugin {
+            Some(last) => last.decide(self.interceptors.last_word(&worker_options)),
+            None => self.interceptors.last_word(&worker_options)(&mut worker_options),
+        }
         let connection = self.gate.connection(&connection_options).await;
         let connection = connection.map_err(|error| created(chain(&error)))?;
         let namespace = client_options.namespace.clone();
@@ -286,8 +290,13 @@ impl Life {
             .map_err(|status| namespace_fault(&status, request.namespace, &connection_options))?;
         let client = Client::new(connection.clone(), client_options);
         let client = client.map_err(|error| created(chain(&error)))?;
-        let worker = Worker::new(&runtime, client, worker_options)
-            .map_err(|error| created(chain(&error)))?;
+        let worker = Worker::new(&runtime, client, worker_options).map_err(|error| {
+            let reason = chain(&error);
+            if is_nothing_registered(&reason) {
+                return ConfigError::NothingRegistered.into();
+            }
+            created(reason)
+        })?;
         self.core.hold(connection, &worker);
         Ok(worker)
     }
