@@ -152,6 +152,12 @@ pub enum Fault {
         "this execution environment is poisoned: an earlier invocation could not be stopped. Lambda must replace it; if you embed the handler, end the process"
     )]
     Poisoned,
+    /// The library contradicts itself.
+    #[error("a bug in temporal-lambda-worker ended this invocation: {what}. Please report it")]
+    Internal {
+        /// What was missing.
+        what: String,
+    },
     /// The Lambda runtime itself failed.
     #[error("the Lambda runtime failed: {0}")]
     Runtime(String),
@@ -194,6 +200,7 @@ impl Fault {
             Self::TooLittleTime { .. } => "TooLittleTime",
             Self::OutOfTime { .. } => "OutOfTime",
             Self::Poisoned => "Poisoned",
+            Self::Internal { .. } => "Internal",
             Self::Runtime(_) => "LambdaRuntime",
         }
     }
@@ -201,6 +208,7 @@ impl Fault {
     /// Whether trying again without changing anything cannot help.
     pub fn is_permanent(&self) -> bool {
         match self {
+            Self::Configuration(ConfigError::ReadTooLong { .. }) => false,
             Self::Configuration(_)
             | Self::Refused { .. }
             | Self::NamespaceNotFound { .. }
@@ -219,6 +227,7 @@ impl Fault {
             | Self::Late { .. }
             | Self::OutOfTime { .. }
             | Self::Poisoned
+            | Self::Internal { .. }
             | Self::Runtime(_) => false,
         }
     }

@@ -7,58 +7,98 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Driver, Message, callbacks, outcome};
+use super::{Driver, Message, Progress, callbacks, outcome};
 use crate::error::Fault;
-use crate::lifecycle::{Effect, Ending, Input};
+use crate::lifecycle::{Effect, Ending, Input, State};
 use crate::report::{CallbackOutcome, HookReport};
 use crate::temporal::{Launched, Ports};
 use crate::worker::{LambdaWorker, RunningWorker, Shutdown};
 
+/// What an effect needs and the invocation does not have.
+struct Missing(&'static str);
+
 impl<W: LambdaWorker> Driver<W> {
     pub(super) fn perform(&mut self, effect: Effect) {
-        match effect {
+        let done = match effect {
             Effect::Configure => self.configure(),
             Effect::Connect => self.connect(),
             Effect::CreateWorker => self.create_worker(),
             Effect::OnStart => self.on_start(),
             Effect::Poll => {
                 self.first_poll = Some(Instant::now());
-                self.with_worker(|worker| worker.poll());
+                self.with_worker(|worker| worker.poll())
             }
-            Effect::AbortStep => self.abort.cancel(),
             Effect::HoldPolls => {
                 let idle = self.machine.ending() == Some(Ending::Idle);
-                self.with_worker(|worker| worker.hold_polls(idle));
+                self.with_worker(|worker| worker.hold_polls(idle))
             }
             Effect::ResumePolls => self.with_worker(|worker| worker.resume_polls()),
             Effect::StopWorker => {
                 self.stop.cancel();
-                self.with_worker(|worker| worker.stop());
+                self.with_worker(|worker| worker.stop())
             }
             Effect::AbandonActivities => self.with_worker(|worker| worker.abandon_activities()),
             Effect::AbandonWorker => self.with_worker(|worker| worker.abandon()),
             Effect::Finalize => self.with_worker(|worker| worker.finalize()),
-            Effect::RunHook(number) => self.run_hook(number),
-            Effect::OnShutdown => self.on_shutdown(),
-            Effect::Settle => self.settle(),
-            Effect::WarnShortWork(work) => tracing::warn!(
-                request_id = self.invocation.request_id,
-                ?work,
-                "there is little time for work: raise the function's timeout, or lower \
-                 graceful_shutdown_timeout and shutdown_deadline_buffer"
-            ),
+            Effect::AbortStep => {
+                self.abort.cancel();
+                Ok(())
+            }
+            Effect::RunHook(number) => {
+                self.run_hook(number);
+                Ok(())
+            }
+            Effect::OnShutdown => {
+                self.on_shutdown();
+                Ok(())
+            }
+            Effect::Settle => {
+                self.settle();
+                Ok(())
+            }
+            Effect::WarnShortWork(work) => {
+                tracing::warn!(
+                    request_id = self.invocation.request_id,
+                    ?work,
+                    "there is little time for work: raise the function's timeout, or lower \
+                     graceful_shutdown_timeout and shutdown_deadline_buffer"
+                );
+                Ok(())
+            }
+        };
+        if let Err(Missing(what)) = done {
+            self.fail_for_a_bug(effect, what);
         }
     }
 
-    fn configure(&mut self) {
-        let abort = self.fresh_abort();
-        let (Some(config), Some(keeper)) = (self.config.take(), &self.keeper) else { return };
-        let task = callbacks::configure(keeper, config, abort, self.messages.clone());
-        self.running.spawn_on(self.scope().around(task), &self.environment.threads.user);
+    /// Cannot happen; but if it does, the invocation ends with a fault now and not at its deadline.
+    fn fail_for_a_bug(&self, effect: Effect, missing: &str) {
+        let fault = Fault::Internal { what: format!("{effect:?} without {missing}") };
+        let has_worker = matches!(self.machine.step().state(), State::Polling | State::Draining);
+        let input = if has_worker { Input::WorkerFailed(fault) } else { Input::Failed(fault) };
+        self.say(Message::Input(input));
     }
 
-    fn connect(&mut self) {
-        let Some(config) = &self.config else { return };
+    fn configure(&mut self) -> Result<(), Missing> {
+        let mut config = None;
+        self.advance(|progress| match progress {
+            Progress::Begun(begun) => {
+                config = Some(begun);
+                Progress::InConfigure
+            }
+            other => other,
+        });
+        let config = config.ok_or(Missing("the configuration"))?;
+        let abort = self.fresh_abort();
+        let task = callbacks::configure(&self.keeper, *config, abort, self.messages.clone());
+        self.running.spawn_on(self.scope().around(task), &self.environment.threads.user);
+        Ok(())
+    }
+
+    fn connect(&mut self) -> Result<(), Missing> {
+        let Progress::Configured(config) = &self.progress else {
+            return Err(Missing("what configure left"));
+        };
         let connecting = self.environment.temporal.connect(config);
         let (abort, messages) = (self.fresh_abort(), self.messages.clone());
         let task = async move {
@@ -73,10 +113,13 @@ impl<W: LambdaWorker> Driver<W> {
             let _ = messages.send(message);
         };
         self.running.spawn_on(self.scope().around(task), &self.environment.threads.sdk);
+        Ok(())
     }
 
-    fn create_worker(&mut self) {
-        let (Some(link), Some(config)) = (&self.link, &self.config) else { return };
+    fn create_worker(&mut self) -> Result<(), Missing> {
+        let Progress::Connected(config, link) = &self.progress else {
+            return Err(Missing("a connection"));
+        };
         let (inputs, mut said) = unbounded_channel();
         let messages = self.messages.clone();
         // Ends when the worker and all its activities have let go of the sender.
@@ -89,24 +132,30 @@ impl<W: LambdaWorker> Driver<W> {
         let (invocation, next_idle_end) = (self.invocation.clone(), self.idle_end.subscribe());
         let stop = self.machine.stop_at().and_then(|at| self.instant(at));
         let ports = Ports { inputs, running, invocation, stop, next_idle_end };
-        self.worker = Some(self.environment.temporal.launch(link, config, ports));
+        let worker = self.environment.temporal.launch(link, config, ports);
+        self.advance(|progress| match progress {
+            Progress::Connected(config, link) => Progress::Launched(config, link, worker),
+            other => other,
+        });
+        Ok(())
     }
 
-    fn on_start(&mut self) {
-        let (Some(link), Some(config)) = (&self.link, &self.config) else { return };
+    fn on_start(&mut self) -> Result<(), Missing> {
+        let Progress::Launched(config, link, _) = &self.progress else {
+            return Err(Missing("a worker"));
+        };
         let (connection, options) = (link.connection.clone(), config.client_options.clone());
         let task_queue = config.worker_options.task_queue.clone();
         let (invocation, stop) = (self.invocation.clone(), self.stop.clone());
-        // The client's plugins are the user's code.
         let running = move || {
             let client = Client::new(connection, options)
                 .map_err(|error| Fault::WorkerCreation { reason: error.to_string() })?;
             Ok(RunningWorker { client, task_queue, invocation, stop })
         };
         let abort = self.fresh_abort();
-        let Some(keeper) = &self.keeper else { return };
-        let task = callbacks::on_start(keeper, running, abort, self.messages.clone());
+        let task = callbacks::on_start(&self.keeper, running, abort, self.messages.clone());
         self.running.spawn_on(self.scope().around(task), &self.environment.threads.user);
+        Ok(())
     }
 
     fn run_hook(&mut self, number: usize) {
@@ -118,8 +167,7 @@ impl<W: LambdaWorker> Driver<W> {
         let outcome = CallbackOutcome::TimedOut;
         self.report.hooks.push(HookReport { name: hook.name.clone(), outcome });
         let abort = self.fresh_abort();
-        let Some(keeper) = &self.keeper else { return };
-        let place = keeper.queue.join();
+        let place = self.keeper.queue.join();
         let task = callbacks::hook(place, number, hook, ending, abort, self.messages.clone());
         self.running.spawn_on(self.scope().around(task), &self.environment.threads.user);
     }
@@ -128,26 +176,48 @@ impl<W: LambdaWorker> Driver<W> {
         let ending = self.ending();
         self.report.on_shutdown = Some(CallbackOutcome::TimedOut);
         let abort = self.fresh_abort();
-        let (Some(keeper), hooks) = (self.keeper.clone(), self.hooks.clone()) else { return };
+        let (keeper, hooks) = (self.keeper.clone(), self.hooks.clone());
         let task = callbacks::on_shutdown(keeper, hooks, ending, abort, self.messages.clone());
         self.running.spawn_on(self.scope().around(task), &self.environment.threads.user);
     }
 
     fn settle(&mut self) {
-        // What is the user's is dropped where the user's code runs: a `Drop` may block or panic.
-        let users = (self.keeper.take(), self.config.take(), std::mem::take(&mut self.hooks));
-        let dropping = async move {
-            if std::panic::catch_unwind(AssertUnwindSafe(|| drop(users))).is_err() {
-                tracing::error!("dropping the worker or its configuration panicked");
-            }
-        };
-        self.running.spawn_on(self.scope().around(dropping), &self.environment.threads.user);
+        let mut config = None;
+        self.advance(|progress| {
+            let worker = match progress {
+                Progress::Begun(left)
+                | Progress::Configured(left)
+                | Progress::Connected(left, _) => {
+                    config = Some(left);
+                    None
+                }
+                Progress::Launched(left, _, worker) => {
+                    config = Some(left);
+                    Some(worker)
+                }
+                Progress::InConfigure => None,
+                Progress::Settling(worker) => worker,
+            };
+            Progress::Settling(worker)
+        });
+        let users = (self.keeper.take(), config, std::mem::take(&mut self.hooks));
+        self.drop_on_user_threads(users);
         let (running, messages) = (self.running.clone(), self.messages.clone());
         running.close();
         tokio::spawn(async move {
             running.wait().await;
             let _ = messages.send(Message::Input(Input::Settled));
         });
+    }
+
+    /// Drops what is the user's where the user's code runs: a `Drop` may block or panic.
+    pub(super) fn drop_on_user_threads(&self, users: impl Send + 'static) {
+        let dropping = async move {
+            if std::panic::catch_unwind(AssertUnwindSafe(|| drop(users))).is_err() {
+                tracing::error!("dropping the worker or its configuration panicked");
+            }
+        };
+        self.running.spawn_on(self.scope().around(dropping), &self.environment.threads.user);
     }
 
     fn ending(&self) -> Shutdown {
@@ -162,10 +232,8 @@ impl<W: LambdaWorker> Driver<W> {
         self.abort.clone()
     }
 
-    fn with_worker(&self, act: impl FnOnce(&dyn Launched)) {
-        if let Some(worker) = &self.worker {
-            act(worker.as_ref());
-        }
+    fn with_worker(&self, act: impl FnOnce(&dyn Launched)) -> Result<(), Missing> {
+        self.progress.worker().map(act).ok_or(Missing("a worker"))
     }
 
     fn say(&self, message: Message) {

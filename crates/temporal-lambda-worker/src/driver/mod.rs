@@ -45,14 +45,35 @@ enum Message {
     ShutdownEnded(CallbackOutcome),
 }
 
+/// What the invocation has by now. Each stage owns what the ones before it have proved.
+enum Progress {
+    /// What `configure` will be given.
+    Begun(Box<LambdaWorkerConfig>),
+    /// `configure` has it.
+    InConfigure,
+    Configured(Box<LambdaWorkerConfig>),
+    Connected(Box<LambdaWorkerConfig>, Link),
+    Launched(Box<LambdaWorkerConfig>, Link, Box<dyn Launched>),
+    /// What is the user's was dropped; the worker is there if there was one.
+    Settling(Option<Box<dyn Launched>>),
+}
+
+impl Progress {
+    fn worker(&self) -> Option<&dyn Launched> {
+        match self {
+            Self::Launched(_, _, worker) | Self::Settling(Some(worker)) => Some(worker.as_ref()),
+            _ => None,
+        }
+    }
+}
+
 /// One invocation under way.
 pub(crate) struct Driver<W> {
     environment: Arc<Environment>,
     _admission: Admission,
     machine: Machine<Fault>,
     invocation: Invocation,
-    /// `None` once everything of the user's is dropped.
-    keeper: Option<Keeper<W>>,
+    keeper: Keeper<W>,
     hooks: ShutdownHooks,
     /// Cancelled from outside, or when polling stops.
     stop: CancellationToken,
@@ -62,10 +83,9 @@ pub(crate) struct Driver<W> {
     running: TaskTracker,
     messages: UnboundedSender<Message>,
     inbox: UnboundedReceiver<Message>,
-    /// Before `configure`: what it is given. After it: what it left.
-    config: Option<LambdaWorkerConfig>,
-    link: Option<Link>,
-    worker: Option<Box<dyn Launched>>,
+    /// What `configure` begins with.
+    allowance: Allowance,
+    progress: Progress,
     report: InvocationReport,
     first_poll: Option<Instant>,
     published: usize,
@@ -97,16 +117,15 @@ impl<W: LambdaWorker> Driver<W> {
             _admission: admission,
             machine,
             invocation,
-            keeper: Some(Keeper::new(worker)),
+            keeper: Keeper::new(worker),
             hooks: config.shutdown_hooks.clone(),
             stop,
             abort: CancellationToken::new(),
             running: TaskTracker::new(),
             messages,
             inbox,
-            config: Some(config),
-            link: None,
-            worker: None,
+            allowance: config.allowance(),
+            progress: Progress::Begun(Box::new(config)),
             report,
             first_poll: None,
             published: 0,
@@ -122,9 +141,7 @@ impl<W: LambdaWorker> Driver<W> {
             arrival: self.moment(self.invocation.arrived()),
             deadline: self.invocation.due().map(|due| self.moment(due)),
         };
-        let allowance =
-            self.config.as_ref().map_or_else(no_allowance, LambdaWorkerConfig::allowance);
-        self.tell(Input::Invoked { window, allowance });
+        self.tell(Input::Invoked { window, allowance: self.allowance });
         let stop = self.stop.clone();
         let mut stopped = false;
         while !self.machine.step().is_torn_down() {
@@ -172,12 +189,19 @@ impl<W: LambdaWorker> Driver<W> {
                 {
                     self.emf = config.emf;
                 }
-                self.config = Some(*config);
+                match self.progress {
+                    // The invocation turned to its end meanwhile.
+                    Progress::Settling(_) => self.drop_on_user_threads(config),
+                    _ => self.progress = Progress::Configured(config),
+                }
                 self.tell(Input::Configured(allowance));
             }
             Message::Connected(link) => {
                 self.report.connection = Some(link.how);
-                self.link = Some(link);
+                self.advance(|progress| match progress {
+                    Progress::Configured(config) => Progress::Connected(config, link),
+                    other => other,
+                });
                 self.tell(Input::Connected);
             }
             Message::Input(input) => self.tell(input),
@@ -211,6 +235,11 @@ impl<W: LambdaWorker> Driver<W> {
         self.follow();
     }
 
+    fn advance(&mut self, next: impl FnOnce(Progress) -> Progress) {
+        let progress = std::mem::replace(&mut self.progress, Progress::InConfigure);
+        self.progress = next(progress);
+    }
+
     /// Carries out everything that the machine wants done.
     fn follow(&mut self) {
         let idle_end = self.machine.idle_at().and_then(|at| self.instant(at));
@@ -224,7 +253,7 @@ impl<W: LambdaWorker> Driver<W> {
     /// The report as of now.
     fn report_so_far(&self) -> InvocationReport {
         let mut report = self.report.clone();
-        if let Some(worker) = &self.worker {
+        if let Some(worker) = self.progress.worker() {
             let worker = worker.report();
             report.tasks = worker.tasks;
             report.failed_workflow_tasks = worker.failed_workflow_tasks;
@@ -244,7 +273,7 @@ impl<W: LambdaWorker> Driver<W> {
         let mut causes = self.machine.into_causes();
         let not_stopped = |cause: &Cause<Fault>| matches!(cause, Cause::WorkerNotStopped);
         let given_up = causes.iter().any(not_stopped) && !report.poisoned;
-        let fault = self.worker.as_ref().and_then(|worker| worker.server_fault(given_up));
+        let fault = self.progress.worker().and_then(|worker| worker.server_fault(given_up));
         if let Some(fault) = fault {
             // Nothing blocks the thread of such a worker: it waited for the server.
             causes.retain(|cause| !(given_up && not_stopped(cause)));
@@ -294,9 +323,4 @@ impl<W: LambdaWorker> Driver<W> {
     fn instant(&self, at: Moment) -> Option<Instant> {
         self.invocation.arrived().checked_add(at.since_origin())
     }
-}
-
-fn no_allowance() -> Allowance {
-    let zero = std::time::Duration::ZERO;
-    Allowance { grace: zero, buffer: zero, idle_timeout: None, minimum_stay: zero }
 }

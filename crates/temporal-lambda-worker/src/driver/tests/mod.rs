@@ -8,6 +8,7 @@
 //! Code that never yields cannot be tested on one thread in paused time.
 
 mod ends;
+mod missing;
 mod order;
 mod performance;
 mod random;

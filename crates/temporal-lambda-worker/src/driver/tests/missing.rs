@@ -1,0 +1,39 @@
+//! What an effect needs and is not there: a bug, which ends the invocation at once.
+
+use crate::driver::Message;
+use crate::error::Fault;
+use crate::lifecycle::{Effect, Input};
+
+use super::performance::Stage;
+use super::script::Script;
+
+#[tokio::test(start_paused = true)]
+async fn an_effect_without_what_it_needs_is_a_fault_at_once() {
+    for effect in [
+        Effect::Connect,
+        Effect::CreateWorker,
+        Effect::OnStart,
+        Effect::Poll,
+        Effect::HoldPolls,
+        Effect::StopWorker,
+        Effect::Finalize,
+    ] {
+        let mut driver = Stage::new().await.prepare(&Script::good()).driver;
+        driver.perform(effect);
+        let said = driver.inbox.try_recv();
+        let Ok(Message::Input(Input::Failed(Fault::Internal { what }))) = said else {
+            panic!("{effect:?} passes in silence")
+        };
+        assert!(what.starts_with(&format!("{effect:?} without")), "{what}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn configure_is_not_begun_twice() {
+    let mut driver = Stage::new().await.prepare(&Script::good()).driver;
+    driver.perform(Effect::Configure);
+    assert!(driver.inbox.try_recv().is_err());
+    driver.perform(Effect::Configure);
+    let said = driver.inbox.try_recv();
+    assert!(matches!(said, Ok(Message::Input(Input::Failed(Fault::Internal { .. })))));
+}
