@@ -3,12 +3,14 @@
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use lambda_runtime::{LambdaEvent, Service};
 use temporalio_common::worker::WorkerDeploymentVersion;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::check::{CheckVerdict, Checker, Notes};
@@ -22,6 +24,10 @@ use crate::observe::Observed;
 use crate::report::{InvocationReport, ReportedError};
 use crate::temporal::Sdk;
 use crate::worker::LambdaWorker;
+
+/// How long reading the configuration may take: 10 s, as dialing, and half of the invocation's time at
+/// most. It takes milliseconds, unless a file is on a network.
+const READ_CAP: Duration = Duration::from_secs(10);
 
 /// Runs a Temporal worker inside each invocation that it is handed.
 ///
@@ -68,7 +74,8 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
         event: LambdaEvent<T>,
     ) -> impl Future<Output = Result<InvocationReport, LambdaWorkerError>> + Send + use<T, W> {
         let prototype = self.prototype.clone();
-        self.start(Box::new(move || clone_of(&prototype)), &event.context)
+        let make = Box::new(move || clone_of(&prototype));
+        self.start(make, &event.context, Variables::of_process())
     }
 
     /// Checks whether an invocation would work, without polling: resolves the configuration (so
@@ -84,7 +91,7 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
         let notes = Notes::default();
         let (prototype, noting) = (self.prototype.clone(), notes.clone());
         let make = move || Checker { worker: clone_of(&prototype), notes: noting, asks: None };
-        let checking = self.start(Box::new(make), context);
+        let checking = self.start(Box::new(make), context, Variables::of_process());
         async move { notes.verdict(checking.await) }
     }
 
@@ -119,15 +126,32 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
         &self,
         worker: MakeWorker<V>,
         context: &lambda_runtime::Context,
+        variables: Variables,
     ) -> impl Future<Output = Result<InvocationReport, LambdaWorkerError>> + Send + use<V, W> {
         let stop = self.environment.stop.child_token();
-        let driver = self.begin(worker, context, stop.clone());
+        let (environment, version) = (self.environment.clone(), self.version.clone());
+        let admission = environment.admit();
+        let admission = admission.map(|it| (Invocation::arriving(context, it.cold), it));
         async move {
-            let _cancel = stop.drop_guard();
-            let driver = driver?;
-            let scope = driver.scope();
+            let _cancel = stop.clone().drop_guard();
+            let (invocation, admission) = admission?;
+            let scope = invocation.scope().clone();
+            let handling = async move {
+                let loaded = load(&environment, version, variables, invocation.clone()).await;
+                let mut config = match loaded {
+                    Ok(config) => config,
+                    Err(fault) => {
+                        admission.refuse();
+                        return Err(refused(fault, &invocation));
+                    }
+                };
+                config.telemetry = environment.telemetry.clone();
+                config.warnings.log_to(environment.logged.clone());
+                // In a box, so that this future stays small.
+                Box::new(Driver::new(environment, admission, worker, config, stop)).drive().await
+            };
             // A task of its own, so that it goes on when this future is dropped.
-            match tokio::spawn(scope.logged(driver.drive())).await {
+            match tokio::spawn(scope.logged(handling)).await {
                 Ok(result) => result,
                 Err(error) => {
                     let message = error.to_string();
@@ -136,31 +160,28 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
             }
         }
     }
+}
 
-    fn begin<V: LambdaWorker>(
-        &self,
-        worker: MakeWorker<V>,
-        context: &lambda_runtime::Context,
-        stop: CancellationToken,
-    ) -> Result<Box<Driver<V>>, LambdaWorkerError> {
-        let admission = self.environment.admit()?;
-        let invocation = Invocation::arriving(context, admission.cold);
-        let hooks = ShutdownHooks::default();
-        let variables = Variables::of_process();
-        let loaded = LambdaWorkerConfig::load(&self.version, &variables, invocation.clone(), hooks);
-        let mut config = match loaded {
-            Ok(config) => config,
-            Err(error) => {
-                admission.refuse();
-                return Err(refused(error, &invocation));
-            }
-        };
-        config.telemetry = self.environment.telemetry.clone();
-        let logged = self.environment.logged.clone();
-        // The future is ready at once; it is there for the request ID in the logs.
-        let _ = invocation.scope().logged(async { config.warnings.log_to(logged) }).now_or_never();
-        // In a box, so that the future which hands it on to a task of its own stays small.
-        Ok(Box::new(Driver::new(self.environment.clone(), admission, worker, config, stop)))
+/// The configuration before `configure`. Its files are read on a thread of their own: a file system
+/// that does not answer must not keep this one from answering Lambda.
+async fn load(
+    environment: &Environment,
+    version: WorkerDeploymentVersion,
+    variables: Variables,
+    invocation: Invocation,
+) -> Result<LambdaWorkerConfig, Fault> {
+    let half = invocation.remaining_time().map_or(READ_CAP, |left| left / 2);
+    let within = half.min(READ_CAP);
+    let loading = environment.threads.user.spawn_blocking(move || {
+        LambdaWorkerConfig::load(&version, &variables, invocation, ShutdownHooks::default())
+    });
+    match timeout(within, loading).await {
+        Ok(Ok(loaded)) => Ok(loaded?),
+        Ok(Err(error)) => {
+            let message = error.to_string();
+            Err(Fault::Panicked { place: "reading the configuration", message })
+        }
+        Err(_) => Err(ConfigError::ReadTooLong { within }.into()),
     }
 }
 
@@ -170,8 +191,7 @@ fn clone_of<W: Clone>(prototype: &Mutex<W>) -> W {
 }
 
 /// An invocation that was refused for its configuration, before anything of it began.
-fn refused(error: ConfigError, invocation: &Invocation) -> LambdaWorkerError {
-    let fault = Fault::from(error);
+fn refused(fault: Fault, invocation: &Invocation) -> LambdaWorkerError {
     let report = InvocationReport {
         request_id: invocation.request_id.clone(),
         function_arn: invocation.function_arn.clone(),
@@ -204,5 +224,58 @@ impl<T, W: LambdaWorker> Service<LambdaEvent<T>> for LambdaWorkerHandler<W> {
         let LambdaEvent { context, .. } = event;
         // The payload stays behind, so that it need not be `Send`.
         self.handle(LambdaEvent::new((), context)).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::BoxError;
+
+    #[derive(Clone)]
+    struct NeverConfigured;
+
+    #[async_trait::async_trait]
+    impl LambdaWorker for NeverConfigured {
+        async fn configure(&mut self, _: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
+            Err("configure was entered".into())
+        }
+    }
+
+    /// The invocation's clock is paused, so its time passes as soon as nothing else can happen; the
+    /// read is on a thread of its own.
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_cannot_be_read_to_its_end_is_a_fault_in_time() {
+        let folder = tempfile::tempdir().unwrap();
+        // Nobody ever writes into it, so who opens it to read waits for ever.
+        let fifo = folder.path().join("fifo");
+        let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
+        assert!(made.success());
+        let fifo = fifo.to_str().unwrap();
+        let version = WorkerDeploymentVersion::builder().deployment_name("d").build_id("b").build();
+        let handler = LambdaWorkerHandler::new(version, NeverConfigured).unwrap();
+        for setting in [
+            "TEMPORAL_CONFIG_FILE",
+            "TEMPORAL_LAMBDA_API_KEY_FILE",
+            "TEMPORAL_TLS_SERVER_CA_CERT_PATH",
+        ] {
+            let lasts = Duration::from_secs(8);
+            let context =
+                temporal_lambda_testkit::context::TestContext::new().lasting(lasts).build();
+            let variables = Variables::from_iter(
+                [("TEMPORAL_TASK_QUEUE", "q"), (setting, fifo)]
+                    .map(|(name, value)| (name.to_owned(), value.to_owned())),
+            );
+            let began = tokio::time::Instant::now();
+            let handling = handler.start(Box::new(|| NeverConfigured), &context, variables);
+            let error = handling.await.unwrap_err();
+            let fault = error.fault();
+            assert!(
+                matches!(fault, Fault::Configuration(ConfigError::ReadTooLong { .. })),
+                "{setting}: {fault:?}"
+            );
+            assert!(began.elapsed() <= lasts / 2 + Duration::from_millis(10), "{setting}");
+            assert!(!handler.is_poisoned() && handler.active_invocations() == 0);
+        }
     }
 }
