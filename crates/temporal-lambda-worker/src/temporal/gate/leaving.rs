@@ -12,14 +12,15 @@ use temporalio_common::protos::temporal::api::failure::v1::Failure;
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
     ResetStickyTaskQueueRequest, RespondWorkflowTaskFailedRequest,
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{Gate, polls};
 use crate::lifecycle::{FINALIZE_CAP, Input};
 
 /// What the server is told on leaving may take this long to be answered: an eighth of a second.
 const FAREWELL_CAP: Duration = Duration::from_millis(FINALIZE_CAP.as_millis() as u64 / 4);
-/// When the sticky queue was polled for this long, what waited there has come: 60 ms, a round trip.
+/// When the sticky queue was polled for this long, what waited there, or was on its way there, has come:
+/// 60 ms, a round trip.
 const POLLED: Duration = Duration::from_millis(60);
 /// Calls at a time for giving workflows back.
 const GIVE_BACK_WIDTH: usize = 32;
@@ -42,12 +43,15 @@ impl Gate {
         let server_ends_them = idle && self.polls.server_ends_them();
         self.polls.hold(server_ends_them);
         self.unsticking.store(true, Ordering::SeqCst);
-        let _ = timeout(TOLD_WITHIN, self.in_flight.until(|state| state.nothing_sticks())).await;
+        // However slow the server is: a workflow becomes sticky when it hears the answer.
+        self.in_flight.until(|state| state.nothing_sticks()).await;
         if self.in_flight.has_sticky() {
             // While a poll is on the sticky queue, what still goes there finds it.
             let polled = self.in_flight.sticky_queue_is_polled(POLLED);
             let _ = timeout(polls::CLEARING, polled).await;
             let _ = timeout(TOLD_WITHIN, self.give_back_sticky()).await;
+            // What the server decided to put there before, it may put there after the reset.
+            sleep(POLLED).await;
             if !server_ends_them {
                 self.polls.clear_sticky_queue().await;
             }
@@ -115,7 +119,7 @@ impl Gate {
             self.shutdown_is_told.store(true, Ordering::SeqCst);
             let mut service = self.connection.workflow_service();
             let telling = timeout(TOLD_WITHIN, service.shutdown_worker(request.into_request()));
-            let (told, ()) = tokio::join!(telling, tokio::time::sleep(TOLD_AGAIN_AFTER));
+            let (told, ()) = tokio::join!(telling, sleep(TOLD_AGAIN_AFTER));
             // Polls that do not end are given up, so nothing more depends on it.
             let silence = || Err(Status::deadline_exceeded("no answer came in time"));
             if let Err(status) = told.unwrap_or_else(|_| silence()) {

@@ -1,17 +1,15 @@
 //! Workflows that are sticky to a worker that leaves are given back.
 
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
 use super::*;
 
 /// A task that waits on the sticky queue when its workflow is reset would wait for its timeout.
 #[tokio::test(start_paused = true)]
 async fn workflows_are_given_back_while_a_poll_is_on_the_sticky_queue_which_is_then_cleared() {
-    let mut scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
-    let poll = scene.poll(Normal);
-    a_moment().await;
-    scene.hand_out("task");
-    assert_eq!(poll.await.unwrap(), "task");
-    scene.complete("task").await;
-    assert_eq!(scene.told(), ["Busy", "Quiet"]);
+    let mut scene = Scene::with_sticky_workflow(Server::default()).await;
     let sticky = scene.poll(Sticky);
     a_moment().await;
     let _quiescing = scene.quiesce();
@@ -22,6 +20,8 @@ async fn workflows_are_given_back_while_a_poll_is_on_the_sticky_queue_which_is_t
     a_moment().await;
     assert_eq!(scene.server.asked("ResetStickyTaskQueue").len(), 1);
     assert!(!sticky.is_finished() && scene.told().is_empty(), "the sticky queue is not cleared");
+    advance(ms(61)).await;
+    a_moment().await;
     scene.server.answer_polls.notify_one();
     a_moment().await;
     assert!(sticky.is_finished());
@@ -30,12 +30,7 @@ async fn workflows_are_given_back_while_a_poll_is_on_the_sticky_queue_which_is_t
 
 #[tokio::test(start_paused = true)]
 async fn a_workflow_whose_giving_back_was_cut_short_is_given_back_the_next_time() {
-    let scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
-    let poll = scene.poll(Normal);
-    a_moment().await;
-    scene.hand_out("task");
-    assert_eq!(poll.await.unwrap(), "task");
-    scene.complete("task").await;
+    let scene = Scene::with_sticky_workflow(Server::default()).await;
     let _sticky = scene.poll(Sticky);
     a_moment().await;
     // The first time polling goes on before the server has heard of it.
@@ -57,12 +52,7 @@ async fn a_workflow_whose_giving_back_was_cut_short_is_given_back_the_next_time(
 async fn a_workflow_whose_giving_back_was_refused_is_given_back_the_next_time_and_a_closed_one_never()
  {
     for (code, stays) in [(Code::PermissionDenied, true), (Code::NotFound, false)] {
-        let scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
-        let poll = scene.poll(Normal);
-        a_moment().await;
-        scene.hand_out("task");
-        assert_eq!(poll.await.unwrap(), "task");
-        scene.complete("task").await;
+        let scene = Scene::with_sticky_workflow(Server::default()).await;
         *scene.server.refuses.lock().unwrap() = Some((code, "no"));
         scene.gate.give_back().await;
         assert_eq!(scene.server.asked("ResetStickyTaskQueue").len(), 1);
@@ -83,4 +73,71 @@ async fn a_workflow_that_is_evicted_before_its_completion_is_heard_is_sticky_all
     scene.in_flight.workflow_is_evicted("run of task");
     answering.was_heard(Heard { sticky: Some(true), next: None });
     assert!(scene.in_flight.has_sticky());
+}
+
+/// The server puts a task on the sticky queue some time after it has decided to: also when it has answered the
+/// reset meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_task_that_comes_to_the_sticky_queue_just_after_the_reset_is_taken() {
+    for ends_polls in [true, false] {
+        let server = Server { ends_polls, ..Server::default() };
+        let mut scene = Scene::with_sticky_workflow(server).await;
+        let mut sticky = scene.poll(Sticky);
+        a_moment().await;
+        let _quiescing = scene.quiesce();
+        a_moment().await;
+        advance(ms(61)).await;
+        a_moment().await;
+        assert_eq!(scene.server.asked("ResetStickyTaskQueue").len(), 1);
+        if !ends_polls {
+            // This poll ends by itself, as it happens, and the SDK begins the next one.
+            scene.server.answer_polls.notify_one();
+            assert_eq!(sticky.await.unwrap(), "");
+            sticky = scene.poll(Sticky);
+            a_moment().await;
+        }
+        advance(ms(50)).await;
+        a_moment().await;
+        assert!(scene.told().is_empty(), "a shutdown of the worker would lose the task");
+        scene.hand_out("late");
+        assert_eq!(sticky.await.unwrap(), "late", "{ends_polls}");
+    }
+}
+
+/// The workflow becomes sticky when the server hears the answer, however late that is.
+#[tokio::test(start_paused = true)]
+async fn a_slow_answer_that_makes_a_workflow_sticky_is_waited_for_and_the_workflow_given_back() {
+    let completions_wait = Some(Arc::new(Notify::new()));
+    let server = Server { completions_wait, ..Server::default() };
+    let mut scene = Scene::new(server, None, Some(2 * SECOND)).await;
+    let poll = scene.poll(Normal);
+    a_moment().await;
+    scene.hand_out("task");
+    assert_eq!(poll.await.unwrap(), "task");
+    let completing = scene.begin_to_complete("task");
+    a_moment().await;
+    let _sticky = scene.poll(Sticky);
+    let _quiescing = scene.quiesce();
+    a_moment().await;
+    advance(SECOND).await;
+    a_moment().await;
+    // The server is slow, so the poll for what may come to the sticky queue ends meanwhile.
+    scene.server.answer_polls.notify_one();
+    a_moment().await;
+    let sticky = scene.poll(Sticky);
+    a_moment().await;
+    assert_eq!(scene.told(), ["Busy"]);
+    scene.server.completions_wait.as_ref().unwrap().notify_one();
+    completing.await.unwrap();
+    assert!(scene.in_flight.has_sticky());
+    assert_eq!(scene.told(), ["Quiet"]);
+    advance(ms(61)).await;
+    a_moment().await;
+    assert_eq!(scene.server.asked("ResetStickyTaskQueue").len(), 1);
+    assert!(!sticky.is_finished(), "a task that waits there would wait for its timeout");
+    advance(ms(61)).await;
+    a_moment().await;
+    scene.server.answer_polls.notify_one();
+    a_moment().await;
+    assert_eq!(scene.told(), ["PollsEnded"]);
 }

@@ -44,6 +44,8 @@ pub(super) struct Server {
     pub(super) answer_polls: Arc<Notify>,
     pub(super) task: Arc<Mutex<Option<&'static str>>>,
     pub(super) ends_polls: bool,
+    /// Completions are answered when this is told.
+    pub(super) completions_wait: Option<Arc<Notify>>,
     /// What every call is refused with but the first ones of a worker.
     pub(super) refuses: Arc<Mutex<Option<(Code, &'static str)>>>,
 }
@@ -99,6 +101,12 @@ impl Server {
                     attempt: 1,
                     ..Default::default()
                 }))
+            }
+            "RespondWorkflowTaskCompleted" => {
+                if let Some(told) = self.completions_wait {
+                    told.notified().await;
+                }
+                Ok(answered_with(Vec::new()))
             }
             "ShutdownWorker" if self.ends_polls => {
                 self.answer_polls.notify_waiters();
@@ -174,6 +182,18 @@ impl Scene {
         scene
     }
 
+    /// A quiet worker with an idle timeout of 2 s, to which a workflow is sticky.
+    pub(super) async fn with_sticky_workflow(server: Server) -> Self {
+        let mut scene = Self::new(server, None, Some(Duration::from_secs(2))).await;
+        let poll = scene.poll(TaskQueueKind::Normal);
+        a_moment().await;
+        scene.hand_out("task");
+        assert_eq!(poll.await.unwrap(), "task");
+        scene.complete("task").await;
+        assert_eq!(scene.told(), ["Busy", "Quiet"]);
+        scene
+    }
+
     /// What the worker is told: whether the server ends polls.
     pub(super) async fn describe(&self) -> bool {
         let request = DescribeNamespaceRequest { namespace: "n".to_owned(), ..Default::default() };
@@ -225,12 +245,20 @@ impl Scene {
 
     /// The worker completes a workflow task and wants the next one on its own queue.
     pub(super) async fn complete(&self, token: &str) {
+        self.begin_to_complete(token).await.unwrap();
+    }
+
+    /// The same; the result is done when the server has answered.
+    pub(super) fn begin_to_complete(&self, token: &str) -> JoinHandle<()> {
         let request = RespondWorkflowTaskCompletedRequest {
             task_token: token.into(),
             sticky_attributes: Some(StickyExecutionAttributes::default()),
             ..Default::default()
         };
-        self.worker.clone().respond_workflow_task_completed(request.into_request()).await.unwrap();
+        let mut worker = self.worker.clone();
+        tokio::spawn(async move {
+            worker.respond_workflow_task_completed(request.into_request()).await.unwrap();
+        })
     }
 
     pub(super) fn hand_out(&self, task: &'static str) {
