@@ -4,9 +4,9 @@ use std::time::Duration;
 
 /// Kept free at the end for posting the response: 0.1 s.
 pub const RESPONSE_RESERVE: Duration = Duration::from_millis(100);
-/// After the grace period, the worker has this long to finalize: 0.5 s. In the first half of it
-/// activities may still react to their cancellation; then they are dropped.
-pub const FINALIZE_CAP: Duration = Duration::from_millis(500);
+/// After the grace period the worker has this long to end: 0.5 s. In the first half of it activities
+/// may still react to their cancellation, then they are dropped; after the second the worker is.
+pub const AFTER_GRACE: Duration = Duration::from_millis(500);
 /// What the default shutdown deadline buffer adds to the grace period: 2 s.
 pub const BUFFER_OVER_GRACE: Duration = Duration::from_secs(2);
 /// Work time of this much or less is refused: 1 s.
@@ -136,12 +136,12 @@ impl Window {
 
     /// When activities that ignored their cancellation are dropped, if draining began at `since`.
     pub fn grace_over(&self, allowance: &Allowance, since: Moment) -> Moment {
-        self.grace_end(allowance, since).later(FINALIZE_CAP / 2)
+        self.grace_end(allowance, since).later(AFTER_GRACE / 2)
     }
 
     /// When the worker is given up, if draining began at `since`.
     pub fn worker_gone_by(&self, allowance: &Allowance, since: Moment) -> Moment {
-        self.grace_end(allowance, since).later(FINALIZE_CAP)
+        self.grace_end(allowance, since).later(AFTER_GRACE)
     }
 
     /// Until when what was cut short may take to be gone, at `now`: what is left of the buffer,
@@ -171,7 +171,7 @@ impl Window {
 impl Allowance {
     /// The smallest buffer that holds the grace period, the worker's end and the response.
     pub fn least_buffer(grace: Duration) -> Duration {
-        grace.saturating_add(FINALIZE_CAP + RESPONSE_RESERVE)
+        grace.saturating_add(AFTER_GRACE + RESPONSE_RESERVE)
     }
 
     /// The time for shutting down. A buffer that `configure` must not leave may still be the one

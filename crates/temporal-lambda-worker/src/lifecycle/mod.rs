@@ -19,8 +19,8 @@ pub mod table;
 pub(crate) mod tests;
 
 pub use budget::{
-    Allowance, BUFFER_OVER_GRACE, CALLBACK_RESERVE, FINALIZE_CAP, MIN_WORK_TIME, Moment,
-    POLL_SPARE, RESPONSE_RESERVE, SHORT_WORK_TIME, Window, callback_time,
+    AFTER_GRACE, Allowance, BUFFER_OVER_GRACE, CALLBACK_RESERVE, MIN_WORK_TIME, Moment, POLL_SPARE,
+    RESPONSE_RESERVE, SHORT_WORK_TIME, Window, callback_time,
 };
 pub use machine::Machine;
 pub use messages::{Cause, Effect, Ending, Input, Refusal, Transition};

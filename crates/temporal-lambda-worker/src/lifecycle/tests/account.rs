@@ -110,3 +110,8 @@ pub(super) fn account(story: &Story) -> (Vec<Cause<Blame>>, Option<Ending>) {
     }
     (causes, ending)
 }
+
+/// What a rule says of something that should hold.
+pub(super) fn check(holds: bool, why: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(why()) }
+}

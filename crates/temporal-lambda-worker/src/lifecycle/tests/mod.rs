@@ -3,14 +3,17 @@
 
 mod account;
 mod budgets;
+mod callback_rules;
 mod edges;
 mod grid;
+mod machines;
 mod pictures;
 mod purity;
 mod random;
 mod reachable;
 mod refusals;
 pub(crate) mod rules;
+mod stop_time;
 pub(crate) mod story;
 pub(crate) mod world;
 

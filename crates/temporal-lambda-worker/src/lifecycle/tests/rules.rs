@@ -3,10 +3,12 @@
 //!
 //! Numbers stand here as literals on purpose: a changed constant must not change its own judge.
 
-use std::time::Duration;
-
 use super::super::{Effect, Ending, Event, Input, Moment};
-use super::account::{account, idle_due, stop_time};
+use super::account::{account, check, idle_due, stop_time};
+use super::callback_rules::{
+    callbacks_at_the_end_share_what_is_left, hooks_run_once_each_in_order_before_on_shutdown,
+    on_shutdown_runs_exactly_once_if_configure_was_entered, one_callback_runs_at_a_time,
+};
 use super::ms;
 use super::story::{Blame, Seen, Story};
 
@@ -53,10 +55,6 @@ pub(crate) fn judge(story: &Story) {
             panic!("{name}: {why}\n{story}");
         }
     }
-}
-
-fn check(holds: bool, why: impl FnOnce() -> String) -> Result<(), String> {
-    if holds { Ok(()) } else { Err(why()) }
 }
 
 fn it_ends(story: &Story) -> Result<(), String> {
@@ -221,7 +219,7 @@ fn an_idle_worker_polls_for_the_idle_timeout_and_the_minimum_stay(
     check(!late, || format!("idle at {due:?}, and it polls until {drain:?}"))
 }
 
-/// Half of the 0.5 s for finalizing is for activities to react to their cancellation. A grace period
+/// Half of the 0.5 s after the grace period is for activities to react to their cancellation. A grace period
 /// that begins after the stop time is so much shorter.
 fn activities_have_their_grace_and_no_more(story: &Story) -> Result<(), String> {
     let Some(since) = story.draining_since().filter(|_| story.thawed().is_none()) else {
@@ -282,109 +280,6 @@ fn a_worker_is_finalized_when_it_has_ended_or_is_given_up(story: &Story) -> Resu
         _ => false,
     });
     check(gone, || "it is still there".to_owned())
-}
-
-fn hooks_run_once_each_in_order_before_on_shutdown(story: &Story) -> Result<(), String> {
-    let runs: Vec<_> = story
-        .done()
-        .filter_map(|(at, effect)| match effect {
-            Effect::RunHook(number) => Some((at, number)),
-            _ => None,
-        })
-        .collect();
-    let numbers: Vec<_> = runs.iter().map(|(_, number)| *number).collect();
-    check(numbers.iter().copied().eq(0..numbers.len()), || format!("{numbers:?}"))?;
-    let Some(index) = story.lines.iter().position(|it| it.seen == Seen::Did(Effect::OnShutdown))
-    else {
-        return check(numbers.is_empty(), || "hooks without on_shutdown".to_owned());
-    };
-    let registered = story.lines[index].hooks;
-    check(numbers.len() == registered, || format!("{registered} registered, {numbers:?} run"))
-}
-
-fn on_shutdown_runs_exactly_once_if_configure_was_entered(story: &Story) -> Result<(), String> {
-    let entered = story.count(|it| it == Effect::Configure);
-    let times = story.count(|it| it == Effect::OnShutdown);
-    check(times == entered, || format!("{times} times"))
-}
-
-/// A callback ends, or is cut short, before the next begins: they share the user's struct.
-fn one_callback_runs_at_a_time(story: &Story) -> Result<(), String> {
-    let mut running: Option<Effect> = None;
-    for line in &story.lines {
-        match &line.seen {
-            Seen::Did(
-                effect @ (Effect::Configure
-                | Effect::OnStart
-                | Effect::RunHook(_)
-                | Effect::OnShutdown),
-            ) => {
-                check(running.is_none(), || format!("{effect:?} during {running:?}"))?;
-                running = Some(*effect);
-            }
-            Seen::Did(Effect::AbortStep) => running = None,
-            Seen::Heard(input) => {
-                let ended = match running {
-                    Some(Effect::Configure) => {
-                        matches!(input, Input::Configured(_) | Input::Failed(_))
-                    }
-                    Some(Effect::OnStart) => {
-                        matches!(input, Input::WorkerStarted | Input::Failed(_))
-                    }
-                    Some(Effect::RunHook(number)) => *input == Input::HookEnded(number),
-                    Some(Effect::OnShutdown) => *input == Input::ShutdownEnded,
-                    _ => false,
-                };
-                if ended {
-                    running = None;
-                }
-            }
-            Seen::Did(_) | Seen::Refused(..) | Seen::Timer(_) | Seen::Thawed => {}
-        }
-    }
-    check(running.is_none(), || format!("{running:?} was left running"))
-}
-
-/// Each hook, and `on_shutdown` after them, may take what the earlier ones left but for 0.1 s for
-/// each that is still to come, and an equal part if there is less; nothing is cut short earlier, and
-/// nothing later.
-fn callbacks_at_the_end_share_what_is_left(story: &Story) -> Result<(), String> {
-    let Some(since) = story.draining_since().filter(|_| story.thawed().is_none()) else {
-        return Ok(());
-    };
-    let by_buffer = since.later(story.allowance().buffer.max(ms(600)) - ms(100));
-    let by_deadline = story.window.deadline.map(|deadline| deadline.earlier(ms(100)));
-    let by = by_deadline.map_or(by_buffer, |by| by.min(by_buffer));
-    let mut begun: Option<(Effect, Moment, Duration)> = None;
-    for line in &story.lines {
-        match &line.seen {
-            Seen::Did(effect @ Effect::RunHook(number)) => {
-                let to_come = u32::try_from(line.hooks - number).unwrap_or(0);
-                let left = by.since(line.at);
-                let share = left.saturating_sub(ms(100) * to_come).max(left / (to_come + 1));
-                begun = Some((*effect, line.at, share));
-            }
-            Seen::Did(Effect::OnShutdown) => {
-                begun = Some((Effect::OnShutdown, line.at, by.since(line.at)));
-            }
-            Seen::Did(Effect::AbortStep) => {
-                if let Some((effect, at, share)) = begun.take() {
-                    let took = line.at.since(at);
-                    let holds = took >= share && took <= share + story.blur;
-                    check(holds, || format!("{effect:?} has {share:?} and is cut at {took:?}"))?;
-                }
-            }
-            Seen::Heard(Input::HookEnded(_) | Input::ShutdownEnded) => {
-                if let Some((effect, at, share)) = begun.take() {
-                    let took = line.at.since(at);
-                    let limit = share + story.blur;
-                    check(took <= limit, || format!("{effect:?} has {share:?}, took {took:?}"))?;
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 fn what_failed_is_reported_in_its_order(story: &Story) -> Result<(), String> {

@@ -15,10 +15,10 @@ use temporalio_common::protos::temporal::api::workflowservice::v1::{
 use tokio::time::{sleep, timeout};
 
 use super::{Gate, polls};
-use crate::lifecycle::{FINALIZE_CAP, Input};
+use crate::lifecycle::{AFTER_GRACE, Input};
 
 /// What the server is told on leaving may take this long to be answered: an eighth of a second.
-const FAREWELL_CAP: Duration = Duration::from_millis(FINALIZE_CAP.as_millis() as u64 / 4);
+const FAREWELL_CAP: Duration = Duration::from_millis(AFTER_GRACE.as_millis() as u64 / 4);
 /// When the sticky queue was polled for this long, what waited there, or was on its way there, has come:
 /// 60 ms, a round trip.
 const POLLED: Duration = Duration::from_millis(60);
