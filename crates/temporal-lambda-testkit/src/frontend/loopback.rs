@@ -13,6 +13,8 @@ use std::{
     convert::Infallible,
     future::{Future, pending},
     net::{Ipv4Addr, SocketAddr},
+    pin::pin,
+    time::Duration,
 };
 use temporalio_client::{ConnectionOptions, Url};
 use tokio::{
@@ -20,6 +22,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinHandle,
+    time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -38,9 +41,23 @@ pub struct ServedFrontend {
 #[derive(Debug)]
 struct Listening {
     stop: CancellationToken,
-    /// Each new token cuts the connections that were made under the one before.
-    connections: watch::Sender<CancellationToken>,
+    /// Of the connections that are accepted from now on.
+    fate: watch::Sender<Fate>,
     accepting: JoinHandle<()>,
+}
+
+/// How connections end. Each new token or grace is for those that are made later.
+#[derive(Clone, Debug)]
+struct Fate {
+    cut: CancellationToken,
+    /// How long calls may go on once the connection is said to be going away.
+    grace: watch::Sender<Option<Duration>>,
+}
+
+impl Fate {
+    fn under(stop: &CancellationToken) -> Self {
+        Self { cut: stop.child_token(), grace: watch::Sender::default() }
+    }
 }
 
 impl MockFrontend {
@@ -114,8 +131,19 @@ impl ServedFrontend {
     /// Closes every connection, whatever it was doing. New ones are accepted.
     pub fn drop_connections(&self) {
         if let Some(listening) = &self.listening {
-            let old = listening.connections.send_replace(listening.stop.child_token());
-            old.cancel();
+            listening.fate.send_replace(Fate::under(&listening.stop)).cut.cancel();
+        }
+    }
+
+    /// Ends every connection as a server does when it is too old: the client is told to begin no call
+    /// on it any more (`GOAWAY`), and what is still under way after `grace` is cut with the
+    /// connection. New connections are accepted, and live on.
+    pub fn go_away(&self, grace: Duration) {
+        if let Some(listening) = &self.listening {
+            listening.fate.send_modify(|fate| {
+                let old = std::mem::take(&mut fate.grace);
+                old.send_replace(Some(grace));
+            });
         }
     }
 
@@ -145,15 +173,13 @@ impl ServedFrontend {
         self.address = listener.local_addr().map_err(error)?;
 
         let stop = CancellationToken::new();
-        let connections = watch::Sender::new(stop.child_token());
-        let current = connections.subscribe();
-        let frontend = self.frontend.clone();
-        let accept = accept(listener, acceptor, frontend, current);
+        let fate = watch::Sender::new(Fate::under(&stop));
+        let accept = accept(listener, acceptor, self.frontend.clone(), fate.subscribe());
         let stopping = stop.clone();
         let accepting = tokio::spawn(async move {
             stopping.run_until_cancelled_owned(accept).await;
         });
-        self.listening = Some(Listening { stop, connections, accepting });
+        self.listening = Some(Listening { stop, fate, accepting });
         Ok(())
     }
 }
@@ -168,7 +194,7 @@ async fn accept(
     listener: TcpListener,
     acceptor: Option<TlsAcceptor>,
     frontend: MockFrontend,
-    connections: watch::Receiver<CancellationToken>,
+    fate: watch::Receiver<Fate>,
 ) {
     loop {
         let stream = match listener.accept().await {
@@ -181,8 +207,10 @@ async fn accept(
             }
         };
         // A token of its own, so that a script can cut this connection alone.
-        let cut = connections.borrow().child_token();
-        let serving = connect(stream, acceptor.clone(), frontend.clone(), cut.clone());
+        let Fate { cut, grace } = fate.borrow().clone();
+        let fate = Fate { cut: cut.child_token(), grace };
+        let cut = fate.cut.clone();
+        let serving = connect(stream, acceptor.clone(), frontend.clone(), fate);
         tokio::spawn(cut.run_until_cancelled_owned(serving));
     }
 }
@@ -191,14 +219,14 @@ async fn connect(
     stream: TcpStream,
     acceptor: Option<TlsAcceptor>,
     frontend: MockFrontend,
-    cut: CancellationToken,
+    fate: Fate,
 ) {
     // Answers are small and somebody waits for them.
     let _ = stream.set_nodelay(true);
     match acceptor {
-        None => serve(stream, frontend, cut).await,
+        None => serve(stream, frontend, fate).await,
         Some(acceptor) => match acceptor.accept(stream).await {
-            Ok(stream) => serve(stream, frontend, cut).await,
+            Ok(stream) => serve(stream, frontend, fate).await,
             Err(error) => tracing::debug!(%error, "a TLS handshake failed"),
         },
     }
@@ -207,15 +235,37 @@ async fn connect(
 async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     frontend: MockFrontend,
-    cut: CancellationToken,
+    Fate { cut, grace }: Fate,
 ) {
     let executor = UntilCut(cut.clone());
-    let service = service_fn(move |request| answer(request, frontend.clone(), cut.clone()));
-    let connection = http2::Builder::new(executor)
-        .timer(TokioTimer::new())
-        .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = connection.await {
+    let cut_by_script = cut.clone();
+    let service =
+        service_fn(move |request| answer(request, frontend.clone(), cut_by_script.clone()));
+    let mut connection = pin!(
+        http2::Builder::new(executor)
+            .timer(TokioTimer::new())
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let mut grace = grace.subscribe();
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        grace = told(&mut grace) => {
+            connection.as_mut().graceful_shutdown();
+            let Ok(ended) = timeout(grace, connection).await else { return cut.cancel() };
+            ended
+        }
+    };
+    if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended");
+    }
+}
+
+/// Waits until the connection is to go away.
+async fn told(grace: &mut watch::Receiver<Option<Duration>>) -> Duration {
+    match grace.wait_for(Option::is_some).await.map(|grace| *grace) {
+        Ok(Some(grace)) => grace,
+        // Nobody is left to say it.
+        _ => pending().await,
     }
 }
 

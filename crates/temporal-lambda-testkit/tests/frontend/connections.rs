@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use futures::join;
+use temporal_lambda_test_timing::{TimeLimit, within};
 use temporal_lambda_testkit::frontend::{FrontendError, MockFrontend, MockTls, Rpc};
 use temporalio_client::Connection;
 use temporalio_client::errors::ClientConnectError;
-use temporalio_client::tonic::Code;
+use temporalio_client::tonic::{Code, Status};
 use temporalio_common::protos::temporal::api::workflowservice::v1::GetSystemInfoResponse;
 use tokio::time::{Instant, timeout};
 
@@ -121,6 +122,52 @@ async fn a_scripted_cut_ends_the_connection_on_the_wire() -> TestResult {
     assert_eq!((status.code(), status.message()), (Code::DataLoss, "ünlucky"));
     describe(&connection, "default").await?;
     Ok(())
+}
+
+#[tokio::test]
+async fn a_connection_that_goes_away_lets_its_calls_end_and_new_ones_go_elsewhere() -> TestResult {
+    let _limit = TimeLimit::of_this_test();
+    let frontend = MockFrontend::new();
+    let served = frontend.serve().await?;
+    let mut options = served.connection_options();
+    options.retry_options = temporalio_client::RetryOptions::no_retries();
+    let hanging = |connection: Connection| {
+        frontend.on(Rpc::DescribeNamespace).hang();
+        tokio::spawn(async move { describe(&connection, "default").await })
+    };
+    let begun = |calls| frontend.wait_until(move |f| f.count(Rpc::DescribeNamespace) >= calls);
+
+    let slow = Connection::connect(options.clone()).await?;
+    let first = hanging(slow.clone());
+    begun(1).await?;
+    served.go_away(Duration::from_secs(3600));
+    within("a call elsewhere", described(&slow)).await?;
+    assert!(!first.is_finished(), "it has an hour");
+
+    let quick = Connection::connect(options).await?;
+    let calls = frontend.count(Rpc::DescribeNamespace);
+    let second = hanging(quick.clone());
+    begun(calls + 1).await?;
+    served.go_away(Duration::ZERO);
+    let cut = within("the end of the call", second).await?.expect_err("cut");
+    assert_eq!(cut.code(), Code::Unknown, "{cut}");
+    within("a call elsewhere", described(&quick)).await?;
+    assert!(!first.is_finished(), "its connection went away earlier, and more slowly");
+
+    served.drop_connections();
+    within("the end of the first call", first).await?.expect_err("cut");
+    Ok(())
+}
+
+/// A call that waits for its turn when the client hears that the connection goes away is given back
+/// by the client as cancelled.
+async fn described(connection: &Connection) -> Result<(), Status> {
+    loop {
+        match describe(connection, "default").await {
+            Err(status) if status.code() == Code::Cancelled => {}
+            other => return other,
+        }
+    }
 }
 
 #[tokio::test]
