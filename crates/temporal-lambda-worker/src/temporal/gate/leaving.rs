@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{Gate, polls};
 use crate::lifecycle::{AFTER_GRACE, Input};
+use crate::temporal::in_flight::State;
 
 /// What the server is told on leaving may take this long to be answered: an eighth of a second.
 const FAREWELL_CAP: Duration = Duration::from_millis(AFTER_GRACE.as_millis() as u64 / 4);
@@ -66,9 +67,11 @@ impl Gate {
     }
 
     /// Gives back what the worker leaves behind: workflow tasks that it has not answered, which
-    /// would wait for their timeout, and sticky workflows.
+    /// would wait for their timeout, and sticky workflows. The polls must be [closed](Self::close).
     pub(in crate::temporal) async fn give_back(&self) {
         self.is_left.store(true, Ordering::SeqCst);
+        // The server hands a task that is given back to the next poll: not to one that is dropped.
+        let _ = timeout(FAREWELL_CAP, self.in_flight.until(State::has_no_poll)).await;
         let tasks = self.in_flight.take_workflow_tasks().into_iter().map(|task_token| {
             let mut service = self.connection.clone();
             let request = RespondWorkflowTaskFailedRequest {

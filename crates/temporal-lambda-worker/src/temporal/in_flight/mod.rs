@@ -84,10 +84,15 @@ impl State {
         tasks + self.codec_work > 0
     }
 
+    /// Whether the server has no poll that it may answer with a task.
+    pub(super) fn has_no_poll(&self) -> bool {
+        self.polls == 0
+    }
+
     /// Whether a shutdown of the worker loses nothing: no poll is under way, and what polls have
     /// brought is where the SDK's core finishes it.
     pub(super) fn is_received(&self) -> bool {
-        self.polls == 0
+        self.has_no_poll()
             && self.workflow_tasks.values().all(|(_, seen)| *seen)
             && self.activities.values().all(|begun| *begun)
     }

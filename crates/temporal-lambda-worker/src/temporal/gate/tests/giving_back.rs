@@ -60,6 +60,25 @@ async fn a_workflow_whose_giving_back_was_refused_is_given_back_the_next_time_an
     }
 }
 
+/// The server hands a task that is given back to the next poll. One that is about to be dropped would
+/// take it along.
+#[tokio::test(start_paused = true)]
+async fn a_workflow_task_is_given_back_when_no_poll_is_under_way() {
+    let scene = Scene::new(Server::default(), None, None).await;
+    let poll = scene.poll(Normal);
+    a_moment().await;
+    scene.hand_out("task");
+    assert_eq!(poll.await.unwrap(), "task");
+    let _poll = scene.poll(Normal);
+    a_moment().await;
+    scene.gate.close();
+    let mut giving_back = Box::pin(scene.gate.give_back());
+    assert!(futures_util::poll!(&mut giving_back).is_pending());
+    assert!(scene.server.asked("RespondWorkflowTaskFailed").is_empty());
+    giving_back.await;
+    assert_eq!(scene.server.asked("RespondWorkflowTaskFailed").len(), 1);
+}
+
 /// The SDK may evict a workflow from its cache while the completion of its task is on its way.
 #[tokio::test(start_paused = true)]
 async fn a_workflow_that_is_evicted_before_its_completion_is_heard_is_sticky_all_the_same() {
