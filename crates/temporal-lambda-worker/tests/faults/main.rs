@@ -8,7 +8,7 @@
 //! if it polled (and the server was there to hear it) it said goodbye.
 //!
 //! "Frozen" cases stand still by blocking the thread that the driver runs on, as it is for a driver
-//! whose timers fire late. The SDK's threads go on meanwhile. Whole processes are stopped in the
+//! whose timers fire late. They have a second more, so that a busy machine thaws them in time. The SDK's threads go on meanwhile. Whole processes are stopped in the
 //! end-to-end tests (`tests/e2e/network.rs`), and the driver's own tests let a clock jump in every
 //! step (`src/driver/tests/ends.rs`).
 //!
@@ -17,6 +17,8 @@
 //! here either, since all cases share this machine's: the driver's tests let the monotonic clock run
 //! away from the one on the wall.
 
+mod link;
+mod remains;
 mod scene;
 mod strike;
 #[path = "../support/mod.rs"]
@@ -30,7 +32,7 @@ use std::time::Duration;
 
 use temporal_lambda_test_timing::TimeLimit;
 use temporal_lambda_testkit::frontend::{MockFrontend, On, Rpc};
-use temporal_lambda_worker::Reason::{self, Cancelled, DeadlineNear, Failed};
+use temporal_lambda_worker::Reason::{self, Cancelled, DeadlineNear, Failed, Idle};
 use temporal_lambda_worker::lifecycle::State::{
     self, ColdStart, Configuring, Connected, Draining, Polling, TornDown,
 };
@@ -38,6 +40,7 @@ use temporal_lambda_worker::lifecycle::Step;
 use temporalio_client::tonic::Code;
 
 use scene::KEY;
+use strike::Exit;
 use strike::Gone::*;
 use strike::Network::*;
 use strike::Strike::{self, *};
@@ -137,12 +140,14 @@ const CASES: &[Case] = &[
     Case(Polling,     "server gone",                              ServerGone(Step::Polling, Away),         Some(DeadlineNear), "ServerTrouble",                  NONE,   Once,         Yes,        Healthy),
     Case(Polling,     "server gone and back again",               ServerGone(Step::Polling, BackAgain),    Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
     Case(Polling,     "connection lost",                          WhilePolling(|it| it.drop_connections()), Some(DeadlineNear), "",                        NONE,   Once,         Yes,        Healthy),
+    Case(Polling,     "connection closed under a completion",     GoesAway(Duration::ZERO),                Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
+    Case(Polling,     "connection goes away, calls may end",      GoesAway(YEAR),                          Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
     Case(Polling,     "resource exhausted at every poll",         Server(|it| polls(it, |on| drop(on.fail(BUSY, "busy").always()))), Some(DeadlineNear), "ServerTrouble", NONE,  Once,       Yes,        Healthy),
     Case(Polling,     "every poll is malformed",                  Server(|it| polls(it, |on| drop(on.malformed().always()))), Some(DeadlineNear), "ServerTrouble",      NONE,   Once,         Yes,        Healthy),
-    Case(Polling,     "permission denied at every poll",          Server(|it| polls(it, |on| drop(on.fail(DENIED, "no").always()))), Some(DeadlineNear), "ServerTrouble", NONE, Once, Yes, Healthy),
     Case(Polling,     "a poll's answer is fatal: worker fails",   Server(|it| polls(it, |on| drop(on.fail(BUSY, TOO_LARGE)))), Some(Failed), "WorkerFailed", NONE, Once,          Yes,        Healthy),
     Case(Polling,     "worker fails while an activity waits",     WorkerFailsWhile(Activity("polite")),    Some(Failed),       "WorkerFailed",             NONE,   Once,         Yes,        Healthy),
-    Case(Polling,     "worker fails while one ignores all",       WorkerFailsWhile(Activity("stubborn")),  Some(Failed),       "WorkerFailed",             NONE,   Once,         Yes,        Healthy),
+    Case(Polling,     "worker fails while an activity sleeps",    WorkerFailsWhile(Activity("stubborn")),  Some(Failed),       "WorkerFailed",             NONE,   Once,         Yes,        Healthy),
+    Case(Polling,     "worker fails while a local one sleeps",    WorkerFailsWhile(Workflow("WaitsForItself")),Some(Failed),       "WorkerFailed",             NONE,   Once,         Yes,        Healthy),
     Case(Polling,     "worker fails, a hook never yields",        WorkerFailsAnd((Hook, Blocks)),              Some(Failed),       "WorkerFailed",             LEFT,   Once,         Yes,        Poisoned),
     Case(Polling,     "an activity panics",                       Task(Activity("panicking")),             Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
     Case(Polling,     "token cancelled, an activity in flight",   Strike::Cancelled(Step::Polling),        Some(Cancelled),    "",                         NONE,   Once,         Yes,        Healthy),
@@ -175,6 +180,17 @@ const CASES: &[Case] = &[
     Case(Draining,    "on_shutdown hangs",                        In(OnShutdown, Hangs),                   Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
     Case(Draining,    "on_shutdown never yields",                 In(OnShutdown, Blocks),                  Some(DeadlineNear), "NotSettled",               NONE,   Once,         Yes,        Poisoned),
 
+    Case(Draining,    "server is far away: idle",                 Far(Exit::Idle),                         Some(Idle),         "",                         NONE,   Once,         Yes,        Healthy),
+    Case(Draining,    "server is far away: deadline",             Far(Exit::Deadline),                     Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
+    Case(Draining,    "server is far away: cancellation",         Far(Exit::Cancellation),                 Some(Cancelled),    "",                         NONE,   Once,         Yes,        Healthy),
+    Case(Draining,    "server is far away: worker fails",         Far(Exit::Worker),                       Some(Failed),       "WorkerFailed",             NONE,   Once,         Yes,        Healthy),
+    Case(Draining,    "server is far away: a hook errs",          Far(Exit::Hook),                         Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
+    Case(Draining,    "every poll is refused: idle",              Unpolled(Exit::Idle),                    Some(Idle),         "ServerTrouble",            NONE,   Once,         Yes,        Healthy),
+    Case(Draining,    "every poll is refused: deadline",          Unpolled(Exit::Deadline),                Some(DeadlineNear), "ServerTrouble",            NONE,   Once,         Yes,        Healthy),
+    Case(Draining,    "every poll is refused: cancellation",      Unpolled(Exit::Cancellation),            Some(Cancelled),    "ServerTrouble",            NONE,   Once,         Yes,        Healthy),
+    Case(Draining,    "every poll is refused: worker fails",      Unpolled(Exit::Worker),                  Some(Failed),       "WorkerFailed",             NONE,   Once,         Yes,        Healthy),
+    Case(Draining,    "every poll is refused: a hook errs",       Unpolled(Exit::Hook),                    Some(DeadlineNear), "ServerTrouble",            NONE,   Once,         Yes,        Healthy),
+
     Case(TornDown,    "token cancelled after the end",            Strike::Cancelled(Step::Healthy),        Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
     Case(TornDown,    "future dropped after the end",             Dropped(Step::Healthy),                  Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
     Case(TornDown,    "frozen between two events",                Frozen(Step::Healthy, PAST_STOP),        Some(DeadlineNear), "",                         NONE,   Once,         Yes,        Healthy),
@@ -189,7 +205,6 @@ const BUSY: Code = Code::ResourceExhausted;
 const AWAY: Code = Code::Unavailable;
 /// What the SDK takes for the end of everything; most other errors of a poll it retries for 60 s.
 const TOO_LARGE: &str = "grpc: received message larger than max (2 vs. 1)";
-const DENIED: Code = Code::PermissionDenied;
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 const fn ms(millis: u64) -> Duration {

@@ -1,38 +1,48 @@
 //! One case, played: a server, a handler, a fault, and a second invocation to see what is left.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use temporal_lambda_testkit::context::TestContext;
 use temporal_lambda_testkit::frontend::{
-    ActivityStart, ActivityStatus, MockFrontend, MockTls, Rpc, ServedFrontend,
+    ActivityStart, ActivityStatus, MockFrontend, Rpc, ServedFrontend,
 };
 use temporal_lambda_worker::lifecycle::{State, Step};
-use temporal_lambda_worker::{Fault, InvocationReport, LambdaWorkerError, LambdaWorkerHandler};
+use temporal_lambda_worker::{
+    InvocationReport, LambdaWorkerConfig, LambdaWorkerError, LambdaWorkerHandler,
+};
 use temporalio_client::tonic::Code;
-use temporalio_client::{ConnectionOptions, Url};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::strike::{Gone, Network, Strike, heal};
-use crate::support::{BOUND, Manners, QUEUE, Subject, invocation, lock};
-use crate::verdict::{After, InTime, Seen};
+use crate::link::{broken, far, listener};
+use crate::strike::{Exit, Gone, Network, Strike, Task};
+use crate::support::{BOUND, BUFFER, QUEUE, Subject, TIME, invocation};
+use crate::verdict::{InTime, Seen};
 
 /// The API key that servers ask for in the cases about credentials.
 pub(crate) const KEY: &str = "right";
-const FAULTY: &str = "faulty";
-const NEXT: &str = "next";
+pub(crate) const FAULTY: &str = "faulty";
+pub(crate) const NEXT: &str = "next";
+
+/// How much longer an invocation has for its end if it is frozen before.
+const MORE: Duration = Duration::from_secs(1);
 
 type Outcome = Result<InvocationReport, LambdaWorkerError>;
 
-struct Scene {
-    strike: Strike,
-    frontend: MockFrontend,
-    served: Option<ServedFrontend>,
-    _silent: Option<TcpListener>,
-    subject: Subject,
-    handler: LambdaWorkerHandler<Subject>,
+pub(crate) struct Scene {
+    pub(crate) strike: Strike,
+    pub(crate) frontend: MockFrontend,
+    pub(crate) served: Option<ServedFrontend>,
+    pub(crate) silent: Option<TcpListener>,
+    pub(crate) subject: Subject,
+    pub(crate) handler: LambdaWorkerHandler<Subject>,
+}
+
+/// Makes an invocation end as soon as it is idle.
+pub(crate) fn brief(config: &mut LambdaWorkerConfig) {
+    config.idle_timeout = Some(Duration::from_millis(50));
+    config.minimum_stay = Duration::from_millis(100);
 }
 
 /// Plays one case.
@@ -78,11 +88,12 @@ impl Scene {
                 };
                 (Some(served), options)
             }
-            Strike::ServerGone(..) => {
+            Strike::ServerGone(..) | Strike::GoesAway(_) => {
                 let served = frontend.serve().await.expect("a port");
                 let options = served.connection_options();
                 (Some(served), options)
             }
+            Strike::Far(_) => (None, far(&frontend)),
             _ => (None, frontend.connection_options()),
         };
         let subject = Subject::new(options);
@@ -92,17 +103,26 @@ impl Scene {
         manners.wrong = strike.wrong();
         match strike {
             Strike::Leaves(tweak) => manners.tweak = tweak,
+            Strike::Far(Exit::Idle) | Strike::Unpolled(Exit::Idle) => manners.tweak = brief,
+            Strike::Frozen(_, until) if until < crate::PAST_DEADLINE => {
+                manners.tweak = |config| config.shutdown_deadline_buffer = Some(BUFFER + MORE);
+            }
             Strike::StoppedByItself => manners.on_start = |running| running.stop.cancel(),
             _ => {}
         }
         drop(manners);
-        Self { strike, frontend, served, _silent: silent, subject, handler }
+        Self { strike, frontend, served, silent, subject, handler }
     }
 
     fn event(&self) -> TestContext {
         let event = invocation(FAULTY);
         match self.strike {
             Strike::Event(change) => change(event),
+            Strike::Frozen(_, until) if until < crate::PAST_DEADLINE => event.lasting(TIME + MORE),
+            // Much longer than it stays.
+            Strike::Far(Exit::Idle) | Strike::Unpolled(Exit::Idle | Exit::Cancellation) => {
+                event.lasting(BOUND)
+            }
             _ => event,
         }
     }
@@ -144,15 +164,25 @@ impl Scene {
                 self.reach(Step::Polling).await;
                 task.hand_out(&self.frontend);
             }
-            Strike::WorkerFailsWhile(task) => {
-                self.reach(Step::Polling).await;
-                task.hand_out(&self.frontend);
-                self.wait(|it| matches!(it.activity_status("task"), Ok(ActivityStatus::Started)))
-                    .await;
-                let poll = self.frontend.on(Rpc::PollWorkflowTaskQueue);
-                poll.fail(Code::ResourceExhausted, crate::TOO_LARGE);
-                // The polls under way end, and the next one has that answer.
-                self.frontend.drop_connections();
+            Strike::WorkerFailsWhile(task) => self.fail_while(task).await,
+            Strike::GoesAway(grace) => self.go_away(grace).await,
+            Strike::Far(exit) => match exit {
+                Exit::Idle | Exit::Deadline | Exit::Hook => {
+                    self.reach(Step::Quiescing).await;
+                    // For the last polls.
+                    Task::Activity("quick").hand_out(&self.frontend);
+                }
+                Exit::Cancellation => {
+                    self.reach(Step::Polling).await;
+                    self.begin(Task::Activity("polite")).await;
+                    self.handler.stop_token().cancel();
+                }
+                Exit::Worker => self.fail_while(Task::Activity("polite")).await,
+            },
+            Strike::Unpolled(Exit::Cancellation) => {
+                // The second comes when the worker has heard of the first.
+                self.wait(|it| it.count(Rpc::PollActivityTaskQueue) > 1).await;
+                self.handler.stop_token().cancel();
             }
             Strike::Cancelled(step) => {
                 self.reach(step).await;
@@ -172,6 +202,41 @@ impl Scene {
         }
         let ended = timeout(BOUND, handling).await.expect("it ends");
         Some(ended.expect("the handler does not panic"))
+    }
+
+    /// Has a task begun when a poll's answer is fatal to the worker.
+    async fn fail_while(&self, task: Task) {
+        self.reach(Step::Polling).await;
+        self.begin(task).await;
+        let poll = self.frontend.on(Rpc::PollWorkflowTaskQueue);
+        poll.fail(Code::ResourceExhausted, crate::TOO_LARGE);
+        // The polls under way end, and the next one has that answer.
+        self.frontend.drop_connections();
+    }
+
+    /// Hands a task out, and waits until its activity has begun.
+    async fn begin(&self, task: Task) {
+        let mut begun = self.subject.0.begun.subscribe();
+        task.hand_out(&self.frontend);
+        let begun = begun.wait_for(|begun| *begun > 0);
+        timeout(BOUND, begun).await.expect("it begins").expect("it lives");
+    }
+
+    /// The connection goes away under a completion; then there is more to do.
+    async fn go_away(&self, grace: Duration) {
+        self.reach(Step::Polling).await;
+        let completion = || self.frontend.on(Rpc::RespondActivityTaskCompleted);
+        match grace {
+            Duration::ZERO => completion().hang(),
+            _ => completion().delay(Duration::from_millis(200)),
+        };
+        self.schedule("task");
+        self.wait(|it| it.count(Rpc::RespondActivityTaskCompleted) > 0).await;
+        self.served.as_ref().expect("it is served").go_away(grace);
+        self.schedule("after it");
+        for id in ["task", "after it"] {
+            self.completed(id).await;
+        }
     }
 
     async fn reach(&self, step: Step) {
@@ -225,102 +290,7 @@ impl Scene {
         }
     }
 
-    /// What must not be left of an invocation.
-    async fn look_for_remains(&self, seen: &mut Seen) {
-        seen.after = if self.handler.is_poisoned() { After::Poisoned } else { After::Healthy };
-        if let Err(error) = self.frontend.wait_until(|it| it.open_polls().is_empty()).await {
-            seen.problem(format!("polls are still open: {error}"));
-        }
-        for call in self.frontend.seen() {
-            if self.subject.was_registered(&call.worker_instance_key) {
-                seen.problem("a worker is still registered");
-            }
-        }
-        let all_said_goodbye = |frontend: &MockFrontend| {
-            let goodbyes = frontend.shutdown_workers();
-            frontend.polls().iter().all(|poll| {
-                goodbyes.iter().any(|it| it.worker_instance_key == poll.worker_instance_key)
-            })
-        };
-        if !self.strike.is_server_gone()
-            && let Err(error) = self.frontend.wait_until(all_said_goodbye).await
-        {
-            seen.problem(format!("a worker polled and never said goodbye: {error}"));
-        }
-        // The admission ends with the driver's task, a moment after its result is there.
-        let began = Instant::now();
-        while self.handler.active_invocations() != 0 && began.elapsed() < BOUND {
-            tokio::task::yield_now().await;
-        }
-        if self.handler.active_invocations() != 0 {
-            seen.problem("an invocation is still under way");
-        }
-    }
-
-    async fn heal(&mut self) {
-        heal(&self.frontend);
-        // Brief, so that the table is soon done.
-        *self.subject.manners() = Manners {
-            tweak: |config| {
-                config.idle_timeout = Some(Duration::from_millis(50));
-                config.minimum_stay = Duration::from_millis(100);
-            },
-            ..Manners::default()
-        };
-        lock(&self.subject.0.connection_options).api_key = Some(KEY.to_owned());
-        if let Strike::Network(network) = self.strike {
-            self._silent = None;
-            let served = self.served.as_mut().expect("it is served");
-            if matches!(network, Network::Refused | Network::Silent) {
-                served.start().await.expect("the port is still free");
-            }
-            let healed = served.connection_options();
-            let mut options = lock(&self.subject.0.connection_options);
-            options.target = healed.target;
-            options.tls_options = healed.tls_options;
-            // With a key and no settings, the SDK would speak TLS.
-            options.api_key = None;
-        }
-        if let Strike::ServerGone(_, gone) = self.strike {
-            lock(&self.subject.0.connection_options).api_key = None;
-            if gone == Gone::Away {
-                let served = self.served.as_mut().expect("it is served");
-                served.start().await.expect("the port is still free");
-            }
-        }
-        if self.handler.stop_token().is_cancelled() {
-            // That token ends all invocations to come, too: the next environment has a new one.
-            self.handler = self.subject.handler();
-        }
-    }
-
-    /// The next warm invocation works like any other, or is refused.
-    async fn invoke_again(&self, seen: &mut Seen) {
-        self.schedule(NEXT);
-        let next = self.handler.handle(invocation(NEXT).event(()));
-        let next = timeout(BOUND, next).await.expect("it ends");
-        match (next, seen.after) {
-            (Ok(report), After::Healthy) => {
-                if report.tasks.activity.completed != 1 {
-                    seen.problem(format!("the next invocation did nothing: {report:?}"));
-                }
-                let expected =
-                    ["configure", "on_start", "first hook", "second hook", "on_shutdown"];
-                if self.subject.log_of(NEXT) != expected {
-                    seen.problem("the next invocation is not like any other");
-                }
-            }
-            (Err(error), After::Poisoned) => {
-                let refused = matches!(error.fault(), Fault::Poisoned) && error.is_poisoned();
-                if !refused || !self.subject.log_of(NEXT).is_empty() {
-                    seen.problem(format!("the next invocation was not refused: {error}"));
-                }
-            }
-            (next, _) => seen.problem(format!("the next invocation: {next:?}")),
-        }
-    }
-
-    fn schedule(&self, id: &str) {
+    pub(crate) fn schedule(&self, id: &str) {
         self.frontend.schedule_activity(ActivityStart::new(QUEUE, "Work::quick", id));
     }
 
@@ -332,41 +302,4 @@ impl Scene {
     async fn wait(&self, condition: impl FnMut(&MockFrontend) -> bool) {
         self.frontend.wait_until(condition).await.expect("it comes about");
     }
-}
-
-/// A server that is, for the moment, the wrong one for these options.
-async fn broken(network: Network, frontend: &MockFrontend) -> (ServedFrontend, ConnectionOptions) {
-    let tls = || MockTls::new().expect("certificates");
-    let mut served = match network {
-        Network::Refused | Network::Silent | Network::TlsToPlain => frontend.serve().await,
-        Network::PlainToTls | Network::WrongAuthority => frontend.serve_tls(tls()).await,
-        Network::NoClientCertificate => {
-            frontend.serve_tls(tls().require_client_certificate()).await
-        }
-    }
-    .expect("a port");
-    let mut options = served.connection_options();
-    let with_scheme = |scheme| format!("{scheme}://localhost:{}", served.address().port());
-    match network {
-        Network::Refused | Network::Silent => served.stop().await,
-        Network::PlainToTls => {
-            options.target = Url::parse(&with_scheme("http")).expect("a URL");
-            options.tls_options = None;
-        }
-        Network::TlsToPlain => {
-            options.target = Url::parse(&with_scheme("https")).expect("a URL");
-            options.tls_options = Some(tls().tls_options());
-        }
-        Network::WrongAuthority => options.tls_options = Some(tls().tls_options()),
-        Network::NoClientCertificate => {
-            let tls = options.tls_options.as_mut().expect("TLS is on");
-            tls.client_tls_options = None;
-        }
-    }
-    (served, options)
-}
-
-/// Accepts connections, as the kernel does for it, and never looks at them.
-async fn listener(address: SocketAddr) -> TcpListener {
-    TcpListener::bind(address).await.expect("the port is still free")
 }

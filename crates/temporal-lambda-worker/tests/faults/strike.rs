@@ -29,6 +29,12 @@ pub(crate) enum Strike {
     WorkerFailsAnd((Place, Way)),
     /// A task of the worker has begun when a poll's answer is fatal to the worker.
     WorkerFailsWhile(Task),
+    /// The server is far away, and the invocation ends like this.
+    Far(Exit),
+    /// Every poll is refused, and the invocation ends like this.
+    Unpolled(Exit),
+    /// The connection goes away under a completion; calls have this long to end.
+    GoesAway(Duration),
     /// The server misbehaves as soon as the worker polls.
     WhilePolling(fn(&MockFrontend)),
     /// The server is gone from this step on.
@@ -70,6 +76,21 @@ pub(crate) enum Network {
     NoClientCertificate,
 }
 
+/// How an invocation comes to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// It has had nothing to do.
+    Idle,
+    /// Its time is over.
+    Deadline,
+    /// The handler's stop token is cancelled.
+    Cancellation,
+    /// A poll's answer is fatal to the worker.
+    Worker,
+    /// Its time is over, and a hook errs.
+    Hook,
+}
+
 /// For how long a server is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gone {
@@ -107,6 +128,7 @@ impl Strike {
             Self::In(place, way) => vec![(place, way)],
             Self::WorkerFailsAnd(wrong) => vec![wrong],
             Self::Both(one, other) => vec![one, other],
+            Self::Far(Exit::Hook) | Self::Unpolled(Exit::Hook) => vec![(Place::Hook, Way::Errs)],
             Self::Cancelled(step) | Self::Dropped(step) | Self::Frozen(step, _) => match step {
                 Step::Configuring => vec![(Place::Configure, Way::Hangs)],
                 Step::Starting => vec![(Place::OnStart, Way::Hangs)],
@@ -126,6 +148,15 @@ impl Strike {
             Self::WorkerFailsAnd(_) => {
                 let poll = frontend.on(Rpc::PollWorkflowTaskQueue);
                 poll.fail(Code::ResourceExhausted, crate::TOO_LARGE);
+            }
+            Self::Unpolled(exit) => {
+                if exit == Exit::Worker {
+                    // Later than the others are refused.
+                    let poll = frontend.on(Rpc::PollWorkflowTaskQueue);
+                    let fails = poll.fail(Code::ResourceExhausted, crate::TOO_LARGE);
+                    fails.delayed_by(Duration::from_millis(500));
+                }
+                crate::polls(frontend, |on| drop(on.fail(Code::PermissionDenied, "no").always()));
             }
             // Something that ends while nobody looks, or that the server never hears of.
             Self::Frozen(Step::Stopping, _) | Self::ServerGone(Step::Stopping, _) => {

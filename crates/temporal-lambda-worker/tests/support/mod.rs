@@ -13,7 +13,7 @@ use temporal_lambda_worker::{
 use temporalio_client::{Connection, ConnectionOptions};
 use temporalio_macros::{activities, workflow, workflow_methods};
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
-use temporalio_sdk::{WorkflowContext, WorkflowResult};
+use temporalio_sdk::{LocalActivityOptions, WorkflowContext, WorkflowResult};
 use tokio::sync::watch;
 
 /// Far longer than anything that is waited for takes.
@@ -79,7 +79,7 @@ pub(crate) struct Shared {
     pub(crate) log: Mutex<Vec<Entry>>,
     /// The latest worker's own connection.
     pub(crate) connection: Mutex<Option<Connection>>,
-    /// How many of the activities [`Work::whose`] have begun.
+    /// How many of the activities have begun that last until something happens.
     pub(crate) begun: watch::Sender<usize>,
     /// How many of them have to have begun before one of them ends.
     pub(crate) together: AtomicUsize,
@@ -169,6 +169,7 @@ impl LambdaWorker for Subject {
         config.shutdown_deadline_buffer = Some(BUFFER);
         worker.register_activities(Work(self.0.clone()));
         worker.register_workflow::<BlocksItsThread>()?;
+        worker.register_workflow::<WaitsForItself>()?;
         let this = self.clone();
         config.shutdown_hooks.add("first", move |ending| async move {
             this.note(&ending.invocation.request_id, "first hook", Some(&ending));
@@ -211,14 +212,22 @@ impl Work {
 
     /// Ends when it is cancelled.
     #[activity]
-    pub(crate) async fn polite(context: ActivityContext) -> Result<(), ActivityError> {
+    pub(crate) async fn polite(
+        self: Arc<Self>,
+        context: ActivityContext,
+    ) -> Result<(), ActivityError> {
+        self.0.begun.send_modify(|begun| *begun += 1);
         context.cancelled().await;
         Err(ActivityError::cancelled())
     }
 
     /// Never ends.
     #[activity]
-    pub(crate) async fn stubborn(_context: ActivityContext) -> Result<(), ActivityError> {
+    pub(crate) async fn stubborn(
+        self: Arc<Self>,
+        _context: ActivityContext,
+    ) -> Result<(), ActivityError> {
+        self.0.begun.send_modify(|begun| *begun += 1);
         std::future::pending().await
     }
 
@@ -263,6 +272,20 @@ impl BlocksItsThread {
     pub(crate) async fn run(_context: &mut WorkflowContext<Self>) -> WorkflowResult<()> {
         std::thread::sleep(2 * TIME);
         Ok(())
+    }
+}
+
+/// A workflow with a local activity that never ends.
+#[workflow]
+#[derive(Default)]
+pub(crate) struct WaitsForItself;
+
+#[workflow_methods]
+impl WaitsForItself {
+    #[run]
+    pub(crate) async fn run(context: &mut WorkflowContext<Self>) -> WorkflowResult<()> {
+        let limit = LocalActivityOptions::builder().start_to_close_timeout(BOUND).build();
+        Ok(context.execute_local_activity(Work::stubborn, (), limit).await?)
     }
 }
 
