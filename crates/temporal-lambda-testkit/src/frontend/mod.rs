@@ -42,7 +42,8 @@
 //! - A long poll without a task is answered 1 s before its own deadline (`grpc-timeout`), after 60 s
 //!   at the latest. One that asks for 2 s or less is refused with `FAILED_PRECONDITION`, one without
 //!   a deadline with `INVALID_ARGUMENT`.
-//! - `ShutdownWorker` leaves long polls alone, unless [`MockFrontend::end_polls_at_shutdown`].
+//! - `ShutdownWorker` ends the polls on the sticky queue that it names, and leaves others alone, unless
+//!   [`MockFrontend::end_polls_at_shutdown`].
 //! - An activity can only be canceled when its workflow, or the test, has asked for that: any other
 //!   `RespondActivityTaskCanceled` is refused with `INVALID_ARGUMENT`, and the worker still has the
 //!   task.

@@ -46,6 +46,14 @@ pub(crate) struct Polls {
     /// Instance keys of workers that said goodbye. Where a goodbye ends polls, a poll of theirs that
     /// was still on its way is answered at once.
     gone: HashSet<String>,
+    /// How often each sticky queue was given up.
+    given_up: BTreeMap<String, u64>,
+}
+
+impl Polls {
+    fn times_given_up(&self, sticky_queue: Option<&String>) -> u64 {
+        sticky_queue.and_then(|name| self.given_up.get(name)).copied().unwrap_or_default()
+    }
 }
 
 /// Keeps a poll in the list for as long as its call is in flight, however that ends.
@@ -106,12 +114,16 @@ impl MockFrontend {
         Ok(task.unwrap_or_default().encode_to_vec())
     }
 
-    /// Ends the worker's polls if the namespace is said to do so.
+    /// Ends polls on the sticky queue that the worker gives up; and all polls of the worker, if the
+    /// namespace is said to do so.
     pub(super) fn shut_down_worker(&self, call: &Call) -> Result<Vec<u8>, Status> {
         let request: ShutdownWorkerRequest = call.decode()?;
         self.update(|state| {
             if state.settings.ends_polls_at_shutdown() && !request.worker_instance_key.is_empty() {
                 state.polls.gone.insert(request.worker_instance_key);
+            }
+            if !request.sticky_task_queue.is_empty() {
+                *state.polls.given_up.entry(request.sticky_task_queue).or_default() += 1;
             }
         });
         Ok(ShutdownWorkerResponse::default().encode_to_vec())
@@ -123,10 +135,17 @@ impl MockFrontend {
         call: &Call,
         mut next: impl FnMut(&mut State) -> Option<T>,
     ) -> Result<Option<T>, Status> {
-        let longest = self.lock().settings.long_poll;
+        let sticky_queue = call.told.sticky_queue.as_ref();
+        let (longest, given_up) = {
+            let state = self.lock();
+            (state.settings.long_poll, state.polls.times_given_up(sticky_queue))
+        };
         let until = end_of_poll(call.deadline, Instant::now(), longest)?;
         let task = self.watch_state(Some(until), |state| {
-            if state.polls.gone.contains(&call.told.worker_instance_key) {
+            let polls = &state.polls;
+            if polls.gone.contains(&call.told.worker_instance_key)
+                || polls.times_given_up(sticky_queue) > given_up
+            {
                 return Some(None);
             }
             next(state).map(Some)

@@ -193,6 +193,55 @@ async fn shutdown_worker_ends_polls_as_on_a_server_that_was_told_to() -> TestRes
     .await
 }
 
+/// What a worker relies on that leaves: the polls on its sticky queue end, whoever says so, and those on
+/// the normal one go on.
+#[tokio::test]
+async fn shutdown_worker_ends_polls_on_the_sticky_queue_that_it_names_and_no_others() -> TestResult
+{
+    for ends_polls in [false, true] {
+        on_both(ends_polls, async |side, raw| {
+            let poll = async |queue: TaskQueue| {
+                let began = Instant::now();
+                let request = api::PollWorkflowTaskQueueRequest {
+                    namespace: namespace(),
+                    worker_instance_key: "me".to_owned(),
+                    task_queue: Some(queue),
+                    ..Default::default()
+                };
+                let answer: Result<api::PollWorkflowTaskQueueResponse, _> =
+                    raw.call("PollWorkflowTaskQueue", "10S", request).await;
+                answer.expect("answered");
+                // Nine seconds, if nothing ends it.
+                began.elapsed().as_secs() < 8
+            };
+            let sticky = TaskQueue {
+                name: "mine".to_owned(),
+                kind: TaskQueueKind::Sticky.into(),
+                normal_name: "q".to_owned(),
+            };
+            let shut_down = async {
+                // So that the polls are there first.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let request = api::ShutdownWorkerRequest {
+                    namespace: namespace(),
+                    sticky_task_queue: "mine".to_owned(),
+                    identity: "me".to_owned(),
+                    worker_instance_key: "nobody's".to_owned(),
+                    ..Default::default()
+                };
+                let said: Result<api::ShutdownWorkerResponse, _> =
+                    raw.call("ShutdownWorker", LONG, request).await;
+                said.expect("accepted");
+            };
+            let normal = queue().expect("a queue");
+            let ended = tokio::join!(poll(sticky), poll(normal), shut_down);
+            assert_eq!((ended.0, ended.1), (true, false), "{side}");
+        })
+        .await?;
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn an_activity_fares_as_on_a_server() -> TestResult {
     on_both(false, async |side, raw| {

@@ -11,8 +11,9 @@
 //!
 //! 1. holds back polls that have not begun. The SDK's core sees slow polls, nothing else;
 //! 2. takes the wish for a sticky queue out of completions (a second earlier, if the stop time is
-//!    known), and resets the workflows that are sticky to this worker while a poll is still on the
-//!    sticky queue: a task that waits there when its workflow is reset would wait for its timeout;
+//!    known). While a poll is on the sticky queue, it has the server close that queue (by
+//!    `ShutdownWorker` with its name): the poll ends, and tasks that come later go to the normal
+//!    queue. Then it resets the workflows that are sticky to this worker;
 //! 3. waits for the polls under way. A poll ends 1 s before the time that it asks for, so each asked
 //!    for no longer than until polling might end, and for 2.25 s at least. An idle worker on a
 //!    server that ends the polls of a worker that shuts down (`worker_poll_complete_on_shutdown`)

@@ -57,6 +57,21 @@ impl Identity {
         (!request.task_queue_types.is_empty()).then_some(request)
     }
 
+    /// What the server is told so that it closes the sticky queue of this worker, and nothing else: polls
+    /// are ended by the key of their worker, and this one is nobody's. `None`: it has none.
+    pub(super) fn sticky_queue_shutdown(&self) -> Option<ShutdownWorkerRequest> {
+        let named = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = &named.shutdown;
+        (!known.sticky_task_queue.is_empty()).then(|| ShutdownWorkerRequest {
+            namespace: known.namespace.clone(),
+            identity: known.identity.clone(),
+            sticky_task_queue: known.sticky_task_queue.clone(),
+            worker_instance_key: Uuid::new_v4().to_string(),
+            reason: "polling may stop".to_owned(),
+            ..Default::default()
+        })
+    }
+
     /// From now on polls are those of another worker instance: a server that was told of a shutdown
     /// need not give any task to the one that shut down.
     pub(super) fn renew(&self) {

@@ -10,7 +10,7 @@ use temporalio_common::protos::temporal::api::common::v1::WorkflowExecution;
 use temporalio_common::protos::temporal::api::enums::v1::WorkflowTaskFailedCause;
 use temporalio_common::protos::temporal::api::failure::v1::Failure;
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
-    ResetStickyTaskQueueRequest, RespondWorkflowTaskFailedRequest,
+    ResetStickyTaskQueueRequest, RespondWorkflowTaskFailedRequest, ShutdownWorkerRequest,
 };
 use tokio::time::{sleep, timeout};
 
@@ -20,8 +20,7 @@ use crate::temporal::in_flight::State;
 
 /// What the server is told on leaving may take this long to be answered: an eighth of a second.
 const FAREWELL_CAP: Duration = Duration::from_millis(AFTER_GRACE.as_millis() as u64 / 4);
-/// When the sticky queue was polled for this long, what waited there, or was on its way there, has come:
-/// 60 ms, a round trip.
+/// When the sticky queue was polled for this long, what waited there has come: 60 ms, a round trip.
 const POLLED: Duration = Duration::from_millis(60);
 /// Calls at a time for giving workflows back.
 const GIVE_BACK_WIDTH: usize = 32;
@@ -46,24 +45,37 @@ impl Gate {
         self.unsticking.store(true, Ordering::SeqCst);
         // However slow the server is: a workflow becomes sticky when it hears the answer.
         self.in_flight.until(|state| state.nothing_sticks()).await;
-        if self.in_flight.has_sticky() {
-            // While a poll is on the sticky queue, what still goes there finds it.
+        let any_sticks = self.in_flight.has_sticky();
+        if any_sticks {
             let polled = self.in_flight.sticky_queue_is_polled(POLLED);
             let _ = timeout(polls::CLEARING, polled).await;
-            let _ = timeout(TOLD_WITHIN, self.give_back_sticky()).await;
-            // What the server decided to put there before, it may put there after the reset.
-            sleep(POLLED).await;
-            if !server_ends_them {
-                self.polls.clear_sticky_queue().await;
-            }
         }
-        self.polls.hold_sticky();
+        self.polls.hold_sticky(!any_sticks);
+        if any_sticks {
+            let _ = timeout(TOLD_WITHIN, self.close_sticky_queue()).await;
+            let _ = timeout(TOLD_WITHIN, self.give_back_sticky()).await;
+        }
         let received = self.in_flight.until(|state| state.is_received());
         tokio::select! {
             () = received => {}
             () = self.have_polls_ended(), if server_ends_them => {}
         }
         self.in_flight.tell(Input::PollsEnded);
+    }
+
+    /// Has the server close the sticky queue: it ends the poll there, and hands out elsewhere what would
+    /// come to that queue. In that moment a poll must be there: a task that nobody polls for would wait on
+    /// the closed queue for its timeout. Before that no workflow may be given back: a task that is on its
+    /// way to the queue of a workflow that is sticky no longer waits for its timeout, too.
+    async fn close_sticky_queue(&self) {
+        while let Some(request) = self.identity.sticky_queue_shutdown() {
+            let over = self.in_flight.until(|state| state.polls_sticky_queue_since().is_none());
+            // A poll that was on its way to the server meanwhile opens the queue again.
+            let over = timeout(TOLD_AGAIN_AFTER, over);
+            if let ((), Ok(())) = tokio::join!(self.tell_of_shutdown(request), over) {
+                return;
+            }
+        }
     }
 
     /// Gives back what the worker leaves behind: workflow tasks that it has not answered, which
@@ -120,16 +132,19 @@ impl Gate {
     async fn have_polls_ended(&self) {
         while let Some(request) = self.identity.shutdown() {
             self.shutdown_is_told.store(true, Ordering::SeqCst);
-            let mut service = self.connection.workflow_service();
-            let telling = timeout(TOLD_WITHIN, service.shutdown_worker(request.into_request()));
-            let (told, ()) = tokio::join!(telling, sleep(TOLD_AGAIN_AFTER));
-            // Polls that do not end are given up, so nothing more depends on it.
-            let silence = || Err(Status::deadline_exceeded("no answer came in time"));
-            if let Err(status) = told.unwrap_or_else(|_| silence()) {
-                self.trouble.call_failed("ShutdownWorker", &status);
-            }
+            tokio::join!(self.tell_of_shutdown(request), sleep(TOLD_AGAIN_AFTER));
         }
         std::future::pending().await
+    }
+
+    async fn tell_of_shutdown(&self, request: ShutdownWorkerRequest) {
+        let mut service = self.connection.workflow_service();
+        let told = timeout(TOLD_WITHIN, service.shutdown_worker(request.into_request())).await;
+        // Polls that do not end are given up, so nothing more depends on it.
+        let silence = || Err(Status::deadline_exceeded("no answer came in time"));
+        if let Err(status) = told.unwrap_or_else(|_| silence()) {
+            self.trouble.call_failed("ShutdownWorker", &status);
+        }
     }
 
     fn namespace(&self) -> String {

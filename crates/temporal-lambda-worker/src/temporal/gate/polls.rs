@@ -32,7 +32,7 @@ const LONGEST: Duration = Duration::from_secs(70);
 pub(super) const SHORTEST: Duration = Duration::from_millis(1_250);
 
 /// Polls for the sticky queue may still begin for this long when others are held back, and last
-/// this much longer: 0.3 s. In that time workflows are given back.
+/// this much longer: 0.3 s. So one is there when the server closes that queue.
 pub(super) const CLEARING: Duration = Duration::from_millis(300);
 
 /// A poll that begins with a task in flight lasts this much longer than the idle timeout: 0.3 s. If
@@ -50,15 +50,26 @@ const ENDED_WITHIN: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, PartialEq)]
 enum Stage {
     Open,
-    /// None, but for the sticky queue as long as `sticky` says so.
+    /// None, except where `sticky` says so.
     Held {
         since: Instant,
-        sticky: bool,
+        sticky: Sticky,
         /// Whether the server is told to end those under way.
         server_ends_them: bool,
     },
     /// None for ever; those under way end now.
     Closed,
+}
+
+/// What polls for the sticky queue do while others are held back.
+#[derive(Clone, Copy, PartialEq)]
+enum Sticky {
+    /// They begin, as before.
+    Begin,
+    /// None begins; those under way go on.
+    GoOn,
+    /// None begins, and those under way end.
+    EndNow,
 }
 
 /// The polls of one worker. Clones share them.
@@ -72,9 +83,6 @@ pub(super) struct Polls {
     running: TaskTracker,
     stage: Arc<watch::Sender<Stage>>,
     server_ends_them: Arc<AtomicBool>,
-    /// Whether a poll for the sticky queue has ended without a task since workflows were given
-    /// back.
-    cleared: Arc<watch::Sender<bool>>,
 }
 
 impl Polls {
@@ -95,7 +103,6 @@ impl Polls {
             running,
             stage: Arc::new(watch::Sender::new(Stage::Open)),
             server_ends_them: Arc::default(),
-            cleared: Arc::default(),
         }
     }
 
@@ -116,40 +123,18 @@ impl Polls {
 
     /// Holds back every poll that has not begun, but for the sticky queue.
     pub(super) fn hold(&self, server_ends_them: bool) {
-        self.cleared.send_replace(false);
-        self.move_on(Stage::Held { since: Instant::now(), sticky: true, server_ends_them });
+        let sticky = Sticky::Begin;
+        self.move_on(Stage::Held { since: Instant::now(), sticky, server_ends_them });
     }
 
-    /// Waits until nothing is left on the sticky queue: no workflow is sticky any more, and a poll
-    /// there has found nothing, or none can end in time.
-    pub(super) async fn clear_sticky_queue(&self) {
-        self.cleared.send_replace(false);
-        let mut cleared = self.cleared.subscribe();
-        let cleared = cleared.wait_for(|it| *it);
-        let cannot_begin = async {
-            match self.timing.stop {
-                Some(stop) => {
-                    sleep_until(stop.checked_sub(SHORTEST).unwrap_or(stop)).await;
-                    self.in_flight.until(|state| state.polls_sticky_queue_since().is_none()).await;
-                }
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = cleared => {}
-            () = cannot_begin => {}
-            // Where the worker has no slot for one, no poll begins.
-            () = tokio::time::sleep(SHORTEST + POLL_SPARE) => {}
-        }
-    }
-
-    /// Holds back the polls for the sticky queue, too, and ends those under way: nothing can come
-    /// from there.
-    pub(super) fn hold_sticky(&self) {
+    /// Holds back the polls for the sticky queue, too. Those under way go on, or end now if nothing can
+    /// come from there.
+    pub(super) fn hold_sticky(&self, end_now: bool) {
         let since = Instant::now();
         self.stage.send_if_modified(|stage| {
             let Stage::Held { server_ends_them, .. } = *stage else { return false };
-            *stage = Stage::Held { since, sticky: false, server_ends_them };
+            let sticky = if end_now { Sticky::EndNow } else { Sticky::GoOn };
+            *stage = Stage::Held { since, sticky, server_ends_them };
             true
         });
     }
@@ -200,10 +185,8 @@ impl Polls {
             }
             Ok((brought, answer)) => {
                 self.trouble.poll_is_taken();
-                match brought {
-                    Some(brought) => under_way.ends_with(brought),
-                    None if kind == Kind::Sticky => drop(self.cleared.send_replace(true)),
-                    None => {}
+                if let Some(brought) = brought {
+                    under_way.ends_with(brought);
                 }
                 Ok(answer)
             }
@@ -231,7 +214,7 @@ impl Polls {
     fn admits(&self, stage: Stage, kind: Kind) -> bool {
         match stage {
             Stage::Open => true,
-            Stage::Held { sticky: true, .. } if kind == Kind::Sticky => {
+            Stage::Held { sticky: Sticky::Begin, .. } if kind == Kind::Sticky => {
                 let ends = Instant::now() + SHORTEST;
                 self.timing.stop.is_none_or(|stop| ends <= stop)
             }
@@ -269,9 +252,9 @@ impl Polls {
                 Stage::Closed => return false,
                 // The SDK offers no Nexus handlers yet: such a poll brings a worker's orders only.
                 Stage::Held { .. } if kind == Kind::Nexus => return false,
-                Stage::Held { sticky: false, .. } if kind == Kind::Sticky => return false,
+                Stage::Held { sticky: Sticky::EndNow, .. } if kind == Kind::Sticky => return false,
                 Stage::Held { server_ends_them: false, .. } => Some((due + POLL_SPARE, true)),
-                Stage::Held { sticky: true, .. } => None,
+                Stage::Held { sticky: Sticky::Begin, .. } => None,
                 Stage::Held { since, .. } => Some((since + ENDED_WITHIN, false)),
             };
             let over = async {

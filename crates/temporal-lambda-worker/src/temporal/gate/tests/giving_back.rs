@@ -6,26 +6,89 @@ use tokio::sync::Notify;
 
 use super::*;
 
-/// A task that waits on the sticky queue when its workflow is reset would wait for its timeout.
+/// A task that waits on the sticky queue when it is closed, or when its workflow is reset, would wait for
+/// its timeout.
 #[tokio::test(start_paused = true)]
-async fn workflows_are_given_back_while_a_poll_is_on_the_sticky_queue_which_is_then_cleared() {
+async fn the_sticky_queue_is_closed_under_a_poll_and_its_workflows_are_given_back_after_that() {
     let mut scene = Scene::with_sticky_workflow(Server::default()).await;
-    let sticky = scene.poll(Sticky);
+    let (sticky, normal) = (scene.poll(Sticky), scene.poll(Normal));
     a_moment().await;
     let _quiescing = scene.quiesce();
     a_moment().await;
     // What waited there before the poll would have come by now.
-    assert!(scene.server.asked("ResetStickyTaskQueue").is_empty());
+    let rpcs = ["ShutdownWorker", "ResetStickyTaskQueue"];
+    assert!(scene.server.order(&rpcs).is_empty());
     advance(ms(61)).await;
     a_moment().await;
-    assert_eq!(scene.server.asked("ResetStickyTaskQueue").len(), 1);
-    assert!(!sticky.is_finished() && scene.told().is_empty(), "the sticky queue is not cleared");
-    advance(ms(61)).await;
-    a_moment().await;
+    assert_eq!(scene.server.order(&rpcs), rpcs);
+    assert!(sticky.is_finished());
+    let told = scene.server.asked("ShutdownWorker").pop().unwrap();
+    let told = ShutdownWorkerRequest::decode(told.proto).unwrap();
+    assert_eq!((told.namespace.as_str(), told.sticky_task_queue.as_str()), ("n", "mine"));
+    // Nothing by which a server would end other polls.
+    assert!(told.worker_instance_key != "key" && told.task_queue_types.is_empty());
+    assert!(!normal.is_finished() && scene.told().is_empty());
     scene.server.answer_polls.notify_one();
     a_moment().await;
-    assert!(sticky.is_finished());
     assert_eq!(scene.told(), ["PollsEnded"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_waits_on_the_sticky_queue_is_taken_before_the_queue_is_closed() {
+    for ends_polls in [true, false] {
+        let server = Server { ends_polls, ..Server::default() };
+        let mut scene = Scene::with_sticky_workflow(server).await;
+        let quiescing = scene.quiesce();
+        a_moment().await;
+        let sticky = scene.poll(Sticky);
+        advance(ms(50)).await;
+        a_moment().await;
+        scene.hand_out("late");
+        assert_eq!(sticky.await.unwrap(), "late", "{ends_polls}");
+        assert_eq!(scene.told(), ["Busy"]);
+        // With time, polling goes on; without, the next poll is waited for.
+        advance(ms(61)).await;
+        a_moment().await;
+        assert!(scene.server.asked("ShutdownWorker").is_empty(), "{ends_polls}");
+        quiescing.abort();
+    }
+}
+
+/// A poll that reaches the server after the news opens the queue again.
+#[tokio::test(start_paused = true)]
+async fn the_sticky_queue_is_closed_again_while_a_poll_is_there() {
+    let server = Server { early_shutdowns: Arc::new(2.into()), ..Server::default() };
+    let mut scene = Scene::with_sticky_workflow(server).await;
+    let _sticky = scene.poll(Sticky);
+    a_moment().await;
+    let _quiescing = scene.quiesce();
+    a_moment().await;
+    for times in 1..=3 {
+        assert!(scene.server.asked("ResetStickyTaskQueue").is_empty());
+        advance(if times == 1 { ms(61) } else { ms(151) }).await;
+        a_moment().await;
+        assert_eq!(scene.server.asked("ShutdownWorker").len(), times);
+    }
+    assert_eq!(scene.server.asked("ResetStickyTaskQueue").len(), 1);
+    assert_eq!(scene.told(), ["PollsEnded"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_on_the_sticky_queue_is_waited_for_where_the_server_refuses_to_close_it() {
+    let mut scene = Scene::with_sticky_workflow(Server::default()).await;
+    let sticky = scene.poll(Sticky);
+    a_moment().await;
+    *scene.server.refuses.lock().unwrap() = Some((Code::ResourceExhausted, "too many"));
+    let _quiescing = scene.quiesce();
+    a_moment().await;
+    for _ in 0..12 {
+        advance(ms(100)).await;
+        a_moment().await;
+    }
+    assert!(scene.told().is_empty() && !sticky.is_finished());
+    scene.hand_out("late");
+    assert_eq!(sticky.await.unwrap(), "late");
+    assert_eq!(scene.told(), ["Busy"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -94,35 +157,6 @@ async fn a_workflow_that_is_evicted_before_its_completion_is_heard_is_sticky_all
     assert!(scene.in_flight.has_sticky());
 }
 
-/// The server puts a task on the sticky queue some time after it has decided to: also when it has answered the
-/// reset meanwhile.
-#[tokio::test(start_paused = true)]
-async fn a_task_that_comes_to_the_sticky_queue_just_after_the_reset_is_taken() {
-    for ends_polls in [true, false] {
-        let server = Server { ends_polls, ..Server::default() };
-        let mut scene = Scene::with_sticky_workflow(server).await;
-        let mut sticky = scene.poll(Sticky);
-        a_moment().await;
-        let _quiescing = scene.quiesce();
-        a_moment().await;
-        advance(ms(61)).await;
-        a_moment().await;
-        assert_eq!(scene.server.asked("ResetStickyTaskQueue").len(), 1);
-        if !ends_polls {
-            // This poll ends by itself, as it happens, and the SDK begins the next one.
-            scene.server.answer_polls.notify_one();
-            assert_eq!(sticky.await.unwrap(), "");
-            sticky = scene.poll(Sticky);
-            a_moment().await;
-        }
-        advance(ms(50)).await;
-        a_moment().await;
-        assert!(scene.told().is_empty(), "a shutdown of the worker would lose the task");
-        scene.hand_out("late");
-        assert_eq!(sticky.await.unwrap(), "late", "{ends_polls}");
-    }
-}
-
 /// The workflow becomes sticky when the server hears the answer, however late that is.
 #[tokio::test(start_paused = true)]
 async fn a_slow_answer_that_makes_a_workflow_sticky_is_waited_for_and_the_workflow_given_back() {
@@ -150,13 +184,9 @@ async fn a_slow_answer_that_makes_a_workflow_sticky_is_waited_for_and_the_workfl
     completing.await.unwrap();
     assert!(scene.in_flight.has_sticky());
     assert_eq!(scene.told(), ["Quiet"]);
-    advance(ms(61)).await;
-    a_moment().await;
-    assert_eq!(scene.server.asked("ResetStickyTaskQueue").len(), 1);
     assert!(!sticky.is_finished(), "a task that waits there would wait for its timeout");
     advance(ms(61)).await;
     a_moment().await;
-    scene.server.answer_polls.notify_one();
-    a_moment().await;
+    assert_eq!(scene.server.asked("ResetStickyTaskQueue").len(), 1);
     assert_eq!(scene.told(), ["PollsEnded"]);
 }

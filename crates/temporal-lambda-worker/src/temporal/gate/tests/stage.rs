@@ -1,5 +1,6 @@
 //! A scripted server, a gate to it, and a worker's connection to the gate.
 
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use temporalio_common::protos::temporal::api::taskqueue::v1::{
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
     DescribeNamespaceRequest, DescribeNamespaceResponse, PollActivityTaskQueueRequest,
     PollWorkflowTaskQueueRequest, PollWorkflowTaskQueueResponse,
-    RespondWorkflowTaskCompletedRequest,
+    RespondWorkflowTaskCompletedRequest, ShutdownWorkerRequest,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::{Notify, watch};
@@ -42,8 +43,11 @@ use crate::temporal::in_flight::InFlight;
 pub(super) struct Server {
     pub(super) asked: Arc<Mutex<Vec<GrpcRequest>>>,
     pub(super) answer_polls: Arc<Notify>,
+    pub(super) answer_sticky_polls: Arc<Notify>,
     pub(super) task: Arc<Mutex<Option<&'static str>>>,
     pub(super) ends_polls: bool,
+    /// So many times the news of a shutdown come before the poll that they should end.
+    pub(super) early_shutdowns: Arc<AtomicUsize>,
     /// Completions are answered when this is told.
     pub(super) completions_wait: Option<Arc<Notify>>,
     /// What every call is refused with but the first ones of a worker.
@@ -71,6 +75,7 @@ impl Server {
 
     async fn answer(self, call: GrpcRequest) -> Answer {
         let rpc = call.rpc.clone();
+        let proto = call.proto.clone();
         self.asked.lock().unwrap().push(call);
         let refusal = *self.refuses.lock().unwrap();
         match rpc.as_str() {
@@ -88,7 +93,15 @@ impl Server {
                 Err(Status::new(code, words))
             }
             "PollWorkflowTaskQueue" | "PollActivityTaskQueue" => {
-                self.answer_polls.notified().await;
+                // Both have their task queue in the same field.
+                let poll = PollWorkflowTaskQueueRequest::decode(&*proto).unwrap();
+                let is_sticky = poll.task_queue.unwrap().kind() == TaskQueueKind::Sticky;
+                tokio::select! {
+                    () = self.answer_polls.notified() => {}
+                    () = self.answer_sticky_polls.notified(), if is_sticky => {
+                        return Ok(answered_with(Vec::new()));
+                    }
+                }
                 let Some(task) = self.task.lock().unwrap().take() else {
                     return Ok(answered_with(Vec::new()));
                 };
@@ -108,8 +121,16 @@ impl Server {
                 }
                 Ok(answered_with(Vec::new()))
             }
-            "ShutdownWorker" if self.ends_polls => {
-                self.answer_polls.notify_waiters();
+            "ShutdownWorker" => {
+                let shutdown = ShutdownWorkerRequest::decode(&*proto).unwrap();
+                let early =
+                    self.early_shutdowns.fetch_update(SeqCst, SeqCst, |it| it.checked_sub(1));
+                if early.is_err() && !shutdown.sticky_task_queue.is_empty() {
+                    self.answer_sticky_polls.notify_waiters();
+                }
+                if self.ends_polls && shutdown.worker_instance_key == "key" {
+                    self.answer_polls.notify_waiters();
+                }
                 Ok(answered_with(Vec::new()))
             }
             _ => Ok(answered_with(Vec::new())),
