@@ -20,6 +20,7 @@ use crate::environment::{Environment, Threads};
 use crate::error::{Fault, LambdaWorkerError};
 use crate::hooks::ShutdownHooks;
 use crate::invocation::Invocation;
+use crate::lifecycle::RESPONSE_RESERVE;
 use crate::observe::Observed;
 use crate::report::{InvocationReport, ReportedError};
 use crate::temporal::Sdk;
@@ -170,8 +171,8 @@ async fn load(
     variables: Variables,
     invocation: Invocation,
 ) -> Result<LambdaWorkerConfig, Fault> {
-    let half = invocation.remaining_time().map_or(READ_CAP, |left| left / 2);
-    let within = half.min(READ_CAP);
+    let remaining = invocation.remaining_time().unwrap_or(Duration::MAX);
+    let within = (remaining / 2).clamp(RESPONSE_RESERVE, READ_CAP);
     let loading = environment.threads.user.spawn_blocking(move || {
         LambdaWorkerConfig::load(&version, &variables, invocation, ShutdownHooks::default())
     });
@@ -181,6 +182,8 @@ async fn load(
             let message = error.to_string();
             Err(Fault::Panicked { place: "reading the configuration", message })
         }
+        // Nothing fits into such an invocation, however fast files are read.
+        Err(_) if remaining <= RESPONSE_RESERVE => Err(Fault::Late { remaining }),
         Err(_) => Err(ConfigError::ReadTooLong { within }.into()),
     }
 }
