@@ -52,9 +52,9 @@ pub(crate) struct Server {
 }
 
 #[derive(Default)]
-struct Known {
-    info: Option<GetSystemInfoResponse>,
-    namespaces: HashMap<String, DescribeNamespaceResponse>,
+pub(super) struct Known {
+    pub(super) info: Option<GetSystemInfoResponse>,
+    pub(super) namespaces: HashMap<String, DescribeNamespaceResponse>,
 }
 
 /// What connecting depends on, taken from the configuration.
@@ -195,21 +195,8 @@ impl Server {
         }
     }
 
-    /// What the server said of itself.
-    pub(super) fn known_system_info(&self) -> GetSystemInfoResponse {
-        self.known().info.clone().unwrap_or_default()
-    }
-
-    /// What the server said of a namespace.
-    pub(super) fn namespace(&self, name: &str) -> Option<DescribeNamespaceResponse> {
-        self.known().namespaces.get(name).cloned()
-    }
-
-    pub(super) fn keep_namespace(&self, name: String, description: DescribeNamespaceResponse) {
-        self.known().namespaces.insert(name, description);
-    }
-
-    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+    /// What the server said of itself and of its namespaces.
+    pub(super) fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

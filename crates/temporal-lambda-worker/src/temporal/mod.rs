@@ -2,33 +2,30 @@
 //!
 //! # How polling ends
 //!
-//! A poll that is dropped may take a task with it: the server hands the task out in that moment,
-//! nobody has it, and it waits for its timeout. So polls are not dropped; they end.
+//! If a client drops a poll just as the server hands out a task to it, the task is lost until its
+//! timeout. So the last polls are waited for. The SDK's worker calls the server through a [gate](gate),
+//! which writes every poll, task and answer into one account, [`in_flight`]. When the worker was idle,
+//! or the stop time is near, the lifecycle goes from polling to quiescing, and `Gate::quiesce`
 //!
-//! A worker calls the server through a [gate](gate), which sees every poll and every answer to a
-//! task, and keeps one account of them: [`in_flight`]. When the lifecycle goes from polling to
-//! quiescing (the worker was idle, or the stop time is near), the gate
+//! 1. holds back polls that have not begun. To the SDK they are slow polls.
+//! 2. gives back the workflows that are sticky to this worker, which will not poll for their tasks.
+//!    Completions ask for the sticky queue no longer (with a known stop time, from 3.15 s before it).
+//!    While a poll is on the sticky queue, the server is told to close that queue (by `ShutdownWorker`
+//!    with its name): the poll ends, and later tasks go to the normal queue. Then workflows are reset.
+//! 3. waits for the polls under way. The server answers a poll 1 s before the time that it asks for is
+//!    over, so each asks for a time that ends when polling may end, and lasts 1.25 s at least. If the
+//!    namespace has `worker_poll_complete_on_shutdown`, an idle worker says that it shuts down, and
+//!    the server ends its polls within a round trip.
+//! 4. waits until the worker has seen each task that a poll brought, and says `PollsEnded`.
 //!
-//! 1. holds back polls that have not begun. The SDK's core sees slow polls, nothing else;
-//! 2. takes the wish for a sticky queue out of completions (a second earlier, if the stop time is
-//!    known). While a poll is on the sticky queue, it has the server close that queue (by
-//!    `ShutdownWorker` with its name): the poll ends, and tasks that come later go to the normal
-//!    queue. Then it resets the workflows that are sticky to this worker;
-//! 3. waits for the polls under way. A poll ends 1 s before the time that it asks for, so each asked
-//!    for no longer than until polling might end, and for 2.25 s at least. An idle worker on a
-//!    server that ends the polls of a worker that shuts down (`worker_poll_complete_on_shutdown`)
-//!    tells it so, and they end within a round trip;
-//! 4. waits until every task that a poll brought has reached the worker, and says `PollsEnded`.
+//! If a poll brings a task and there is time, polls begin again. Otherwise draining begins, and the
+//! SDK's core is shut down in that moment: it drops the polls that are held back, of which the server
+//! knows nothing, and its grace period begins with the lifecycle's.
 //!
-//! A poll that brings a task while there is time to poll on leads back to polling, and the polls
-//! that were held back begin. Else draining begins: the core is shut down in that moment, drops the
-//! polls that are held back (which nobody else knows of), and its grace period is the lifecycle's.
-//!
-//! Not waited for: any poll after a cancellation, and a poll that the server leaves unanswered past
-//! its time. Polls in the SDK's back-off are not under way, so they keep nobody waiting.
-//!
-//! What the worker leaves unanswered when it is dropped (a workflow task whose local activity was
-//! too long, say) is failed by the gate, so that the server hands it out again at once.
+//! Polls are not waited for after a cancellation, when the server is silent for 0.3 s after their time,
+//! while they are in the SDK's back-off, or if they are for Nexus tasks, which the SDK does not serve.
+//! Workflow tasks that a dropped worker has not answered are failed by the gate: the server hands them
+//! out again at once.
 
 mod channel;
 mod connect;

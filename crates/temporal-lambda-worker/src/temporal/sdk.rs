@@ -8,6 +8,8 @@ use temporalio_common::telemetry::TelemetryOptions;
 use temporalio_sdk::Runtime;
 use temporalio_sdk::runtime::RuntimeOptions;
 use tokio::runtime::Handle;
+use tokio::task::JoinError;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
 use super::connect::{ChannelCache, Request};
@@ -60,14 +62,11 @@ impl Temporal for Sdk {
     fn connect(&self, config: &LambdaWorkerConfig) -> BoxFuture<'static, Result<Link, Fault>> {
         let connect = self.channels.clone().connect(Request::of(config));
         // The channel's own tasks live where it is made.
-        let connecting = AbortOnDrop(self.threads.spawn(connect.in_current_span()));
-        async move {
-            let mut connecting = connecting;
-            (&mut connecting.0).await.unwrap_or_else(|error| {
-                Err(Fault::Panicked { place: "connecting", message: error.to_string() })
-            })
-        }
-        .boxed()
+        let connecting = AbortOnDropHandle::new(self.threads.spawn(connect.in_current_span()));
+        let panicked = |error: JoinError| {
+            Err(Fault::Panicked { place: "connecting", message: error.to_string() })
+        };
+        connecting.map(move |connected| connected.unwrap_or_else(panicked)).boxed()
     }
 
     fn launch(&self, link: &Link, config: &LambdaWorkerConfig, ports: Ports) -> Box<dyn Launched> {
@@ -75,25 +74,16 @@ impl Temporal for Sdk {
         let plan = Plan {
             fit: self.fit.clone(),
             runtime: self.runtime(config),
-            link: link.clone(),
             idle_timeout: config.idle_timeout,
             worker_options: config.worker_options.clone(),
             client_options: config.client_options.clone(),
             connection_options: config.connection_options.clone(),
             last_plugin: config.last_plugin.clone(),
         };
-        Box::new(SdkWorker::launch(&self.threads, plan, ports))
+        Box::new(SdkWorker::launch(&self.threads, link.clone(), plan, ports))
     }
 
     fn forget(&self) {
         self.channels.forget();
-    }
-}
-
-struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }

@@ -16,14 +16,13 @@ use temporalio_common::protos::temporal::api::workflowservice::v1::DescribeNames
 use temporalio_sdk::{Runtime, Worker, WorkerOptions};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::connect::{chain, conceal, status_fault};
 use super::core::Core;
 use super::fit::Fit;
-use super::gate::{Gate, Timing};
+use super::gate::{Gate, POLLS_END_WITHIN, Timing};
 use super::in_flight::{InFlight, State};
 use super::interceptors::Interceptors;
 use super::{Launched, Link, Ports};
@@ -32,7 +31,6 @@ use crate::error::Fault;
 use crate::lifecycle::Input;
 use crate::panic_message;
 use crate::report::WorkerReport;
-use crate::telemetry::Scope;
 
 /// The name of the threads that workflow code runs on.
 const WORKFLOW_THREAD: &str = "temporal-lambda-workflows";
@@ -47,7 +45,6 @@ pub(crate) fn is_workflow_thread() -> bool {
 pub(super) struct Plan {
     pub(super) fit: Fit,
     pub(super) runtime: Result<Arc<Runtime>, Fault>,
-    pub(super) link: Link,
     pub(super) worker_options: WorkerOptions,
     pub(super) client_options: ClientOptions,
     pub(super) connection_options: ConnectionOptions,
@@ -64,63 +61,50 @@ enum Phase {
     Dropped,
 }
 
+/// What the driver's side and the worker's thread share.
+#[derive(Clone)]
+struct Parts {
+    gate: Arc<Gate>,
+    interceptors: Interceptors,
+    core: Core,
+}
+
 /// A worker on its thread, from the driver's side.
 pub(super) struct SdkWorker {
     phase: watch::Sender<Phase>,
-    gate: Gate,
-    in_flight: InFlight,
-    interceptors: Interceptors,
-    core: Core,
-    quiescing: Mutex<Option<AbortHandle>>,
-    running: TaskTracker,
-    scope: Scope,
+    parts: Parts,
+    quiescing: Mutex<Option<AbortOnDropHandle<()>>>,
     threads: Handle,
 }
 
 impl SdkWorker {
     /// Starts the thread.
-    pub(super) fn launch(threads: &Handle, plan: Plan, ports: Ports) -> Self {
+    pub(super) fn launch(threads: &Handle, link: Link, plan: Plan, ports: Ports) -> Self {
         let Ports { inputs, running, invocation, stop, next_idle_end } = ports;
-        let scope = invocation.scope().clone();
         let in_flight = InFlight::new(inputs.clone());
         in_flight.hear_of(&invocation.codec_work());
         let timing = Timing { stop, next_idle_end, idle_timeout: plan.idle_timeout };
         let options = &plan.connection_options;
-        let gate = Gate::new(&plan.link, options, timing, in_flight.clone(), running.clone());
-        let (phase, core) = (watch::Sender::new(Phase::Created), Core::default());
+        let gate = Gate::new(link, options, timing, in_flight.clone(), running.clone());
+        let scope = invocation.scope().clone();
+        let token = running.token();
         let interceptors = Interceptors {
-            in_flight: in_flight.clone(),
+            in_flight,
             abandon: CancellationToken::new(),
             gone: CancellationToken::new(),
             invocation,
-            running: running.clone(),
+            running,
             fit: plan.fit.clone(),
         };
-        let life = Life {
-            phase: phase.subscribe(),
-            gate: gate.clone(),
-            in_flight: in_flight.clone(),
-            interceptors: interceptors.clone(),
-            core: core.clone(),
-        };
-        let this = Self {
-            phase,
-            gate,
-            in_flight,
-            interceptors,
-            core,
-            quiescing: Mutex::default(),
-            running: running.clone(),
-            scope: scope.clone(),
-            threads: threads.clone(),
-        };
-        let running = running.token();
-        let threads = threads.clone();
+        let phase = watch::Sender::new(Phase::Created);
+        let parts = Parts { gate, interceptors, core: Core::default() };
+        let life = Life { phase: phase.subscribe(), parts: parts.clone() };
+        let runtime = threads.clone();
         let said = inputs.clone();
         let spawned =
             std::thread::Builder::new().name(WORKFLOW_THREAD.to_owned()).spawn(move || {
                 let living = AssertUnwindSafe(life.live(plan)).catch_unwind();
-                let ended = threads.block_on(scope.logged(living));
+                let ended = runtime.block_on(scope.logged(living));
                 #[cfg(feature = "otel")]
                 crate::otel::end_open_spans();
                 let input = ended.unwrap_or_else(|panic| {
@@ -128,14 +112,14 @@ impl SdkWorker {
                     Input::WorkerFailed(Fault::Panicked { place: "the worker", message })
                 });
                 // The thread is as good as gone: the driver may call everything settled.
-                drop(running);
+                drop(token);
                 let _ = said.send(input);
             });
         if let Err(error) = spawned {
             let reason = format!("no thread could be started for it: {error}");
             let _ = inputs.send(Input::Failed(Fault::WorkerCreation { reason }));
         }
-        this
+        Self { phase, parts, quiescing: Mutex::default(), threads: threads.clone() }
     }
 
     fn go_on_to(&self, phase: Phase) {
@@ -148,11 +132,9 @@ impl SdkWorker {
         });
     }
 
-    fn end_quiescing(&self) {
-        let mut slot = self.quiescing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(quiescing) = slot.take() {
-            quiescing.abort();
-        }
+    /// Ends the task that quiesces, and has another one in its place.
+    fn quiesce_by(&self, quiescing: Option<AbortOnDropHandle<()>>) {
+        *self.quiescing.lock().unwrap_or_else(PoisonError::into_inner) = quiescing;
     }
 }
 
@@ -162,29 +144,30 @@ impl Launched for SdkWorker {
     }
 
     fn hold_polls(&self, idle: bool) {
-        let gate = self.gate.clone();
-        let quiescing = self.scope.around(async move { gate.quiesce(idle).await });
-        let quiescing = self.running.spawn_on(quiescing, &self.threads).abort_handle();
-        *self.quiescing.lock().unwrap_or_else(PoisonError::into_inner) = Some(quiescing);
+        let Parts { gate, interceptors, .. } = self.parts.clone();
+        let scope = interceptors.invocation.scope();
+        let quiescing = scope.around(async move { gate.quiesce(idle).await });
+        let quiescing = interceptors.running.spawn_on(quiescing, &self.threads);
+        self.quiesce_by(Some(AbortOnDropHandle::new(quiescing)));
     }
 
     fn resume_polls(&self) {
-        self.end_quiescing();
-        self.gate.resume();
+        self.quiesce_by(None);
+        self.parts.gate.resume();
     }
 
     fn stop(&self) {
-        self.end_quiescing();
-        self.gate.close();
+        self.quiesce_by(None);
+        self.parts.gate.close();
         // Not on the worker's thread: a workflow may block it, and the grace period begins now.
         let _threads = self.threads.enter();
-        self.core.shut_down();
+        self.parts.core.shut_down();
         self.go_on_to(Phase::ShuttingDown);
     }
 
     fn abandon_activities(&self) {
-        self.interceptors.abandon.cancel();
-        self.interceptors.invocation.codec_work().cut_short_now();
+        self.parts.interceptors.abandon.cancel();
+        self.parts.interceptors.invocation.codec_work().cut_short_now();
     }
 
     fn abandon(&self) {
@@ -192,19 +175,17 @@ impl Launched for SdkWorker {
     }
 
     fn finalize(&self) {
-        self.core.forget();
+        self.parts.core.forget();
     }
 
     fn report(&self) -> WorkerReport {
-        WorkerReport {
-            tasks: self.in_flight.counts(),
-            failed_workflow_tasks: self.in_flight.failed(),
-            server_trouble: self.gate.trouble(),
-        }
+        let (tasks, failed_workflow_tasks) = self.parts.interceptors.in_flight.counts();
+        let server_trouble = self.parts.gate.trouble.noted();
+        WorkerReport { tasks, failed_workflow_tasks, server_trouble }
     }
 
     fn server_fault(&self, given_up: bool) -> Option<Fault> {
-        self.gate.server_fault(given_up)
+        self.parts.gate.trouble.fault(given_up)
     }
 }
 
@@ -212,23 +193,20 @@ impl Drop for SdkWorker {
     fn drop(&mut self) {
         // Whoever lets go of the worker must not leave it polling, or its activities running.
         self.stop();
-        self.interceptors.abandon.cancel();
+        self.parts.interceptors.abandon.cancel();
         self.abandon();
-        self.core.forget();
+        self.finalize();
     }
 }
 
 /// The worker's life, on its thread.
 struct Life {
     phase: watch::Receiver<Phase>,
-    gate: Gate,
-    in_flight: InFlight,
-    interceptors: Interceptors,
-    core: Core,
+    parts: Parts,
 }
 
 /// Ends what the worker left behind, however its life ended.
-struct Leftovers(Gate, CancellationToken);
+struct Leftovers(Arc<Gate>, CancellationToken);
 
 impl Drop for Leftovers {
     fn drop(&mut self) {
@@ -240,30 +218,31 @@ impl Drop for Leftovers {
 impl Life {
     /// Lives until the worker has ended; returns how it ended.
     async fn live(mut self, plan: Plan) -> Input<Fault> {
-        let leftovers = Leftovers(self.gate.clone(), self.interceptors.gone.clone());
+        let Parts { gate, interceptors, core } = self.parts.clone();
+        let leftovers = Leftovers(gate.clone(), interceptors.gone.clone());
         let mut stopped = self.phase.clone();
         let created = tokio::select! {
             biased;
-            _ = stopped.wait_for(|phase| *phase >= Phase::ShuttingDown) => Ok(None),
-            created = self.create(plan) => created.map(Some),
+            _ = stopped.wait_for(|phase| *phase >= Phase::ShuttingDown) => {
+                return Input::WorkerStopped;
+            }
+            created = self.create(plan) => created,
         };
         let mut worker = match created {
-            Ok(Some(worker)) => worker,
-            Ok(None) => return Input::WorkerStopped,
+            Ok(worker) => worker,
             Err(fault) => {
-                self.in_flight.tell(Input::Failed(fault));
+                interceptors.in_flight.tell(Input::Failed(fault));
                 return Input::WorkerStopped;
             }
         };
-        let polls_end_within = self.gate.polls_end_within();
-        self.in_flight.tell(Input::WorkerCreated { polls_end_within });
+        interceptors.in_flight.tell(Input::WorkerCreated { polls_end_within: POLLS_END_WITHIN });
         let phase = self.phase.wait_for(|phase| *phase >= Phase::Polling).await;
         let polls = phase.is_ok_and(|phase| *phase == Phase::Polling);
         let ended = if polls { self.run(&mut worker).await } else { Ok(()) };
         drop(worker);
-        self.core.forget();
+        core.forget();
         drop(leftovers);
-        self.gate.give_back().await;
+        gate.give_back().await;
         match ended {
             Ok(()) => Input::WorkerStopped,
             Err(fault) => Input::WorkerFailed(fault),
@@ -272,13 +251,14 @@ impl Life {
 
     async fn create(&self, plan: Plan) -> Result<Worker, Fault> {
         let Plan { runtime, mut worker_options, client_options, connection_options, .. } = plan;
+        let Parts { gate, interceptors, core } = &self.parts;
         let runtime = runtime?;
         let created = |reason: String| Fault::WorkerCreation { reason };
         match plan.last_plugin {
-            Some(last) => last.decide(self.interceptors.last_word(&worker_options)),
-            None => self.interceptors.last_word(&worker_options)(&mut worker_options),
+            Some(last) => last.decide(interceptors.last_word(&worker_options)),
+            None => interceptors.last_word(&worker_options)(&mut worker_options),
         }
-        let connection = self.gate.connection(&connection_options).await;
+        let connection = gate.connection(&connection_options).await;
         let connection = connection.map_err(|error| created(chain(&error)))?;
         let namespace = client_options.namespace.clone();
         // The worker asks again when it runs, and is answered from memory.
@@ -297,19 +277,20 @@ impl Life {
             }
             created(reason)
         })?;
-        self.core.hold(connection, &worker);
+        core.hold(connection, &worker);
         Ok(worker)
     }
 
     async fn run(&mut self, worker: &mut Worker) -> Result<(), Fault> {
+        let Parts { gate, interceptors, .. } = &self.parts;
         let ended = tokio::select! {
             biased;
             ended = worker.run() => ended,
             _ = self.phase.wait_for(|phase| *phase == Phase::Dropped) => return Ok(()),
             // Its last workflow tasks are failed when it is dropped.
-            () = self.in_flight.until(State::waits_in_vain) => return Ok(()),
+            () = interceptors.in_flight.until(State::waits_in_vain) => return Ok(()),
         };
-        ended.map_err(|error| Fault::WorkerFailed { reason: self.gate.conceal(chain(&error)) })
+        ended.map_err(|error| Fault::WorkerFailed { reason: gate.trouble.conceal(chain(&error)) })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What polls say of their worker, and what the server is told of it when it stops polling.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use prost::Message as _;
 use temporalio_client::callback_based::GrpcRequest;
@@ -11,9 +11,9 @@ use temporalio_common::protos::temporal::api::workflowservice::v1::{
 };
 use uuid::Uuid;
 
-/// The worker as its polls name it. Only they know the name of its sticky queue. Clones share it.
-#[derive(Clone, Default)]
-pub(super) struct Identity(Arc<Mutex<Named>>);
+/// The worker as its polls name it. Only they know the name of its sticky queue.
+#[derive(Default)]
+pub(super) struct Identity(Mutex<Named>);
 
 #[derive(Default)]
 struct Named {

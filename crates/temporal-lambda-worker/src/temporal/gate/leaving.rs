@@ -40,8 +40,8 @@ impl Gate {
     /// # Cancel safety
     /// When dropped, polls stay held back; [`resume`](Self::resume) lets them go on.
     pub(in crate::temporal) async fn quiesce(&self, idle: bool) {
-        let server_ends_them = idle && self.polls.server_ends_them();
-        self.polls.hold(server_ends_them);
+        let server_ends_them = idle && self.server_ends_polls.load(Ordering::Relaxed);
+        self.hold(server_ends_them);
         self.unsticking.store(true, Ordering::SeqCst);
         // However slow the server is: a workflow becomes sticky when it hears the answer.
         self.in_flight.until(|state| state.nothing_sticks()).await;
@@ -50,7 +50,7 @@ impl Gate {
             let polled = self.in_flight.sticky_queue_is_polled(POLLED);
             let _ = timeout(polls::CLEARING, polled).await;
         }
-        self.polls.hold_sticky(!any_sticks);
+        self.hold_sticky(!any_sticks);
         if any_sticks {
             let _ = timeout(TOLD_WITHIN, self.close_sticky_queue()).await;
             let _ = timeout(TOLD_WITHIN, self.give_back_sticky()).await;

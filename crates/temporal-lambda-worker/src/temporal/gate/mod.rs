@@ -30,19 +30,17 @@ use super::Link;
 use super::channel::{Answer, service};
 use super::connect::{Server, answered_with, without_network};
 use super::in_flight::{Heard, InFlight, WorkflowTask};
-use crate::error::Fault;
-use crate::report::ServerTrouble;
 use identity::Identity;
-use polls::Polls;
+use polls::Stage;
 use trouble::Trouble;
 use wire::{Completed, Completion, Started, task_token};
 
 /// `ShutdownWorker` may take this long to be answered: 0.1 s. The SDK waits for the answer; the
 /// server acts on the call.
 const SHUTDOWN_CAP: Duration = Duration::from_millis(100);
-/// How long polls may take to end by themselves: 1.85 s. The longest of the last ones, and what comes
+/// How long polls may take to end by themselves once they are held back: 1.85 s. The longest of the last ones, and what comes
 /// before it: workflows are given back.
-const POLLS_END_WITHIN: Duration =
+pub(super) const POLLS_END_WITHIN: Duration =
     polls::SHORTEST.saturating_add(polls::CLEARING.saturating_mul(2));
 /// This long before the stop time completions make no workflow sticky any more: 3.15 s, 1 s before
 /// polls are held back. What is sticky then was quiet for that second. A workflow that is given back
@@ -50,7 +48,6 @@ const POLLS_END_WITHIN: Duration =
 const UNSTICKING: Duration = Duration::from_millis(3_150);
 
 /// When polling may end, as a poll sees it that begins.
-#[derive(Clone)]
 pub(super) struct Timing {
     /// The moment at which it ends in any case. `None`: there is no deadline.
     pub(super) stop: Option<Instant>,
@@ -60,62 +57,57 @@ pub(super) struct Timing {
     pub(super) idle_timeout: Option<Duration>,
 }
 
-/// The gate of one worker. Clones share it.
-#[derive(Clone)]
+/// The gate of one worker.
 pub(super) struct Gate {
     server: Server,
     /// The invocation's own connection, for what the gate itself has to say.
     connection: Connection,
-    stop: Option<Instant>,
+    timing: Timing,
     in_flight: InFlight,
-    trouble: Trouble,
+    /// What the server refused or left unanswered.
+    pub(super) trouble: Trouble,
     identity: Identity,
-    polls: Polls,
+    /// Knows of each poll as long as it lasts.
+    running: TaskTracker,
+    stage: watch::Sender<Stage>,
+    /// Whether the server ends polls when it hears that their worker shuts down.
+    server_ends_polls: AtomicBool,
     /// Completions do not make their workflow sticky any more.
-    unsticking: Arc<AtomicBool>,
-    shutdown_is_told: Arc<AtomicBool>,
+    unsticking: AtomicBool,
+    shutdown_is_told: AtomicBool,
     /// The worker is gone; its tasks are given back.
-    is_left: Arc<AtomicBool>,
+    is_left: AtomicBool,
 }
 
 impl Gate {
     /// A gate to the server of `link`. `running` knows of each poll as long as it lasts.
     pub(super) fn new(
-        link: &Link,
+        link: Link,
         options: &ConnectionOptions,
         timing: Timing,
         in_flight: InFlight,
         running: TaskTracker,
-    ) -> Self {
-        let server = link.server.clone();
-        let (trouble, identity) = (Trouble::new(options), Identity::default());
-        let stop = timing.stop;
-        let polls = Polls::new(
-            server.route.clone(),
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            server: link.server,
+            connection: link.connection,
             timing,
-            in_flight.clone(),
-            trouble.clone(),
-            identity.clone(),
-            running,
-        );
-        Self {
-            server,
-            connection: link.connection.clone(),
-            stop,
             in_flight,
-            trouble,
-            identity,
-            polls,
-            unsticking: Arc::default(),
-            shutdown_is_told: Arc::default(),
-            is_left: Arc::default(),
-        }
+            trouble: Trouble::new(options),
+            identity: Identity::default(),
+            running,
+            stage: watch::Sender::new(Stage::Open),
+            server_ends_polls: AtomicBool::default(),
+            unsticking: AtomicBool::default(),
+            shutdown_is_told: AtomicBool::default(),
+            is_left: AtomicBool::default(),
+        })
     }
 
     /// The worker's connection, through the gate. `options` are those of the invocation's
     /// connection.
     pub(super) async fn connection(
-        &self,
+        self: &Arc<Self>,
         options: &ConnectionOptions,
     ) -> Result<Connection, ClientConnectError> {
         let mut options = without_network(options);
@@ -128,49 +120,16 @@ impl Gate {
         Connection::connect(options).await
     }
 
-    /// How long polls may take to end once they are held back.
-    pub(super) fn polls_end_within(&self) -> Duration {
-        POLLS_END_WITHIN
-    }
-
-    /// Lets polls begin again.
-    pub(super) fn resume(&self) {
-        self.unsticking.store(false, Ordering::SeqCst);
-        if self.shutdown_is_told.swap(false, Ordering::SeqCst) {
-            self.identity.renew();
-        }
-        self.polls.open();
-    }
-
-    /// Ends all polls now, for good.
-    pub(super) fn close(&self) {
-        self.unsticking.store(true, Ordering::SeqCst);
-        self.polls.close();
-    }
-
-    /// What the server refused or left unanswered.
-    pub(super) fn trouble(&self) -> Vec<ServerTrouble> {
-        self.trouble.noted()
-    }
-
-    /// The fault of the server towards a worker that could not poll at all, or, if it was `given_up`,
-    /// could not end.
-    pub(super) fn server_fault(&self, given_up: bool) -> Option<Fault> {
-        if given_up { self.trouble.worst() } else { self.trouble.never_polled() }
-    }
-
-    /// What a server may have quoted, without the credentials.
-    pub(super) fn conceal(&self, text: String) -> String {
-        self.trouble.conceal(text)
-    }
-
     async fn pass(&self, call: GrpcRequest) -> Answer {
         match call.rpc.as_str() {
             // Asked when the worker's connection is made; the answer is known.
-            "GetSystemInfo" => Ok(answered_with(self.server.known_system_info().encode_to_vec())),
+            "GetSystemInfo" => {
+                let known = self.server.known().info.clone().unwrap_or_default();
+                Ok(answered_with(known.encode_to_vec()))
+            }
             "DescribeNamespace" => self.describe_namespace(call).await,
             "PollWorkflowTaskQueue" | "PollActivityTaskQueue" | "PollNexusTaskQueue" => {
-                self.polls.poll(call).await
+                self.poll(call).await
             }
             "RespondWorkflowTaskCompleted" => self.complete(call).await,
             "RespondWorkflowTaskFailed" => {
@@ -225,7 +184,7 @@ impl Gate {
             return Err(Status::cancelled("the worker of this task is gone"));
         }
         let unreadable = |error: prost::DecodeError| Status::internal(error.to_string());
-        let stop_near = self.stop.is_some_and(|stop| Instant::now() + UNSTICKING >= stop);
+        let stop_near = self.timing.stop.is_some_and(|stop| Instant::now() + UNSTICKING >= stop);
         if stop_near || self.unsticking.load(Ordering::SeqCst) {
             let mut request =
                 RespondWorkflowTaskCompletedRequest::decode(call.proto).map_err(unreadable)?;
@@ -253,19 +212,21 @@ impl Gate {
         let name = DescribeNamespaceRequest::decode(call.proto.clone())
             .map(|request| request.namespace)
             .unwrap_or_default();
-        let mut description = match self.server.namespace(&name) {
+        let known = self.server.known().namespaces.get(&name).cloned();
+        let mut description = match known {
             Some(known) => known,
             None => {
                 let answer = self.call(call).await?;
                 let description = DescribeNamespaceResponse::decode(&*answer.proto)
                     .map_err(|error| Status::internal(error.to_string()))?;
-                self.server.keep_namespace(name, description.clone());
+                self.server.known().namespaces.insert(name, description.clone());
                 description
             }
         };
         let info = description.namespace_info.get_or_insert_default();
         let capabilities = info.capabilities.get_or_insert_default();
-        self.polls.set_server_ends_them(capabilities.worker_poll_complete_on_shutdown);
+        self.server_ends_polls
+            .store(capabilities.worker_poll_complete_on_shutdown, Ordering::Relaxed);
         capabilities.worker_poll_complete_on_shutdown = false;
         Ok(answered_with(description.encode_to_vec()))
     }

@@ -1,24 +1,19 @@
 //! When polls begin, how long they last, and how they end.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use prost::Message as _;
 use temporalio_client::callback_based::{GrpcRequest, GrpcSuccessResponse};
 use temporalio_client::tonic::Status;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
-use tokio_util::task::TaskTracker;
 
-use super::Timing;
-use super::identity::Identity;
-use super::trouble::Trouble;
 use super::wire::{Task, asked_time, set_asked_time, task_token};
+use super::{Gate, Timing};
 use crate::lifecycle::POLL_SPARE;
-use crate::temporal::channel::{Answer, Route};
+use crate::temporal::channel::Answer;
 use crate::temporal::connect::answered_with;
-use crate::temporal::in_flight::{Brought, InFlight, Kind, PollUnderWay};
+use crate::temporal::in_flight::{Brought, Kind, PollUnderWay};
 
 /// The server answers a poll this long before the time that the poll asks for is over, so that
 /// the answer is in time: 1 s. (`returnEmptyTaskTimeBudget` of its matching service.)
@@ -48,7 +43,7 @@ const ENDED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Which polls may begin.
 #[derive(Clone, Copy, PartialEq)]
-enum Stage {
+pub(super) enum Stage {
     Open,
     /// None, except where `sticky` says so.
     Held {
@@ -63,7 +58,7 @@ enum Stage {
 
 /// What polls for the sticky queue do while others are held back.
 #[derive(Clone, Copy, PartialEq)]
-enum Sticky {
+pub(super) enum Sticky {
     /// They begin, as before.
     Begin,
     /// None begins; those under way go on.
@@ -72,52 +67,13 @@ enum Sticky {
     EndNow,
 }
 
-/// The polls of one worker. Clones share them.
-#[derive(Clone)]
-pub(super) struct Polls {
-    route: Route,
-    timing: Timing,
-    in_flight: InFlight,
-    trouble: Trouble,
-    identity: Identity,
-    running: TaskTracker,
-    stage: Arc<watch::Sender<Stage>>,
-    server_ends_them: Arc<AtomicBool>,
-}
-
-impl Polls {
-    pub(super) fn new(
-        route: Route,
-        timing: Timing,
-        in_flight: InFlight,
-        trouble: Trouble,
-        identity: Identity,
-        running: TaskTracker,
-    ) -> Self {
-        Self {
-            route,
-            timing,
-            in_flight,
-            trouble,
-            identity,
-            running,
-            stage: Arc::new(watch::Sender::new(Stage::Open)),
-            server_ends_them: Arc::default(),
+impl Gate {
+    /// Lets polls begin again, those that were held back too.
+    pub(in crate::temporal) fn resume(&self) {
+        self.unsticking.store(false, Ordering::SeqCst);
+        if self.shutdown_is_told.swap(false, Ordering::SeqCst) {
+            self.identity.renew();
         }
-    }
-
-    /// Sets whether the server ends polls when it hears that their worker shuts down.
-    pub(super) fn set_server_ends_them(&self, it_does: bool) {
-        self.server_ends_them.store(it_does, Ordering::Relaxed);
-    }
-
-    /// Whether the server does.
-    pub(super) fn server_ends_them(&self) -> bool {
-        self.server_ends_them.load(Ordering::Relaxed)
-    }
-
-    /// Lets polls begin, those that were held back too.
-    pub(super) fn open(&self) {
         self.move_on(Stage::Open);
     }
 
@@ -139,8 +95,9 @@ impl Polls {
         });
     }
 
-    /// Ends the polls.
-    pub(super) fn close(&self) {
+    /// Ends all polls now, for good.
+    pub(in crate::temporal) fn close(&self) {
+        self.unsticking.store(true, Ordering::SeqCst);
         self.stage.send_replace(Stage::Closed);
     }
 
@@ -168,7 +125,7 @@ impl Polls {
         set_asked_time(&mut call, lasts + ANSWERED_EARLIER);
         let answer = tokio::select! {
             biased;
-            answer = self.route.call(call) => answer,
+            answer = self.server.route.call(call) => answer,
             is_silent = self.nobody_waits(kind, due) => {
                 if is_silent {
                     let status = Status::deadline_exceeded("no answer came in time");
@@ -230,7 +187,7 @@ impl Polls {
         let sticky = kind == Kind::Sticky && self.in_flight.has_sticky();
         let clearing = if sticky { CLEARING } else { Duration::ZERO };
         // A server that ends polls when told to needs no help with idleness.
-        let idle_end = match self.server_ends_them() {
+        let idle_end = match self.server_ends_polls.load(Ordering::Relaxed) {
             true => None,
             false => self.timing.idle_end(now, is_busy, clearing),
         };

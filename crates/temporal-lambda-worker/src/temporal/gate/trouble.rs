@@ -1,6 +1,6 @@
 //! What the server refused, or left unanswered.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use temporalio_client::ConnectionOptions;
@@ -18,11 +18,10 @@ const KINDS: usize = 8;
 /// poll does so sooner.
 const TAKEN: Duration = Duration::from_secs(1);
 
-/// The trouble that one worker had with its server. Clones share it.
-#[derive(Clone)]
-pub(super) struct Trouble {
-    noted: Arc<Mutex<Noted>>,
-    options: Arc<ConnectionOptions>,
+/// The trouble that one worker had with its server.
+pub(in crate::temporal) struct Trouble {
+    noted: Mutex<Noted>,
+    options: ConnectionOptions,
 }
 
 #[derive(Default)]
@@ -33,7 +32,7 @@ struct Noted {
 
 impl Trouble {
     pub(super) fn new(options: &ConnectionOptions) -> Self {
-        Self { noted: Arc::default(), options: Arc::new(options.clone()) }
+        Self { noted: Mutex::default(), options: options.clone() }
     }
 
     /// The server has taken a poll: it has answered it, or had it for long enough to have.
@@ -68,35 +67,30 @@ impl Trouble {
     }
 
     /// What a server may have quoted, without the credentials.
-    pub(super) fn conceal(&self, text: String) -> String {
+    pub(in crate::temporal) fn conceal(&self, text: String) -> String {
         conceal(text, &self.options)
     }
 
     /// Everything so far.
-    pub(super) fn noted(&self) -> Vec<ServerTrouble> {
+    pub(in crate::temporal) fn noted(&self) -> Vec<ServerTrouble> {
         self.lock().kinds.clone()
     }
 
-    /// The fault of the server towards a worker that could not poll at all.
-    pub(super) fn never_polled(&self) -> Option<Fault> {
+    /// The fault of the server towards a worker that could not poll at all or, if it was `given_up`,
+    /// could not end.
+    pub(in crate::temporal) fn fault(&self, given_up: bool) -> Option<Fault> {
         let noted = self.lock();
-        let polls = noted.kinds.iter().filter(|it| it.call.starts_with("Poll"));
-        polls.max_by_key(|it| it.count).filter(|_| noted.polls_taken == 0).map(|it| self.fault(it))
-    }
-
-    /// The fault of the server towards a worker that could not end.
-    pub(super) fn worst(&self) -> Option<Fault> {
-        self.lock().kinds.iter().max_by_key(|it| it.count).map(|it| self.fault(it))
-    }
-
-    fn fault(&self, trouble: &ServerTrouble) -> Fault {
-        Fault::ServerTrouble {
-            target: self.options.target.to_string(),
-            call: trouble.call.clone(),
-            code: trouble.status.clone(),
-            count: trouble.count,
-            reason: trouble.last.clone(),
+        if !given_up && noted.polls_taken > 0 {
+            return None;
         }
+        let kinds = noted.kinds.iter().filter(|it| given_up || it.call.starts_with("Poll"));
+        kinds.max_by_key(|it| it.count).map(|worst| Fault::ServerTrouble {
+            target: self.options.target.to_string(),
+            call: worst.call.clone(),
+            code: worst.status.clone(),
+            count: worst.count,
+            reason: worst.last.clone(),
+        })
     }
 
     fn note(&self, rpc: &str, status: &Status) {

@@ -139,14 +139,10 @@ impl InFlight {
         let _ = self.inputs.send(input);
     }
 
-    /// What became of tasks so far.
-    pub(super) fn counts(&self) -> TaskCounts {
-        self.state.borrow().counts
-    }
-
-    /// The workflow tasks that failed so far.
-    pub(super) fn failed(&self) -> Vec<FailedWorkflowTask> {
-        self.state.borrow().failed.clone()
+    /// What became of tasks so far, and the workflow tasks that failed.
+    pub(super) fn counts(&self) -> (TaskCounts, Vec<FailedWorkflowTask>) {
+        let state = self.state.borrow();
+        (state.counts, state.failed.clone())
     }
 
     pub(super) fn is_busy(&self) -> bool {

@@ -236,10 +236,10 @@ async fn a_poll_that_the_server_leaves_unanswered_is_given_up_0_3_s_after_its_ti
     a_moment().await;
     assert!(poll.is_finished());
     assert_eq!(scene.told(), ["PollsEnded"]);
-    let trouble = scene.gate.trouble();
+    let trouble = scene.gate.trouble.noted();
     assert_eq!((trouble[0].status.as_str(), trouble[0].count), ("DeadlineExceeded", 1));
     // It may have waited for a task all the time.
-    assert!(scene.gate.server_fault(false).is_none());
+    assert!(scene.gate.trouble.fault(false).is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -252,11 +252,11 @@ async fn refused_polls_are_counted_with_the_servers_words_and_keep_nobody_waitin
     let _quiescing = scene.quiesce();
     a_moment().await;
     assert_eq!(scene.told(), ["PollsEnded"]);
-    let trouble = scene.gate.trouble();
+    let trouble = scene.gate.trouble.noted();
     let noted = &trouble[0];
     assert_eq!((noted.call.as_str(), noted.count), ("PollWorkflowTaskQueue", 3));
     assert_eq!((noted.first.as_str(), noted.last.as_str()), ("first", "the key is [API key]"));
-    let fault = scene.gate.server_fault(false).map(|fault| fault.to_string()).unwrap_or_default();
+    let fault = scene.gate.trouble.fault(false).map(|fault| fault.to_string()).unwrap_or_default();
     assert!(fault.contains("ResourceExhausted") && !fault.contains("secret"), "{fault}");
     // One poll that is answered shows that the worker could poll.
     scene.gate.resume();
@@ -265,7 +265,7 @@ async fn refused_polls_are_counted_with_the_servers_words_and_keep_nobody_waitin
     a_moment().await;
     scene.server.answer_polls.notify_one();
     assert_eq!(poll.await.unwrap(), "");
-    assert!(scene.gate.server_fault(false).is_none());
+    assert!(scene.gate.trouble.fault(false).is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -317,7 +317,7 @@ async fn a_workflow_task_that_failed_is_in_flight_no_longer_and_is_named() {
     assert_eq!(poll.await.unwrap(), "task");
     scene.in_flight.workflow_task_failed("run of task", "no such type");
     assert_eq!(scene.told(), ["Busy", "Quiet"]);
-    let failed = scene.in_flight.failed();
+    let failed = scene.in_flight.counts().1;
     assert_eq!((failed[0].workflow_id.as_str(), failed[0].attempt), ("workflow of task", 1));
     assert_eq!(failed[0].failure, "no such type");
     let _quiescing = scene.quiesce();

@@ -175,7 +175,7 @@ pub(super) fn answer(
 /// A gate with a worker's connection to it.
 pub(super) struct Scene {
     pub(super) server: Server,
-    pub(super) gate: Gate,
+    pub(super) gate: Arc<Gate>,
     pub(super) in_flight: InFlight,
     pub(super) worker: Connection,
     pub(super) idle_end: watch::Sender<Option<Instant>>,
@@ -196,7 +196,7 @@ impl Scene {
         let target = Url::parse("http://nowhere:7233").unwrap();
         let options = ConnectionOptions::new(target).api_key("secret".to_owned()).build();
         let link = server.link().await;
-        let gate = Gate::new(&link, &options, timing, in_flight.clone(), TaskTracker::new());
+        let gate = Gate::new(link, &options, timing, in_flight.clone(), TaskTracker::new());
         let worker = gate.connection(&options).await.unwrap();
         let scene = Self { server, gate, in_flight, worker, idle_end, inputs };
         scene.describe().await;
