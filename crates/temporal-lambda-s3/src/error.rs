@@ -45,6 +45,12 @@ pub enum ExternalStorageError {
         /// The name of the driver that was chosen.
         driver_name: String,
     },
+    /// The selector panicked.
+    #[error("The storage driver selector panicked: {message}")]
+    SelectorPanicked {
+        /// What it said.
+        message: String,
+    },
     /// A driver returned another number of results than it should have.
     #[error(
         "The storage driver {driver_name:?} returned {returned} {what}, expected {expected}: this \

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use temporalio_common::protos::temporal::api::common::v1::Payload;
@@ -161,9 +162,12 @@ impl ExternalStorage {
         if size < self.payload_size_threshold {
             return Ok(None);
         }
-        let Some(driver) = self.selector.select_driver(context, payload) else {
-            return Ok(None);
-        };
+        // Nothing that the selector leaves behind is looked at after a panic.
+        let select = AssertUnwindSafe(|| self.selector.select_driver(context, payload));
+        let selected = catch_unwind(select).map_err(|panic| {
+            ExternalStorageError::SelectorPanicked { message: batch::panic_message(&*panic) }
+        })?;
+        let Some(driver) = selected else { return Ok(None) };
         // By identity: another driver of the same name need not know where this one's objects are.
         let registered = self
             .drivers

@@ -26,6 +26,9 @@ use crate::s3::error::{Location, S3Error, S3StorageError};
 use crate::s3::key::object_key;
 use crate::wire;
 
+/// How long a client may take to describe itself.
+const DESCRIPTION: Duration = Duration::from_secs(1);
+
 /// The kind of driver, in all languages.
 pub const DRIVER_TYPE: &str = "aws.s3driver";
 
@@ -193,7 +196,8 @@ impl Inner {
 
     async fn location(&self, address: &Address) -> Location {
         // The failure that is being described matters more than one of its description.
-        let client: BTreeMap<_, _> = self.client.describe().await.unwrap_or_default();
+        let described = tokio::time::timeout(DESCRIPTION, self.client.describe()).await;
+        let client: BTreeMap<_, _> = described.ok().and_then(Result::ok).unwrap_or_default();
         Location { bucket: address.bucket.clone(), key: address.key.clone(), client }
     }
 }

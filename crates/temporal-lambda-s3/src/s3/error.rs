@@ -131,7 +131,7 @@ fn retrieve_advice(error: &S3Error) -> &'static str {
             ". The object was deleted or has expired: a bucket's lifecycle rule must keep objects \
              longer than workflows run and their histories are kept"
         }
-        (_, Some(403)) => {
+        (None | Some("AccessDenied" | "Forbidden"), Some(403)) => {
             ". Without s3:ListBucket, S3 answers this for an object that is missing, too"
         }
         _ => "",

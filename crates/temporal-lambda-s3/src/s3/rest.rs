@@ -160,7 +160,7 @@ impl S3Client for AwsS3Client {
     async fn put(&self, bucket: &str, key: &str, content: Bytes) -> Result<(), S3Error> {
         let operation = Operation::put(bucket, key, content);
         let answer = self.inner.answer(&operation).await?;
-        if answer.status().is_success() { Ok(()) } else { Err(answer::error(&answer)) }
+        if answer.status().is_success() { Ok(()) } else { Err(self.inner.error(&answer)) }
     }
 
     async fn exists(&self, bucket: &str, key: &str) -> Result<bool, S3Error> {
@@ -169,10 +169,10 @@ impl S3Client for AwsS3Client {
         match answer.status() {
             status if status.is_success() => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),
-            StatusCode::FORBIDDEN => Err(answer::error(&answer).with_advice(
+            StatusCode::FORBIDDEN => Err(self.inner.error(&answer).with_advice(
                 "for a missing object, S3 answers this to a role without s3:ListBucket",
             )),
-            _ => Err(answer::error(&answer)),
+            _ => Err(self.inner.error(&answer)),
         }
     }
 
@@ -182,7 +182,7 @@ impl S3Client for AwsS3Client {
         if answer.status() == StatusCode::OK {
             Ok(answer.into_body())
         } else {
-            Err(answer::error(&answer))
+            Err(self.inner.error(&answer))
         }
     }
 
@@ -214,7 +214,7 @@ impl S3Client for AwsS3Client {
                 self.inner.no_conditional_put.store(true, Ordering::Relaxed);
                 Ok(ConditionalPut::NotSupported)
             }
-            _ => Err(answer::error(&answer)),
+            _ => Err(self.inner.error(&answer)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the client makes of S3's answers.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::Method;
 use temporal_lambda_s3::{
@@ -8,12 +8,16 @@ use temporal_lambda_s3::{
     S3StorageError, StorageDriver as _, StorageDriverStoreContext,
 };
 use temporalio_common::protos::temporal::api::common::v1::Payload;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
 use crate::server::{
-    Answer::{self, CutOff, Region, Silence, Status},
+    Answer::{self, CutOff, Region, RetryAfter, Silence, Status},
     Server,
 };
+
+/// Where something must end and only a fault would keep it.
+const SOON: Duration = Duration::from_secs(60);
 
 const NO_KEY: &str = "<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.\
                       </Message><Key>k</Key></Error>";
@@ -59,6 +63,13 @@ async fn a_wrong_region_is_told_with_the_right_one() {
     let server = Server::start([Region(301, "ap-south-1")]).await;
     let error = server.client().get("my-bucket", "k").await.unwrap_err().to_string();
     assert!(error.contains("ap-south-1"), "{error}");
+}
+
+#[tokio::test]
+async fn the_clients_own_region_is_not_called_wrong() {
+    let server = Server::start([Region(400, "eu-test-1")]).await;
+    let error = server.client().exists("my-bucket", "k").await.unwrap_err().to_string();
+    assert!(!error.contains("region"), "{error}");
 }
 
 #[tokio::test]
@@ -110,6 +121,53 @@ async fn a_throttled_or_broken_request_is_repeated() {
     }
 }
 
+/// A frozen environment sends late what it signed before.
+#[tokio::test]
+async fn a_request_that_s3_took_too_long_to_get_is_signed_and_sent_again() {
+    for (status, body) in [
+        (400, "<Error><Code>RequestTimeout</Code></Error>"),
+        (403, "<Error><Code>RequestTimeTooSkewed</Code></Error>"),
+    ] {
+        let server = Server::start([Status(status, body), Status(200, "x")]).await;
+        assert_eq!(&server.client().get("my-bucket", "k").await.unwrap()[..], b"x", "{status}");
+        assert_eq!(server.seen().len(), 2, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn s3_is_not_asked_again_before_the_time_that_it_names() {
+    let server = Server::start([RetryAfter("1"), RetryAfter("soon"), Status(200, "x")]).await;
+    let began = Instant::now();
+    assert_eq!(&server.client().get("my-bucket", "k").await.unwrap()[..], b"x");
+    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
+    assert_eq!(server.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn an_upload_that_is_dropped_ends_before_its_last_byte() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let client = client_of(&listener);
+    let content = vec![7; 20_000_000];
+    let upload = tokio::spawn(async move { client.put("my-bucket", "k", content.into()).await });
+    let (mut stream, _) = listener.accept().await.unwrap();
+    stream.read_exact(&mut [0; 1000]).await.unwrap();
+    upload.abort();
+    assert!(upload.await.unwrap_err().is_cancelled());
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(SOON, stream.read_to_end(&mut rest)).await;
+    ended.expect("the connection ends").ok();
+    assert!(rest.len() < 20_000_000, "the whole object was sent");
+}
+
+fn client_of(listener: &TcpListener) -> AwsS3Client {
+    AwsS3Client::builder()
+        .region("eu-test-1")
+        .endpoint(format!("http://{}", listener.local_addr().unwrap()))
+        .static_credentials("AKIA", "secret", None)
+        .build()
+        .unwrap()
+}
+
 #[tokio::test]
 async fn a_body_that_is_cut_off_is_never_taken_for_the_whole() {
     let server = Server::start([CutOff, CutOff, Status(200, "the whole of it.")]).await;
@@ -146,12 +204,7 @@ async fn an_s3_that_stays_throttled_or_silent_is_given_up_after_the_transfer_tim
 #[tokio::test]
 async fn an_s3_that_drops_connections_and_recovers_is_waited_for() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let client = AwsS3Client::builder()
-        .region("eu-test-1")
-        .endpoint(format!("http://{}", listener.local_addr().unwrap()))
-        .static_credentials("AKIA", "secret", None)
-        .build()
-        .unwrap();
+    let client = client_of(&listener);
     let serve = async {
         for _ in 0..2 {
             drop(listener.accept().await.unwrap());

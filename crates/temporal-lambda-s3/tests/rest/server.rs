@@ -26,13 +26,15 @@ pub(crate) struct Seen {
 pub(crate) enum Answer {
     Status(u16, &'static str),
     Region(u16, &'static str),
+    /// 503, and how many seconds to wait.
+    RetryAfter(&'static str),
     /// No answer, ever.
     Silence,
     /// A length, and less than that.
     CutOff,
 }
 
-use Answer::{CutOff, Region, Silence, Status};
+use Answer::{CutOff, Region, RetryAfter, Silence, Status};
 
 #[derive(Clone)]
 pub(crate) struct Server {
@@ -89,6 +91,9 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         Status(status, body) => response(status).body(Body::from(body)).unwrap(),
         Region(status, region) => {
             response(status).header("x-amz-bucket-region", region).body(Body::empty()).unwrap()
+        }
+        RetryAfter(seconds) => {
+            response(503).header("retry-after", seconds).body(Body::empty()).unwrap()
         }
         Silence => std::future::pending().await,
         CutOff => {

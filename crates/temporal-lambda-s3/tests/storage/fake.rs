@@ -36,6 +36,7 @@ pub(crate) struct FakeS3 {
     pub(crate) conditional: bool,
     pub(crate) forbids_head: bool,
     pub(crate) describe_fails: bool,
+    pub(crate) describe_hangs: bool,
     pub(crate) transfer: Transfer,
     pub(crate) puts: AtomicUsize,
     pub(crate) heads: AtomicUsize,
@@ -142,6 +143,9 @@ impl S3Client for FakeS3 {
     }
 
     async fn describe(&self) -> Result<BTreeMap<String, String>, S3Error> {
+        if self.describe_hangs {
+            std::future::pending::<()>().await;
+        }
         if self.describe_fails {
             return Err(S3Error::new("nobody knows"));
         }

@@ -241,6 +241,23 @@ async fn an_s3_failure_is_shown_even_if_the_client_cannot_be_described() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_s3_client_that_is_never_described_holds_up_neither_failures_nor_downloads() {
+    let s3 = Arc::new(FakeS3 { describe_hangs: true, ..Default::default() });
+    let driver = driver(&s3);
+    let limit = 2 * temporal_lambda_s3::DEFAULT_TRANSFER_TIMEOUT;
+    let transfers = async {
+        let context = store_context("wf1");
+        let claims = driver.store(&context, vec![payload("a", 50)]).await.unwrap();
+        let read = driver.retrieve(&Default::default(), claims.clone()).await.unwrap();
+        assert_eq!(read, [payload("a", 50)]);
+        s3.objects.lock().unwrap().clear();
+        s3_error(driver.retrieve(&Default::default(), claims).await.unwrap_err()).to_string()
+    };
+    let text = tokio::time::timeout(limit, transfers).await.expect("it ends").to_string();
+    assert!(text.contains("]: NoSuchKey") && !text.contains("region"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_s3_upload_that_hangs_is_given_up_after_the_transfer_timeout() {
     let s3 = Arc::new(FakeS3 { transfer: Transfer::Hangs, ..Default::default() });
     let began = tokio::time::Instant::now();

@@ -203,6 +203,17 @@ async fn a_driver_that_panics_is_an_error_that_says_so() {
 }
 
 #[tokio::test]
+async fn a_selector_that_panics_is_an_error_that_says_so() {
+    let driver: Arc<dyn StorageDriver> = Arc::new(Driver::named("a"));
+    let selector = |_: &StorageDriverStoreContext, _: &Payload| panic!("no choice");
+    let storage = ExternalStorage::with_selector(vec![driver], selector).unwrap();
+    let storage = storage.payload_size_threshold(0);
+    let stored = storage.store(&Default::default(), vec![payload("a", 5)]).await;
+    let error = stored.unwrap_err().to_string();
+    assert!(error.contains("selector panicked: no choice"), "{error}");
+}
+
+#[tokio::test]
 async fn a_driver_that_fails_is_the_error() {
     assert_eq!(store(Act::Fails, 1).await, "the driver failed");
     assert_eq!(retrieve(Act::Fails, 1).await, "the driver failed");

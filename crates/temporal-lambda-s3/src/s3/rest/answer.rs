@@ -1,6 +1,9 @@
 //! What S3's answers mean.
 
-use http::StatusCode;
+use std::borrow::Cow;
+use std::time::Duration;
+
+use http::{StatusCode, header};
 
 use crate::s3::error::S3Error;
 use crate::s3::http::Answer;
@@ -8,40 +11,64 @@ use crate::s3::http::Answer;
 /// More of a body than any error of S3 has.
 const MOST_TEXT: usize = 16 * 1024;
 
-/// Whether the same request may be answered otherwise in a moment: throttled (503 `SlowDown`, 429),
-/// timed out, or broken inside. 501 is none of these.
-pub(super) fn is_worth_a_retry(status: StatusCode) -> bool {
-    match status {
+/// Whether the same request, signed anew, may be answered otherwise in a moment: throttled (503
+/// `SlowDown`, 429), broken inside, or too late. 501 is none of these. A frozen environment sends
+/// late what it signed before.
+pub(super) fn is_worth_a_retry(answer: &Answer) -> bool {
+    match answer.status() {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => true,
         StatusCode::NOT_IMPLEMENTED => false,
+        StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => {
+            let code = element(&text(answer), "Code");
+            matches!(code.as_deref(), Some("RequestTimeout" | "RequestTimeTooSkewed"))
+        }
         status => status.is_server_error(),
     }
 }
 
-/// The error in an answer. Only its code and message are taken: the rest of the XML may have the
-/// access key and what was signed.
-pub(super) fn error(answer: &Answer) -> S3Error {
+/// How long the server wants to be left alone. A date instead of seconds does not count.
+pub(super) fn retry_after(answer: &Answer) -> Option<Duration> {
+    let seconds = answer.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
+    seconds.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// The error in an answer to a client of `client_region`. Only its code and message are taken: the
+/// rest of the XML may have the access key and what was signed.
+pub(super) fn error(answer: &Answer, client_region: &str) -> S3Error {
     let status = answer.status();
-    let body = &answer.body()[..answer.body().len().min(MOST_TEXT)];
-    let body = String::from_utf8_lossy(body);
-    let code = element(&body, "Code");
+    let body = text(answer);
+    let code = element(&body, "Code").or_else(|| code_of(status).map(str::to_owned));
     let message = element(&body, "Message").unwrap_or_else(|| {
         status.canonical_reason().unwrap_or("S3 refused the request").to_owned()
     });
     let mut error = S3Error::new(message).with_status(status.as_u16());
-    if let Some(code) = code.or_else(|| code_of(status).map(str::to_owned)) {
+    if let Some(code) = &code {
         error = error.with_code(code);
     }
     let region = answer.headers().get("x-amz-bucket-region").and_then(|value| value.to_str().ok());
-    match (status, region) {
-        (StatusCode::MOVED_PERMANENTLY | StatusCode::BAD_REQUEST, Some(region)) => {
+    let region = region.filter(|region| *region != client_region);
+    match (code.as_deref(), status, region) {
+        (Some("RequestTimeTooSkewed"), ..) => {
+            error.with_advice("this machine's clock and the server's differ")
+        }
+        (Some("ExpiredToken"), ..) => error.with_advice(
+            "the client's credentials have expired: a provider must give others before they do",
+        ),
+        (Some("InvalidAccessKeyId" | "InvalidToken" | "SignatureDoesNotMatch"), ..) => {
+            error.with_advice("the client's credentials are not valid at this server")
+        }
+        (_, StatusCode::MOVED_PERMANENTLY | StatusCode::BAD_REQUEST, Some(region)) => {
             error.with_advice(&format!("the bucket is in {region}: set the client's region"))
         }
-        (StatusCode::FORBIDDEN, _) => error.with_advice(
+        (Some("AccessDenied" | "Forbidden"), ..) => error.with_advice(
             "the role must allow s3:PutObject and s3:GetObject on the bucket's objects",
         ),
         _ => error,
     }
+}
+
+fn text(answer: &Answer) -> Cow<'_, str> {
+    String::from_utf8_lossy(&answer.body()[..answer.body().len().min(MOST_TEXT)])
 }
 
 /// The answer to HEAD has no body.
@@ -67,6 +94,10 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+
+    fn error(answer: &Answer) -> S3Error {
+        super::error(answer, "us-east-1")
+    }
 
     fn answer(status: u16, body: &str) -> Answer {
         let mut answer = Answer::new(Bytes::from(body.to_owned()));
@@ -104,12 +135,29 @@ mod tests {
     }
 
     #[test]
+    fn an_s3_error_blames_permissions_only_where_they_are_the_reason() {
+        for (status, code, reason) in [
+            (403, "AccessDenied", "s3:PutObject"),
+            (403, "RequestTimeTooSkewed", "clock"),
+            (403, "InvalidAccessKeyId", "credentials"),
+            (403, "SignatureDoesNotMatch", "credentials"),
+            (400, "ExpiredToken", "expired"),
+            (400, "InvalidToken", "credentials"),
+        ] {
+            let text = error(&answer(status, &format!("<Error><Code>{code}</Code></Error>")));
+            let text = text.to_string();
+            assert!(text.contains(reason), "{text}");
+            assert_eq!(text.contains("s3:PutObject"), code == "AccessDenied", "{text}");
+        }
+    }
+
+    #[test]
     fn s3_is_asked_again_where_it_was_busy_or_broken_only() {
         for status in [429, 408, 500, 502, 503, 504] {
-            assert!(is_worth_a_retry(StatusCode::from_u16(status).unwrap()), "{status}");
+            assert!(is_worth_a_retry(&answer(status, "")), "{status}");
         }
         for status in [200, 301, 400, 403, 404, 409, 412, 501] {
-            assert!(!is_worth_a_retry(StatusCode::from_u16(status).unwrap()), "{status}");
+            assert!(!is_worth_a_retry(&answer(status, "")), "{status}");
         }
     }
 }

@@ -42,6 +42,10 @@ impl Endpoint {
 
     /// The URL of an object. The bucket comes from a claim, that is, from outside.
     pub(super) fn target(&self, bucket: &str, key: &str) -> Result<Target, String> {
+        // Whoever normalizes URLs on the way would make another address of it.
+        if key.split('/').any(|segment| matches!(segment, "." | "..")) {
+            return Err(format!("the key {key:?} has a segment of dots, which no URL can have"));
+        }
         let key = utf8_percent_encode(key, ESCAPED);
         if let Some(arn) = bucket.strip_prefix("arn:") {
             let (host, region) = self.access_point(arn).ok_or_else(|| {
@@ -134,6 +138,19 @@ mod tests {
             "arn:aws:sqs:us-east-1:1:queue",
         ] {
             assert!(aws.target(bucket, "k").is_err(), "{bucket}");
+        }
+    }
+
+    #[test]
+    fn a_key_from_a_claim_cannot_lead_to_another_bucket() {
+        let aws = Endpoint::new(None, "us-east-1").unwrap();
+        for key in ["../other/k", "a/../../other/k", "a/./k", ".."] {
+            let refused = aws.target("abc", key).err().unwrap();
+            assert!(refused.contains(key), "{refused}");
+        }
+        for key in ["a..b", "...", "a//b", "?x=1", "#", "%2e%2e/x", "a b"] {
+            let uri = aws.target("abc", key).unwrap().uri;
+            assert!(uri.path().starts_with("/abc/") && uri.query().is_none(), "{uri}");
         }
     }
 

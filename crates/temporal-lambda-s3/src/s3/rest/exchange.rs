@@ -81,8 +81,9 @@ impl Exchange {
         let mut pause = FIRST_PAUSE;
         for attempt in 1.. {
             let outcome = self.attempt(operation).await;
+            let wanted = outcome.as_ref().ok().and_then(answer::retry_after).unwrap_or_default();
             let retry = match &outcome {
-                Ok(answer) => answer::is_worth_a_retry(answer.status()),
+                Ok(answer) => answer::is_worth_a_retry(answer),
                 Err(Attempt::Failed(_)) => true,
                 Err(Attempt::Refused(_)) => false,
             };
@@ -98,10 +99,15 @@ impl Exchange {
                     tracing::debug!(%error, attempt, method = %operation.method, "S3 again");
                 }
             }
-            tokio::time::sleep(about(pause)).await;
+            tokio::time::sleep(about(pause).max(wanted)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
         unreachable!("the last attempt returns")
+    }
+
+    /// The error in an answer.
+    pub(super) fn error(&self, answer: &Answer) -> S3Error {
+        answer::error(answer, &self.region)
     }
 
     async fn attempt(&self, operation: &Operation<'_>) -> Result<Answer, Attempt> {
