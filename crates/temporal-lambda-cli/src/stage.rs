@@ -11,6 +11,18 @@ use crate::error::CliError;
 /// How long connecting to a server may take in one try.
 const CONNECT: Duration = Duration::from_secs(10);
 
+/// The server's setting that makes it end the polls of a worker that shuts down.
+pub(crate) const ENDS_POLLS: &str = "frontend.enableCancelWorkerPollsOnShutdown";
+
+/// What the server is to be like.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ServerArgs {
+    /// Starts the server with its own defaults. Without this flag the server ends the polls of a
+    /// worker that shuts down, so that an idle exit does not wait up to 1.85 s for them.
+    #[arg(long)]
+    stock_server: bool,
+}
+
 /// A server and an emulator that know each other. Dropping it ends both.
 pub(crate) struct Stage {
     pub(crate) lambda: LambdaEmulator,
@@ -20,9 +32,17 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// Starts both. `ui`: with the server's web UI.
-    pub(crate) async fn start(ui: bool, port: Option<u16>) -> Result<Self, CliError> {
+    pub(crate) async fn start(
+        ui: bool,
+        port: Option<u16>,
+        server: &ServerArgs,
+    ) -> Result<Self, CliError> {
         let lambda = LambdaEmulator::start().await?;
+        let stock = server.stock_server;
         let mut server = DevServer::builder().ui(ui).worker_controller(lambda.endpoint_url());
+        if !stock {
+            server = server.dynamic_config(ENDS_POLLS, true);
+        }
         if let Some(port) = port {
             server = server.port(port);
         }

@@ -17,7 +17,7 @@ use crate::deployment::Deployment;
 use crate::error::CliError;
 use crate::narrator::{Narrator, Story};
 use crate::program::Program;
-use crate::stage::Stage;
+use crate::stage::{ServerArgs, Stage};
 use crate::{cost::Bill, paint};
 
 /// The function's own names for itself: its deployment, its build, its task queue.
@@ -40,6 +40,8 @@ pub(crate) struct Args {
     /// A built `hello` function; without it, cargo builds the one in this checkout.
     #[arg(long, value_name = "PATH")]
     function: Option<PathBuf>,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
@@ -49,7 +51,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
     };
     let story = Story::begin();
     story.tell("temporal", "a real Temporal server and an emulated Lambda are starting");
-    let stage = Stage::start(false, None).await?;
+    let stage = Stage::start(false, None, &args.server).await?;
     story.tell(
         "temporal",
         format!("server at {}, Lambda at {}", stage.server.address(), stage.lambda.address()),

@@ -23,7 +23,7 @@ use crate::deployment::Deployment;
 use crate::error::CliError;
 use crate::narrator::report;
 use crate::program::{Program, ProgramArgs, function_name};
-use crate::stage::{self, Stage};
+use crate::stage::{self, ServerArgs, Stage};
 
 /// The namespace that dev servers have.
 const NAMESPACE: &str = "default";
@@ -50,11 +50,13 @@ pub(crate) struct Args {
     build_id: String,
     /// A running server to join, as host:port. Its own Worker Controller is not used: this
     /// program looks at the backlog and invokes the function.
-    #[arg(long, value_name = "HOST:PORT", conflicts_with = "port")]
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["port", "stock_server"])]
     address: Option<String>,
     /// The server's port; 0: any free one. Default: 7233 if it is free, else any.
     #[arg(long)]
     port: Option<u16>,
+    #[command(flatten)]
+    server: ServerArgs,
     /// Builds anew when sources change: a new version, current at once. Workflows that are
     /// pinned to an old version stay there.
     #[arg(long)]
@@ -111,9 +113,9 @@ impl Dev {
                 (LambdaEmulator::start().await?, None, client)
             }
             None => {
+                let port = args.port.or_else(usual_port).filter(|port| *port != 0);
                 let Stage { lambda, server, client } =
-                    Stage::start(true, args.port.or_else(usual_port).filter(|port| *port != 0))
-                        .await?;
+                    Stage::start(true, port, &args.server).await?;
                 (lambda, Some(server), client)
             }
         };

@@ -48,6 +48,8 @@ codes! {
     NamespaceNotFound = "namespace-not-found", Stop;
     /// The server does not tell whether it exists.
     NamespaceUnknown = "namespace-unknown", Warning;
+    /// The server does not end the polls of a worker that shuts down.
+    SlowIdleExit = "slow-idle-exit", Hint;
     /// The version's name is not known, so it was not looked at.
     VersionUnknown = "version-unknown", Warning;
     /// The server does not tell about deployments.
@@ -90,8 +92,13 @@ mod tests {
         let known: Vec<_> = Code::ALL.iter().filter(|code| **code != Code::Ok).collect();
         assert_eq!(listed.len(), known.len(), "{listed:#?}");
         for code in known {
-            let stops = if code.level() == Level::Stop { "stops" } else { "warns" };
-            let start = format!("| `{}` | {stops} | ", code.text());
+            let level = match code.level() {
+                Level::Ok => "",
+                Level::Hint => "hints",
+                Level::Warning => "warns",
+                Level::Stop => "stops",
+            };
+            let start = format!("| `{}` | {level} | ", code.text());
             assert!(listed.iter().any(|line| line.starts_with(&start)), "no row {start}");
         }
     }

@@ -12,6 +12,8 @@ use crate::paint;
 pub(super) enum Level {
     /// As it should be.
     Ok,
+    /// It works, and could do better.
+    Hint,
     /// It works, but may surprise.
     Warning,
     /// The function does not work like this.
@@ -101,6 +103,7 @@ impl Report {
         for finding in &self.findings {
             let mark = match finding.level {
                 Level::Ok => paint::green("ok     "),
+                Level::Hint => paint::cyan("hint   "),
                 Level::Warning => paint::yellow("warning"),
                 Level::Stop => paint::red("STOP   "),
             };

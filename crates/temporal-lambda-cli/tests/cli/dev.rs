@@ -8,7 +8,9 @@ use temporalio_client::tonic::IntoRequest as _;
 use temporalio_client::{Client, UntypedWorkflowHandle, WorkflowGetResultOptions};
 use temporalio_common::protos::temporal::api::enums::v1::TaskQueueType;
 use temporalio_common::protos::temporal::api::taskqueue::v1::TaskQueue;
-use temporalio_common::protos::temporal::api::workflowservice::v1::DescribeTaskQueueRequest;
+use temporalio_common::protos::temporal::api::workflowservice::v1::{
+    DescribeNamespaceRequest, DescribeTaskQueueRequest,
+};
 
 use crate::support::{Running, client, command, exists, hello, start};
 
@@ -33,6 +35,16 @@ pub(crate) fn address(line: &str) -> String {
     rest.split_once(',').unwrap().0.to_owned()
 }
 
+/// Whether the server ends the polls of a worker that shuts down.
+async fn ends_polls(client: &Client) -> bool {
+    let request =
+        DescribeNamespaceRequest { namespace: "default".to_owned(), ..Default::default() };
+    let mut service = client.connection().workflow_service();
+    let answer = service.describe_namespace(request.into_request()).await.unwrap().into_inner();
+    let capabilities = answer.namespace_info.unwrap().capabilities;
+    capabilities.is_some_and(|it| it.worker_poll_complete_on_shutdown)
+}
+
 /// The build ID that new workflows of a task queue go to.
 async fn current(client: &Client, task_queue: &str) -> Option<String> {
     let request = DescribeTaskQueueRequest {
@@ -53,6 +65,7 @@ async fn a_workflow_is_done_within_seconds_and_ctrl_c_leaves_nothing() {
     dev.line("hello:dev is current, on task queue hello");
     let client = client(&address).await;
     assert_eq!(current(&client, "hello").await.as_deref(), Some("dev"));
+    assert!(ends_polls(&client).await);
     let began = Instant::now();
     done(&start(&client, "HelloWorkflow", "first", &"dev".to_owned()).await).await;
     // The server looks at its backlog once in 60 s; a call that a task brings comes at once.
@@ -70,6 +83,14 @@ async fn a_workflow_is_done_within_seconds_and_ctrl_c_leaves_nothing() {
     let left: Vec<_> = children.into_iter().filter(|pid| exists(*pid)).collect();
     assert!(left.is_empty(), "{left:?} are left");
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_server_may_be_left_as_it_is() {
+    let args = ["--port", "0", "--stock-server", "--"];
+    let dev = Running::start(dev("hello").args(args).arg(hello()));
+    let client = client(&address(&dev.line("server at"))).await;
+    assert!(!ends_polls(&client).await);
 }
 
 #[tokio::test]

@@ -109,8 +109,12 @@ fn deployed(lambda: &LambdaEmulator, name: &str, server: &DevServer) -> Function
 
 async fn each_step_to_a_function_that_works() -> Doctor {
     let lambda = LambdaEmulator::start().await.unwrap();
-    let server =
-        DevServer::builder().worker_controller(lambda.endpoint_url()).start().await.unwrap();
+    let server = DevServer::builder()
+        .worker_controller(lambda.endpoint_url())
+        .dynamic_config("frontend.enableCancelWorkerPollsOnShutdown", true)
+        .start()
+        .await
+        .unwrap();
     let mut doctor = Doctor::of(&server.address());
     let known = [NAMED.as_slice(), &ENOUGH].concat();
 
@@ -154,13 +158,18 @@ async fn a_version_that_a_poll_made() -> Doctor {
     deployed(&lambda, "function", &server).invoke("").await.unwrap();
     let mut doctor = Doctor::of(&server.address());
     let known = [NAMED.as_slice(), &ENOUGH].concat();
-    doctor.finds(&["no-compute-provider", "not-current"], &known).await;
+    let said =
+        doctor.finds(&["slow-idle-exit", "no-compute-provider", "not-current"], &known).await;
+    assert!(said.contains("1.85 s"), "{said}");
+    assert!(said.contains("frontend.enableCancelWorkerPollsOnShutdown"), "{said}");
     doctor
 }
 
 async fn tls_that_does_not_fit() -> Doctor {
     let tls = MockTls::new().unwrap().require_client_certificate();
-    let served = MockFrontend::new().serve_tls(tls.clone()).await.unwrap();
+    let frontend = MockFrontend::new();
+    frontend.end_polls_at_shutdown();
+    let served = frontend.serve_tls(tls.clone()).await.unwrap();
     let mut doctor = Doctor::of(&format!("localhost:{}", served.address().port()));
     let said = doctor.finds(&["unreachable"], &ENOUGH).await;
     assert!(said.contains("TEMPORAL_TLS"), "{said}");
