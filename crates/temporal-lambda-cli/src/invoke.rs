@@ -10,6 +10,7 @@ use crate::error::CliError;
 use crate::narrator::{self, Narrator, Story};
 use crate::paint;
 use crate::program::ProgramArgs;
+use crate::trouble::troubles;
 
 /// The function's name in the emulator; nothing depends on it.
 const NAME: &str = "function";
@@ -74,6 +75,10 @@ fn facts(invocation: &Invocation, memory_mb: u32) -> Vec<(&'static str, String)>
     }
     if let Some(report) = &report {
         facts.extend(reported(report));
+    }
+    let body = invocation.outcome.response().map_or(&[][..], |body| body);
+    for trouble in troubles(body) {
+        facts.push((trouble.about, paint::yellow(trouble.text)));
     }
     facts
 }

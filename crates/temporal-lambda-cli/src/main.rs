@@ -16,6 +16,7 @@ mod narrator;
 mod paint;
 mod program;
 mod stage;
+mod trouble;
 
 use std::process::ExitCode;
 

@@ -14,6 +14,7 @@ use crate::cost::Bill;
 use crate::log_line::LogLine;
 use crate::narrator::{self, plural, short};
 use crate::paint;
+use crate::trouble::Told;
 
 /// What stands above the columns of [`Row::text`].
 const HEADER: &str = "environment          state        invocation, time left        done   memory";
@@ -24,6 +25,7 @@ pub(super) struct Board {
     functions: Functions,
     memory_mb: u32,
     bill: Bill,
+    told: Told,
     /// By environment.
     rows: BTreeMap<String, Row>,
     header: ProgressBar,
@@ -45,8 +47,8 @@ impl Board {
         let header = line(&log, Some(&totals));
         // The empty line sets it apart from the log.
         header.set_message(format!("\n{}", paint::dim(HEADER)));
-        let (bill, rows) = (Bill::default(), BTreeMap::new());
-        Self { log, functions, memory_mb, bill, rows, header, totals }
+        let (bill, told, rows) = (Bill::default(), Told::default(), BTreeMap::new());
+        Self { log, functions, memory_mb, bill, told, rows, header, totals }
     }
 
     /// Takes note of an event, and tells it if it is not seen in the live part.
@@ -68,6 +70,17 @@ impl Board {
         }
         if told && let Some((who, what)) = narrator::telling(event) {
             self.log.line(&who, what);
+        }
+        if let EmulatorEvent::Finished { invocation, .. } = event {
+            self.troubles(invocation);
+        }
+    }
+
+    /// Tells what an invocation has reported that no earlier one has.
+    fn troubles(&mut self, invocation: &Invocation) {
+        let Some(report) = invocation.outcome.response() else { return };
+        for trouble in self.told.unheard(report) {
+            self.log.line(&invocation.environment, paint::yellow(trouble.text));
         }
     }
 

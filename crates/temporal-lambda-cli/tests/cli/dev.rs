@@ -94,6 +94,16 @@ async fn a_server_may_be_left_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_workflow_whose_task_fails_is_named() {
+    let dev = Running::start(dev("hello").args(["--port", "0", "--"]).arg(hello()));
+    let client = client(&address(&dev.line("server at"))).await;
+    dev.line("hello:dev is current");
+    start(&client, "NoSuchWorkflow", "stuck", &()).await;
+    let line = dev.line("workflow stuck");
+    assert!(line.contains("NoSuchWorkflow") && line.contains("attempt"), "{line}");
+}
+
+#[tokio::test]
 async fn it_works_with_a_server_that_runs_already() {
     let server = DevServer::start().await.unwrap();
     let dev =
