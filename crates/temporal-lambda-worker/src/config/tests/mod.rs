@@ -285,8 +285,13 @@ async fn the_defaults_in_the_readme_are_those_of_the_code() {
             "minimum_stay" => seconds(config.minimum_stay),
             "max_connection_age" => seconds(config.max_connection_age),
             "reuse_connection" => config.reuse_connection.to_string(),
-            "emf" => "false".to_owned(),
-            "versioning_behavior" => "`pinned`".to_owned(),
+            #[cfg(feature = "emf")]
+            "emf" => config.emf.to_string(),
+            "versioning_behavior" => {
+                let options = &config.worker_options.deployment_options;
+                let behavior = options.default_versioning_behavior.expect("there is one");
+                format!("`{}`", format!("{behavior:?}").to_lowercase())
+            }
             _ => continue,
         };
         assert_eq!(row[1], expected, "{}", row[0]);
