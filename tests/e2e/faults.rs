@@ -51,7 +51,7 @@ async fn a_server_that_is_not_temporal_is_named() {
     let address = world.lambda.address().to_string();
     let hello = world.add(world.config("hello", HELLO).env("TEMPORAL_ADDRESS", &address));
     let (kind, message) = hello.invoke("{}").await.unwrap().error();
-    assert!(["TemporalUnreachable", "TemporalAnsweredWithError"].contains(&&*kind), "{kind}");
+    assert_eq!(kind, "TemporalAnsweredWithError", "{message}");
     assert!(message.contains(&address) && message.contains("TEMPORAL_ADDRESS"), "{message}");
 }
 
@@ -100,10 +100,7 @@ async fn a_worker_that_dies_is_noticed_at_once() {
         let invocation = probe.invoke("{}").await.unwrap();
         let (seen, message) = invocation.error();
         assert_eq!(seen, kind, "{message}");
-        assert!(
-            message.contains("PROBE_WORKER said so") || message.contains("interceptor"),
-            "{message}"
-        );
+        assert!(message.contains("PROBE_WORKER said so"), "{message}");
         assert_soon("the end of a worker", invocation.duration, Duration::from_secs(1));
         let said = said(&invocation);
         assert_eq!(said.iter().filter(|line| line.starts_with("hook ")).count(), 2, "{said:?}");
