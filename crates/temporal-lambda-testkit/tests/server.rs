@@ -14,9 +14,17 @@ use temporal_lambda_testkit::{
 #[tokio::test]
 async fn a_server_starts_answers_and_stops() {
     let _limit = TimeLimit::of_this_test();
-    let server = DevServer::builder().namespace("other").start().await.unwrap();
+    let server = DevServer::builder()
+        .namespace("other")
+        .search_attribute("Colour", "Keyword")
+        .start()
+        .await
+        .unwrap();
     let namespaces = server.cli(["operator", "namespace", "list"]).await.unwrap();
     assert!(namespaces.contains("default") && namespaces.contains("other"), "{namespaces}");
+    let attributes = server.cli(["operator", "search-attribute", "list"]).await.unwrap();
+    let colour = attributes.lines().find(|line| line.contains("Colour"));
+    assert!(colour.is_some_and(|line| line.contains("Keyword")), "{attributes}");
     assert_eq!(server.url(), format!("http://{}", server.address()));
     assert!(server.ui_url().is_none());
 

@@ -106,11 +106,6 @@ impl MockFrontend {
         identities
     }
 
-    /// Forgets what was seen. Workflows, activities, scripts and open polls stay.
-    pub fn clear_seen(&self) {
-        self.update(|state| state.seen.clear());
-    }
-
     /// Waits until `condition` holds, for at most [`DEFAULT_WAIT`] on tokio's clock. The condition
     /// is looked at after every change of the frontend. Cancel safe.
     ///

@@ -8,13 +8,16 @@ use temporal_lambda_testkit::frontend::{FrontendError, MockFrontend, MockTls, Rp
 use temporalio_client::Connection;
 use temporalio_client::errors::ClientConnectError;
 use temporalio_client::tonic::{Code, Status};
-use temporalio_common::protos::temporal::api::workflowservice::v1::GetSystemInfoResponse;
+use temporalio_common::protos::temporal::api::workflowservice::v1::{
+    GetSystemInfoResponse, get_system_info_response::Capabilities,
+};
 use tokio::time::{Instant, timeout};
 
 use crate::{BOUND, TestResult, describe, greet, greets_ada, with_worker, worker};
 
 #[tokio::test]
 async fn a_workflow_completes_over_tls_with_an_api_key() -> TestResult {
+    let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     frontend.require_api_key("right");
     let served = frontend.serve_tls(MockTls::new()?).await?;
@@ -30,6 +33,7 @@ async fn a_workflow_completes_over_tls_with_an_api_key() -> TestResult {
 
 #[tokio::test]
 async fn mutual_tls_turns_strangers_away() -> TestResult {
+    let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     let tls = MockTls::new()?.require_client_certificate();
     let served = frontend.serve_tls(tls).await?;
@@ -45,6 +49,7 @@ async fn mutual_tls_turns_strangers_away() -> TestResult {
 
 #[tokio::test(start_paused = true)]
 async fn an_unknown_namespace_is_not_found() -> TestResult {
+    let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     let mut lost = worker(frontend.connection_options(), "nowhere").await?;
     let error = timeout(BOUND, lost.run()).await?.expect_err("no namespace");
@@ -61,6 +66,7 @@ async fn an_unknown_namespace_is_not_found() -> TestResult {
 
 #[tokio::test(start_paused = true)]
 async fn permission_denied_begins_after_the_greeting() -> TestResult {
+    let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     frontend.permission_denied();
     let connection = Connection::connect(frontend.connection_options()).await?;
@@ -72,7 +78,21 @@ async fn permission_denied_begins_after_the_greeting() -> TestResult {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_server_can_do_what_it_is_told_to_be_able_to_do() -> TestResult {
+    let _limit = TimeLimit::of_this_test();
+    let frontend = MockFrontend::new();
+    for build_id_based_versioning in [true, false] {
+        let told = Capabilities { build_id_based_versioning, ..Default::default() };
+        frontend.system_capabilities(told);
+        let connection = Connection::connect(frontend.connection_options()).await?;
+        assert_eq!(connection.capabilities(), Some(&told));
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_scripted_action_reaches_the_client() -> TestResult {
+    let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     let begin = Instant::now();
     let connect = || Connection::connect(frontend.connection_options());
@@ -106,6 +126,7 @@ async fn every_scripted_action_reaches_the_client() -> TestResult {
 
 #[tokio::test]
 async fn a_scripted_cut_ends_the_connection_on_the_wire() -> TestResult {
+    let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     let served = frontend.serve().await?;
     let mut options = served.connection_options();
@@ -172,6 +193,7 @@ async fn described(connection: &Connection) -> Result<(), Status> {
 
 #[tokio::test]
 async fn a_worker_outlives_a_restart_of_its_frontend() -> TestResult {
+    let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     let mut served = frontend.serve().await?;
     let address = served.address();
@@ -196,6 +218,7 @@ async fn a_worker_outlives_a_restart_of_its_frontend() -> TestResult {
 
 #[tokio::test(start_paused = true)]
 async fn cut_in_process_connections_end_their_calls() -> TestResult {
+    let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     let mut options = frontend.connection_options();
     options.retry_options = temporalio_client::RetryOptions::no_retries();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use temporal_lambda_test_timing::TimeLimit;
 use temporal_lambda_testkit::frontend::MockFrontend;
 use temporal_lambda_testkit::server::DevServer;
 use temporalio_client::tonic::{Code, Status};
@@ -28,6 +29,7 @@ const LONG: Option<&str> = Some("30S");
 /// Runs `facts` on the mock over loopback and on a dev server; with `ends_polls`, on those that end
 /// polls at `ShutdownWorker`.
 async fn on_both(ends_polls: bool, facts: impl AsyncFn(&str, Raw)) -> TestResult {
+    let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     let mut server = DevServer::builder();
     if ends_polls {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use temporal_lambda_test_timing::TimeLimit;
 use temporal_lambda_testkit::frontend::{
     ActivityStart, ActivityStatus, FrontendError, MockFrontend, Rpc, WorkflowStart, WorkflowStatus,
 };
@@ -22,6 +23,7 @@ use crate::{Greet, Greetings, TestResult, greet, greets_ada, with_worker, worker
 
 #[tokio::test]
 async fn a_workflow_with_an_activity_completes_in_process() -> TestResult {
+    let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     greets_ada(&frontend, frontend.connection_options()).await?;
 
@@ -50,6 +52,7 @@ async fn a_workflow_with_an_activity_completes_in_process() -> TestResult {
 
 #[tokio::test]
 async fn a_workflow_with_an_activity_completes_over_loopback() -> TestResult {
+    let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     let served = frontend.serve().await?;
     greets_ada(&frontend, served.connection_options()).await
@@ -57,6 +60,7 @@ async fn a_workflow_with_an_activity_completes_over_loopback() -> TestResult {
 
 #[tokio::test]
 async fn timers_markers_and_retries_drive_a_workflow_on() -> TestResult {
+    let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     frontend.start_workflow(WorkflowStart::new("greetings", "Steps", "steps"));
     let worker = worker(frontend.connection_options(), "default").await?;
@@ -77,6 +81,7 @@ async fn timers_markers_and_retries_drive_a_workflow_on() -> TestResult {
 
 #[tokio::test]
 async fn a_client_starts_a_workflow_and_gets_its_result() -> TestResult {
+    let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     let worker = worker(frontend.connection_options(), "default").await?;
     let connection = Connection::connect(frontend.connection_options()).await?;
@@ -97,6 +102,7 @@ async fn a_client_starts_a_workflow_and_gets_its_result() -> TestResult {
 
 #[tokio::test]
 async fn a_client_is_told_that_a_workflow_was_started_already() -> TestResult {
+    let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     let running = frontend.start_workflow(greet("twice"));
     let served = frontend.serve().await?;
@@ -118,6 +124,7 @@ async fn a_client_is_told_that_a_workflow_was_started_already() -> TestResult {
 #[tokio::test]
 async fn a_completion_that_was_lost_is_sent_again_and_a_failure_leaves_its_workflow_running()
 -> TestResult {
+    let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     // The server loses the first completion: the worker's retry finds the task still there.
     frontend.on(Rpc::RespondWorkflowTaskCompleted).fail(Code::Unavailable, "lost");
@@ -137,6 +144,7 @@ async fn a_completion_that_was_lost_is_sent_again_and_a_failure_leaves_its_workf
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_workflow_task_is_handed_out_again() -> TestResult {
+    let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     frontend.start_workflow(greet("failing"));
     let connection = Connection::connect(frontend.connection_options()).await?;
@@ -162,6 +170,7 @@ async fn a_failed_workflow_task_is_handed_out_again() -> TestResult {
 
 #[tokio::test]
 async fn a_heartbeat_tells_an_activity_to_stop() -> TestResult {
+    let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     let mut start = ActivityStart::new("greetings", Greetings::beat.name(), "beat");
     start.heartbeat_timeout = Some(Duration::from_secs(1));
@@ -183,6 +192,7 @@ async fn a_heartbeat_tells_an_activity_to_stop() -> TestResult {
 
 #[tokio::test]
 async fn an_activity_goes_on_where_its_failed_attempt_got_to() -> TestResult {
+    let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     let mut start = ActivityStart::new("greetings", Greetings::resume.name(), "resume");
     start.heartbeat_timeout = Some(Duration::from_secs(60));
@@ -196,6 +206,7 @@ async fn an_activity_goes_on_where_its_failed_attempt_got_to() -> TestResult {
 
 #[tokio::test]
 async fn shutdown_releases_the_polls_and_is_recorded() -> TestResult {
+    let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     frontend.end_polls_at_shutdown();
     let worker = worker(frontend.connection_options(), "default").await?;
@@ -222,6 +233,7 @@ async fn shutdown_releases_the_polls_and_is_recorded() -> TestResult {
 
 #[tokio::test(start_paused = true)]
 async fn lost_tasks_come_back_when_timeouts_are_enforced() -> TestResult {
+    let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     frontend.enforce_task_timeouts();
     frontend.start_workflow(greet("lost"));
@@ -268,6 +280,7 @@ async fn lost_tasks_come_back_when_timeouts_are_enforced() -> TestResult {
 
 #[tokio::test(start_paused = true)]
 async fn waiting_has_an_end_that_says_what_was_seen() {
+    let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     let connected = Connection::connect(frontend.connection_options()).await;
     assert!(connected.is_ok());

@@ -3,6 +3,7 @@
 use super::{Wire, activity, details};
 use crate::frontend::{ActivityStart, ActivityStatus};
 use std::time::Duration;
+use temporal_lambda_test_timing::TimeLimit;
 use temporalio_common::protos::temporal::api::{
     command::v1::{self as orders, command::Attributes as Order},
     common::v1::Payloads,
@@ -74,6 +75,7 @@ fn refused_as_by_a_server(canceled: Result<(), Status>) {
 
 #[tokio::test(start_paused = true)]
 async fn an_activity_is_not_canceled_before_its_test_has_asked_for_that() {
+    let _limit = TimeLimit::of_this_test();
     let wire = Wire::with_activity(1);
     let task = wire.activity_task().await;
     refused_as_by_a_server(wire.cancel_activity(&task.task_token).await);
@@ -88,6 +90,7 @@ async fn an_activity_is_not_canceled_before_its_test_has_asked_for_that() {
 
 #[tokio::test(start_paused = true)]
 async fn an_activity_is_not_canceled_before_its_workflow_has_asked_for_that() {
+    let _limit = TimeLimit::of_this_test();
     let wire = Wire::with_workflow();
     let task = wire.workflow_task().await;
     wire.complete(&task.task_token, vec![activity()]).await.expect("schedules");
@@ -106,6 +109,7 @@ async fn an_activity_is_not_canceled_before_its_workflow_has_asked_for_that() {
 
 #[tokio::test(start_paused = true)]
 async fn an_activity_whose_cancellation_was_refused_can_still_complete() {
+    let _limit = TimeLimit::of_this_test();
     let wire = Wire::with_activity(1);
     let task = wire.activity_task().await;
     refused_as_by_a_server(wire.cancel_activity(&task.task_token).await);
@@ -115,6 +119,7 @@ async fn an_activity_whose_cancellation_was_refused_can_still_complete() {
 
 #[tokio::test(start_paused = true)]
 async fn the_next_attempt_of_an_activity_gets_the_details_of_heartbeats_and_failures() {
+    let _limit = TimeLimit::of_this_test();
     let wire = Wire::with_activity(0);
     let first = wire.activity_task().await;
     assert_eq!(first.heartbeat_details, None);
@@ -140,6 +145,7 @@ async fn the_next_attempt_of_an_activity_gets_the_details_of_heartbeats_and_fail
 
 #[tokio::test(start_paused = true)]
 async fn a_timeout_that_ends_an_activity_has_the_details_of_its_last_heartbeat() {
+    let _limit = TimeLimit::of_this_test();
     let wire = Wire::with_activity(2);
     wire.0.enforce_task_timeouts();
     let first = wire.activity_task().await;

@@ -3,6 +3,7 @@
 use super::{Wire, activity, done};
 use crate::frontend::{ActivityStatus, FrontendError, WorkflowStatus};
 use std::time::Duration;
+use temporal_lambda_test_timing::TimeLimit;
 use temporalio_common::protos::temporal::api::{
     command::v1::{self as orders, command::Attributes as Order},
     common::v1::WorkflowType,
@@ -14,6 +15,7 @@ use tonic::Code;
 
 #[tokio::test(start_paused = true)]
 async fn a_workflow_may_not_close_over_news() {
+    let _limit = TimeLimit::of_this_test();
     let wire = Wire::with_workflow();
     let task = wire.workflow_task().await;
     wire.0.signal_workflow("w", "wake", Vec::new()).expect("started");
@@ -37,6 +39,7 @@ async fn a_workflow_may_not_close_over_news() {
 
 #[tokio::test(start_paused = true)]
 async fn what_arrives_during_a_task_comes_after_it_and_makes_another() {
+    let _limit = TimeLimit::of_this_test();
     let wire = Wire::with_workflow();
     let task = wire.workflow_task().await;
     wire.0.cancel_workflow("w").expect("started");
@@ -57,6 +60,7 @@ async fn what_arrives_during_a_task_comes_after_it_and_makes_another() {
 
 #[tokio::test(start_paused = true)]
 async fn an_activity_is_retried_until_its_failure_forbids_it() {
+    let _limit = TimeLimit::of_this_test();
     let wire = Wire::with_workflow();
     let task = wire.workflow_task().await;
     wire.complete(&task.task_token, vec![activity()]).await.expect("schedules");
@@ -81,6 +85,7 @@ async fn an_activity_is_retried_until_its_failure_forbids_it() {
 
 #[tokio::test(start_paused = true)]
 async fn an_activity_that_nobody_has_is_canceled_at_once() {
+    let _limit = TimeLimit::of_this_test();
     let wire = Wire::with_workflow();
     let task = wire.workflow_task().await;
     wire.complete(&task.task_token, vec![activity()]).await.expect("schedules");
@@ -100,6 +105,7 @@ async fn an_activity_that_nobody_has_is_canceled_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_closed_workflow_leaves_nothing_behind() {
+    let _limit = TimeLimit::of_this_test();
     let wire = Wire::with_workflow();
     let task = wire.workflow_task().await;
     let timer = Order::StartTimerCommandAttributes(orders::StartTimerCommandAttributes {
@@ -129,6 +135,7 @@ async fn a_closed_workflow_leaves_nothing_behind() {
 
 #[tokio::test(start_paused = true)]
 async fn a_workflow_continues_as_another_run() {
+    let _limit = TimeLimit::of_this_test();
     let wire = Wire::with_workflow();
     let task = wire.workflow_task().await;
     let attributes = orders::ContinueAsNewWorkflowExecutionCommandAttributes {
@@ -146,6 +153,7 @@ async fn a_workflow_continues_as_another_run() {
 
 #[tokio::test(start_paused = true)]
 async fn what_it_cannot_do_is_on_record() {
+    let _limit = TimeLimit::of_this_test();
     let wire = Wire::with_workflow();
     let task = wire.workflow_task().await;
     let child = Order::StartChildWorkflowExecutionCommandAttributes(Default::default());
@@ -161,6 +169,7 @@ async fn what_it_cannot_do_is_on_record() {
 
 #[tokio::test(start_paused = true)]
 async fn a_closed_workflow_takes_no_signal_and_ignores_a_cancellation() {
+    let _limit = TimeLimit::of_this_test();
     let wire = Wire::with_workflow();
     let task = wire.workflow_task().await;
     wire.complete(&task.task_token, vec![done()]).await.expect("closes");
