@@ -12,7 +12,9 @@ use temporalio_common::protos::temporal::api::command::v1::{
 use temporalio_common::protos::temporal::api::common::v1::{
     ActivityType, Payload, Payloads, WorkflowType,
 };
-use temporalio_common::protos::temporal::api::enums::v1::{CommandType, TaskQueueType};
+use temporalio_common::protos::temporal::api::enums::v1::{
+    CommandType, TaskQueueKind, TaskQueueType,
+};
 use temporalio_common::protos::temporal::api::errordetails::v1::WorkflowExecutionAlreadyStartedFailure;
 use temporalio_common::protos::temporal::api::failure::v1::{
     ApplicationFailureInfo, Failure, failure::FailureInfo,
@@ -211,7 +213,7 @@ async fn shutdown_worker_ends_polls_on_the_sticky_queue_that_it_names_and_no_oth
                     ..Default::default()
                 };
                 let answer: Result<api::PollWorkflowTaskQueueResponse, _> =
-                    raw.call("PollWorkflowTaskQueue", "10S", request).await;
+                    raw.call("PollWorkflowTaskQueue", Some("10S"), request).await;
                 answer.expect("answered");
                 // Nine seconds, if nothing ends it.
                 began.elapsed().as_secs() < 8
