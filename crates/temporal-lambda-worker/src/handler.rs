@@ -172,18 +172,21 @@ async fn load(
     invocation: Invocation,
 ) -> Result<LambdaWorkerConfig, Fault> {
     let remaining = invocation.remaining_time().unwrap_or(Duration::MAX);
-    let within = (remaining / 2).clamp(RESPONSE_RESERVE, READ_CAP);
-    let loading = environment.threads.user.spawn_blocking(move || {
+    let read = move || {
         LambdaWorkerConfig::load(&version, &variables, invocation, ShutdownHooks::default())
-    });
+    };
+    if remaining <= RESPONSE_RESERVE {
+        // Too late for an answer that depends on files; another thread would only take time.
+        return Ok(read()?);
+    }
+    let within = (remaining / 2).min(READ_CAP);
+    let loading = environment.threads.user.spawn_blocking(read);
     match timeout(within, loading).await {
         Ok(Ok(loaded)) => Ok(loaded?),
         Ok(Err(error)) => {
             let message = error.to_string();
             Err(Fault::Panicked { place: "reading the configuration", message })
         }
-        // Nothing fits into such an invocation, however fast files are read.
-        Err(_) if remaining <= RESPONSE_RESERVE => Err(Fault::Late { remaining }),
         Err(_) => Err(ConfigError::ReadTooLong { within }.into()),
     }
 }
