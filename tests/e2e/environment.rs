@@ -50,22 +50,3 @@ async fn a_function_with_snap_start_is_restored_before_it_connects_or_asks_for_a
     let restores = environment.events().into_iter();
     assert_eq!(restores.filter(|event| matches!(event, EnvEvent::RestoreRequested)).count(), 1);
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_activity_timeout_that_no_invocation_can_hold_is_warned_about_once() {
-    let world = World::new("fit").await;
-    let temporal = world.temporal().await;
-    // 20 s are less than the activity's 60 s.
-    let hello = world.config("hello", HELLO).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s");
-    let hello = world.add(hello);
-    for number in 0..3 {
-        let id = world.id(number);
-        temporal.start(&world.name, &id, "HelloWorkflow", "you").await;
-        hello.invoke("{}").await.unwrap().report();
-        temporal.result(&id).await;
-    }
-    let environment = hello.environments().remove(0);
-    let warnings = environment.log().into_iter();
-    let warnings = warnings.filter(|line| line.text.contains("may take longer than an invocation"));
-    assert_eq!(warnings.count(), 1);
-}

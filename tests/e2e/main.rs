@@ -10,6 +10,7 @@ mod check;
 mod concurrent;
 mod configured;
 mod credentials;
+mod diagnoses;
 mod endurance;
 mod environment;
 mod faults;

@@ -12,8 +12,8 @@ use temporalio_common::protos::temporal::api::deployment::v1::{
 };
 use temporalio_common::protos::temporal::api::enums::v1::WorkerDeploymentVersionStatus;
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
-    DescribeNamespaceRequest, DescribeWorkerDeploymentVersionRequest,
-    DescribeWorkerDeploymentVersionResponse,
+    DescribeNamespaceRequest, DescribeWorkerDeploymentRequest,
+    DescribeWorkerDeploymentVersionRequest, DescribeWorkerDeploymentVersionResponse,
 };
 use temporalio_common::worker::WorkerDeploymentVersion;
 
@@ -118,7 +118,12 @@ impl<W: LambdaWorker> LambdaWorker for Checker<W> {
         if let Some(asks) = &self.asks {
             look_at_the_namespace(&self.notes, running, &asks.options).await;
             let described = describe(running, &asks.version).await;
-            self.judge(running, asks, described);
+            let is_unknown = described.as_ref().is_err_and(|it| it.code() == Code::NotFound);
+            let others = match is_unknown {
+                true => versions_of(running, &asks.version.deployment_name).await,
+                false => None,
+            };
+            self.judge(running, asks, described, others);
         }
         running.stop.cancel();
         // Not returning is what keeps the worker from polling; the cancellation ends this.
@@ -136,6 +141,7 @@ impl<W> Checker<W> {
         running: &RunningWorker,
         Asks { version, options }: &Asks,
         described: Result<DescribeWorkerDeploymentVersionResponse, Status>,
+        others: Option<usize>,
     ) {
         let name = format!("{}/{}", version.deployment_name, version.build_id);
         let response = match described {
@@ -144,7 +150,8 @@ impl<W> Checker<W> {
                 let message = format!(
                     "version {name} is not known to the server. If that is a typing error, correct \
                      the deployment name or the build ID; else create it with its function's ARN: \
-                     temporal worker deployment create-version"
+                     temporal worker deployment create-version{}",
+                    others.map(about_the_limit).unwrap_or_default()
                 );
                 return self.notes.find("deployment_version", Level::Problem, message);
             }
@@ -234,6 +241,30 @@ fn severity(code: Code) -> Level {
 
 fn words(status: &Status, options: &ConnectionOptions) -> String {
     format!("{:?}: {}", status.code(), conceal(status.message().to_owned(), options))
+}
+
+/// A server does not say how many versions it takes, unless it is asked to create one too many. A
+/// check creates none.
+fn about_the_limit(versions: usize) -> String {
+    let versions = match versions {
+        1 => "1 version".to_owned(),
+        more => format!("{more} versions"),
+    };
+    format!(
+        ". The deployment has {versions}. If that is the maximum of the server (100 unless it is set \
+         otherwise), the server takes this one only after another is deleted"
+    )
+}
+
+/// How many versions a deployment has; `None`: the server does not know it, or does not say.
+async fn versions_of(running: &RunningWorker, deployment_name: &str) -> Option<usize> {
+    let request = DescribeWorkerDeploymentRequest {
+        namespace: running.client.options().namespace.clone(),
+        deployment_name: deployment_name.to_owned(),
+    };
+    let mut service = running.client.connection().workflow_service();
+    let answer = service.describe_worker_deployment(request.into_request()).await.ok()?;
+    Some(answer.into_inner().worker_deployment_info?.version_summaries.len())
 }
 
 async fn describe(

@@ -54,6 +54,9 @@ pub struct InvocationReport {
     /// Calls that the server refused or left unanswered, by kind, 8 kinds at most. Not a failure of
     /// the invocation: such calls are tried again.
     pub server_trouble: Vec<ServerTrouble>,
+    /// What would be better otherwise, in the order in which it was noticed, 10 entries at most. Not a
+    /// failure of the invocation. Each is a warning in the log, too.
+    pub diagnoses: Vec<Diagnosis>,
     /// What became of the shutdown hooks, in order.
     pub hooks: Vec<HookReport>,
     /// What became of `on_shutdown`; `None` if it has not run.
@@ -215,12 +218,50 @@ pub struct ServerTrouble {
     pub last: String,
 }
 
+/// What an invocation noticed of its own accord.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Diagnosis {
+    /// What kind of thing it is.
+    pub kind: DiagnosisKind,
+    /// What was seen, in words, and what to change.
+    pub text: String,
+}
+
+/// What a diagnosis is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DiagnosisKind {
+    /// No task came to the worker, and by what the server says none will: its version is not current,
+    /// its task queue is not bound to it, or the tasks wait elsewhere. Asked after three invocations in
+    /// a row without a task, or when the server refuses polls; said once, until a task comes.
+    InvokedForNothing,
+    /// An activity may take longer than an invocation has and does not heartbeat, or the end of an
+    /// invocation cut its last attempt off. The former is said once for each activity type.
+    DoesNotFit,
+    /// The activity slots were full for four fifths of the polling time while activities waited.
+    SlotsFull,
+}
+
+impl DiagnosisKind {
+    /// The kind's name, as it stands in reports and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InvokedForNothing => "invoked_for_nothing",
+            Self::DoesNotFit => "does_not_fit",
+            Self::SlotsFull => "slots_full",
+        }
+    }
+}
+
 /// What a worker has done so far: its part of the report.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WorkerReport {
     pub(crate) tasks: TaskCounts,
     pub(crate) failed_workflow_tasks: Vec<FailedWorkflowTask>,
     pub(crate) server_trouble: Vec<ServerTrouble>,
+    pub(crate) diagnoses: Vec<Diagnosis>,
 }
 
 /// How often something ended in which way.

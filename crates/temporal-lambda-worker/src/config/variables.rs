@@ -29,7 +29,6 @@ impl Variables {
     }
 
     /// One variable of this process, where the others are not asked for.
-    #[cfg(any(feature = "otel", feature = "emf"))]
     pub(crate) fn only(name: &str) -> Self {
         Self(std::env::var_os(name).map(|value| (name.to_owned(), value)).into_iter().collect())
     }

@@ -258,6 +258,7 @@ impl<W: LambdaWorker> Driver<W> {
             report.tasks = worker.tasks;
             report.failed_workflow_tasks = worker.failed_workflow_tasks;
             report.server_trouble = worker.server_trouble;
+            report.diagnoses = worker.diagnoses;
         }
         report.first_poll_ms =
             self.first_poll.map(|at| outcome::millis(at - self.invocation.arrived()));

@@ -18,7 +18,7 @@ use temporalio_sdk::{ApplicationFailure, SimplePlugin, WorkerOptions, WorkerPlug
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::fit::Fit;
+use super::diagnosis::Diagnoses;
 use super::in_flight::InFlight;
 use crate::invocation::{Invocation, within};
 
@@ -32,7 +32,7 @@ pub(super) struct Interceptors {
     pub(super) gone: CancellationToken,
     pub(super) invocation: Invocation,
     pub(super) running: TaskTracker,
-    pub(super) fit: Fit,
+    pub(super) diagnoses: Diagnoses,
 }
 
 impl Interceptors {
@@ -77,7 +77,7 @@ impl ActivityInboundInterceptor for Interceptors {
             let _running = self.running.token();
             let info = input.activity_info();
             let local = info.is_local;
-            self.fit.saw(info);
+            let begun = self.diagnoses.activity_begins(info);
             let mut activity = self.in_flight.activity_begins(&info.task_token, local);
             let work = within(self.invocation.clone(), async { next.run(input).await });
             tokio::select! {
@@ -88,11 +88,15 @@ impl ActivityInboundInterceptor for Interceptors {
                         Err(ActivityError::Cancelled { .. }) => |it| &mut it.cancelled,
                         Err(_) => |it| &mut it.failed,
                     };
+                    drop(activity);
+                    let is_cancelled = matches!(result, Err(ActivityError::Cancelled { .. }));
+                    self.diagnoses.activity_ended(begun, is_cancelled);
                     result
                 }
                 () = self.abandon.cancelled() => {
                     activity.outcome = |it| &mut it.abandoned;
                     drop(activity);
+                    self.diagnoses.activity_ended(begun, true);
                     if local {
                         self.in_flight.local_activity_is_abandoned();
                         // Whatever it returned would go into the workflow's history, as a result

@@ -30,7 +30,7 @@
 mod channel;
 mod connect;
 mod core;
-mod fit;
+mod diagnosis;
 mod gate;
 mod in_flight;
 mod interceptors;

@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
 use super::connect::{ChannelCache, Request};
-use super::fit::Fit;
+use super::diagnosis::Memory;
 use super::worker::{Plan, SdkWorker};
 use super::{Launched, Link, Ports, Temporal};
 use crate::config::{ConfigError, LambdaWorkerConfig};
@@ -24,13 +24,13 @@ pub(crate) struct Sdk {
     threads: Handle,
     runtime: Mutex<Option<Arc<Runtime>>>,
     channels: ChannelCache,
-    fit: Fit,
+    memory: Memory,
 }
 
 impl Sdk {
     pub(crate) fn new(threads: Handle) -> Self {
-        let (channels, fit) = (ChannelCache::default(), Fit::default());
-        Self { threads, runtime: Mutex::default(), channels, fit }
+        let (channels, memory) = (ChannelCache::default(), Memory::default());
+        Self { threads, runtime: Mutex::default(), channels, memory }
     }
 
     /// The SDK's runtime: telemetry and the heartbeat interval. Made once per environment; one
@@ -70,9 +70,8 @@ impl Temporal for Sdk {
     }
 
     fn launch(&self, link: &Link, config: &LambdaWorkerConfig, ports: Ports) -> Box<dyn Launched> {
-        self.fit.warn(config.invocation.remaining_time(), config.allowance().grace);
         let plan = Plan {
-            fit: self.fit.clone(),
+            memory: self.memory.clone(),
             runtime: self.runtime(config),
             idle_timeout: config.idle_timeout,
             worker_options: config.worker_options.clone(),

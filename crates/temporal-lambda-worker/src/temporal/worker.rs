@@ -21,7 +21,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::connect::{chain, conceal, status_fault};
 use super::core::Core;
-use super::fit::Fit;
+use super::diagnosis::{Diagnoses, Memory, Subject};
 use super::gate::{Gate, POLLS_END_WITHIN, Timing};
 use super::in_flight::{InFlight, State};
 use super::interceptors::Interceptors;
@@ -43,7 +43,7 @@ pub(crate) fn is_workflow_thread() -> bool {
 
 /// What a worker is made of.
 pub(super) struct Plan {
-    pub(super) fit: Fit,
+    pub(super) memory: Memory,
     pub(super) runtime: Result<Arc<Runtime>, Fault>,
     pub(super) worker_options: WorkerOptions,
     pub(super) client_options: ClientOptions,
@@ -85,7 +85,17 @@ impl SdkWorker {
         in_flight.hear_of(&invocation.codec_work());
         let timing = Timing { stop, next_idle_end, idle_timeout: plan.idle_timeout };
         let options = &plan.connection_options;
+        let connection = link.connection.clone();
         let gate = Gate::new(link, options, timing, in_flight.clone(), running.clone());
+        let subject = Subject {
+            memory: &plan.memory,
+            connection,
+            namespace: &plan.client_options.namespace,
+            options: &plan.worker_options,
+            invocation: &invocation,
+            stop,
+        };
+        let diagnoses = Diagnoses::new(subject, in_flight.clone(), gate.clone(), threads.clone());
         let scope = invocation.scope().clone();
         let token = running.token();
         let interceptors = Interceptors {
@@ -94,7 +104,7 @@ impl SdkWorker {
             gone: CancellationToken::new(),
             invocation,
             running,
-            fit: plan.fit.clone(),
+            diagnoses,
         };
         let phase = watch::Sender::new(Phase::Created);
         let parts = Parts { gate, interceptors, core: Core::default() };
@@ -122,6 +132,10 @@ impl SdkWorker {
         Self { phase, parts, quiescing: Mutex::default(), threads: threads.clone() }
     }
 
+    fn diagnoses(&self) -> &Diagnoses {
+        &self.parts.interceptors.diagnoses
+    }
+
     fn go_on_to(&self, phase: Phase) {
         self.phase.send_if_modified(|now| {
             let later = *now < phase;
@@ -140,11 +154,13 @@ impl SdkWorker {
 
 impl Launched for SdkWorker {
     fn poll(&self) {
+        self.diagnoses().polling_begins();
         self.go_on_to(Phase::Polling);
     }
 
     fn hold_polls(&self, idle: bool) {
         let Parts { gate, interceptors, .. } = self.parts.clone();
+        interceptors.diagnoses.polling_pauses();
         let scope = interceptors.invocation.scope();
         let quiescing = scope.around(async move { gate.quiesce(idle).await });
         let quiescing = interceptors.running.spawn_on(quiescing, &self.threads);
@@ -154,10 +170,12 @@ impl Launched for SdkWorker {
     fn resume_polls(&self) {
         self.quiesce_by(None);
         self.parts.gate.resume();
+        self.diagnoses().polling_begins();
     }
 
     fn stop(&self) {
         self.quiesce_by(None);
+        self.diagnoses().worker_ends();
         self.parts.gate.close();
         // Not on the worker's thread: a workflow may block it, and the grace period begins now.
         let _threads = self.threads.enter();
@@ -181,7 +199,8 @@ impl Launched for SdkWorker {
     fn report(&self) -> WorkerReport {
         let (tasks, failed_workflow_tasks) = self.parts.interceptors.in_flight.counts();
         let server_trouble = self.parts.gate.trouble.noted();
-        WorkerReport { tasks, failed_workflow_tasks, server_trouble }
+        let diagnoses = self.diagnoses().said();
+        WorkerReport { tasks, failed_workflow_tasks, server_trouble, diagnoses }
     }
 
     fn server_fault(&self, given_up: bool) -> Option<Fault> {
@@ -193,6 +212,7 @@ impl Drop for SdkWorker {
     fn drop(&mut self) {
         // Whoever lets go of the worker must not leave it polling, or its activities running.
         self.stop();
+        self.diagnoses().invocation_ends();
         self.parts.interceptors.abandon.cancel();
         self.abandon();
         self.finalize();

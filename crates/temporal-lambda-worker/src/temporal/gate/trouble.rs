@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use temporalio_client::ConnectionOptions;
 use temporalio_client::tonic::{Code, Status};
+use tokio::sync::Notify;
 
 use crate::error::Fault;
 use crate::report::ServerTrouble;
@@ -22,6 +23,7 @@ const TAKEN: Duration = Duration::from_secs(1);
 pub(in crate::temporal) struct Trouble {
     noted: Mutex<Noted>,
     options: ConnectionOptions,
+    poll_failed: Notify,
 }
 
 #[derive(Default)]
@@ -32,7 +34,8 @@ struct Noted {
 
 impl Trouble {
     pub(super) fn new(options: &ConnectionOptions) -> Self {
-        Self { noted: Mutex::default(), options: options.clone() }
+        let (noted, options) = (Mutex::default(), options.clone());
+        Self { noted, options, poll_failed: Notify::new() }
     }
 
     /// The server has taken a poll: it has answered it, or had it for long enough to have.
@@ -47,6 +50,12 @@ impl Trouble {
             self.poll_is_taken();
         }
         self.note(rpc, status);
+        self.poll_failed.notify_one();
+    }
+
+    /// Waits until a poll has failed.
+    pub(in crate::temporal) async fn a_poll_failed(&self) {
+        self.poll_failed.notified().await;
     }
 
     /// A call has failed. Only what is no answer to its contents is trouble.

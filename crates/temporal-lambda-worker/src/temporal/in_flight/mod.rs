@@ -4,6 +4,7 @@
 //! ends inside of the worker. From it come the news that the worker is busy or quiet, the moment in
 //! which nothing is lost by a shutdown, and the report's counts.
 
+mod slots;
 mod under_way;
 
 use std::collections::HashMap;
@@ -18,8 +19,10 @@ use crate::codec_work::CodecWork;
 use crate::error::Fault;
 use crate::lifecycle::Input;
 use crate::report::{FailedWorkflowTask, TaskCounts};
+use slots::Slots;
 use under_way::{ActivityUnderWay, AnswerUnderWay};
 
+pub(super) use slots::Occupied;
 pub(super) use under_way::{Brought, Heard, PollUnderWay};
 
 /// Failed workflow tasks that are kept for the report: 10.
@@ -67,6 +70,8 @@ pub(super) struct State {
     /// Activities that have not ended, by token; `false`: not begun yet.
     activities: HashMap<Vec<u8>, bool>,
     local_activities: usize,
+    slots: Slots,
+    worked: bool,
     /// A local activity was abandoned: its workflow task will have no answer.
     local_abandoned: bool,
     /// How often the payload codec is at work.
@@ -184,8 +189,12 @@ impl InFlight {
         self.state.send_modify(|state| {
             let before = state.is_busy();
             change(state);
+            state.slots.note(state.activities.len());
             match (before, state.is_busy()) {
-                (false, true) => self.tell(Input::Busy),
+                (false, true) => {
+                    state.worked = true;
+                    self.tell(Input::Busy);
+                }
                 (true, false) => self.tell(Input::Quiet),
                 _ => {}
             }
@@ -197,6 +206,7 @@ impl InFlight {
         self.change(|state| {
             // Nobody waits for a poll for Nexus tasks.
             state.polls += usize::from(kind != Kind::Nexus);
+            state.slots.polls += usize::from(kind == Kind::Activity);
             if kind == Kind::Sticky {
                 state.sticky_polls += 1;
                 state.sticky_poll_began = Some(Instant::now());
@@ -305,14 +315,6 @@ impl InFlight {
         let mut taken = Vec::new();
         self.change(|state| taken.extend(state.workflow_tasks.drain().map(|(token, _)| token)));
         taken
-    }
-}
-
-impl State {
-    fn take_workflow_task(&mut self, task: WorkflowTask) {
-        if !task.token.is_empty() {
-            self.workflow_tasks.insert(task.token.clone(), (task, false));
-        }
     }
 }
 

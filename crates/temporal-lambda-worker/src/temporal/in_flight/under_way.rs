@@ -1,6 +1,6 @@
 //! What is under way: it counts as long as these live, and each says how it ended.
 
-use super::{InFlight, Kind, WorkflowTask};
+use super::{InFlight, Kind, State, WorkflowTask};
 use crate::report::Counts;
 
 /// What a poll brought.
@@ -37,6 +37,7 @@ impl Drop for PollUnderWay {
                 _ => {}
             }
             state.polls -= usize::from(self.kind != Kind::Nexus);
+            state.slots.polls -= usize::from(self.kind == Kind::Activity);
             state.sticky_polls -= usize::from(self.kind == Kind::Sticky);
         });
     }
@@ -113,5 +114,13 @@ impl Drop for ActivityUnderWay {
             };
             *(self.outcome)(kind) += 1;
         });
+    }
+}
+
+impl State {
+    pub(super) fn take_workflow_task(&mut self, task: WorkflowTask) {
+        if !task.token.is_empty() {
+            self.workflow_tasks.insert(task.token.clone(), (task, false));
+        }
     }
 }
