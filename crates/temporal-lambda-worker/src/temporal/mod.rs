@@ -8,10 +8,11 @@
 //! or the stop time is near, the lifecycle goes from polling to quiescing, and `Gate::quiesce`
 //!
 //! 1. holds back polls that have not begun. To the SDK they are slow polls.
-//! 2. gives back the workflows that are sticky to this worker, which will not poll for their tasks.
-//!    Completions ask for the sticky queue no longer (with a known stop time, from 3.15 s before it).
-//!    While a poll is on the sticky queue, the server is told to close that queue (by `ShutdownWorker`
-//!    with its name): the poll ends, and later tasks go to the normal queue. Then workflows are reset.
+//! 2. gives up the sticky queue. Completions ask for it no longer (with a known stop time, from 3.15 s
+//!    before it). When a poll is there, the server is told to close that queue (by `ShutdownWorker`
+//!    with its name): the poll ends, and later tasks of its workflows go to the normal queue. Without a
+//!    poll, a task that waits there would wait for its timeout. Only where the server refuses to, the
+//!    workflows are reset.
 //! 3. waits for the polls under way. The server answers a poll 1 s before the time that it asks for is
 //!    over, so each asks for a time that ends when polling may end, and lasts 1.25 s at least. If the
 //!    namespace has `worker_poll_complete_on_shutdown`, an idle worker says that it shuts down, and

@@ -51,9 +51,8 @@ impl Gate {
             let _ = timeout(polls::CLEARING, polled).await;
         }
         self.hold_sticky(!any_sticks);
-        if any_sticks {
-            let _ = timeout(TOLD_WITHIN, self.close_sticky_queue()).await;
-            let _ = timeout(TOLD_WITHIN, self.give_back_sticky()).await;
+        if any_sticks && timeout(TOLD_WITHIN, self.close_sticky_queue()).await.is_err() {
+            let _ = timeout(TOLD_WITHIN, self.reset_sticky()).await;
         }
         let received = self.in_flight.until(|state| state.is_received());
         tokio::select! {
@@ -63,23 +62,24 @@ impl Gate {
         self.in_flight.tell(Input::PollsEnded);
     }
 
-    /// Has the server close the sticky queue: it ends the poll there, and hands out elsewhere what would
-    /// come to that queue. In that moment a poll must be there: a task that nobody polls for would wait on
-    /// the closed queue for its timeout. Before that no workflow may be given back: a task that is on its
-    /// way to the queue of a workflow that is sticky no longer waits for its timeout, too.
+    /// Has the server close the sticky queue: it ends the poll there, and hands out on the normal queue
+    /// what would come to the sticky one. A poll must be there in that moment: a task that nobody polls for
+    /// would wait on the closed queue for its timeout.
     async fn close_sticky_queue(&self) {
         while let Some(request) = self.identity.sticky_queue_shutdown() {
             let over = self.in_flight.until(|state| state.polls_sticky_queue_since().is_none());
             // A poll that was on its way to the server meanwhile opens the queue again.
             let over = timeout(TOLD_AGAIN_AFTER, over);
-            if let ((), Ok(())) = tokio::join!(self.tell_of_shutdown(request), over) {
+            if let (true, Ok(())) = tokio::join!(self.tell_of_shutdown(request), over) {
+                self.sticky_queue_is_closed.store(true, Ordering::SeqCst);
                 return;
             }
         }
     }
 
     /// Gives back what the worker leaves behind: workflow tasks that it has not answered, which
-    /// would wait for their timeout, and sticky workflows. The polls must be [closed](Self::close).
+    /// would wait for their timeout, and sticky workflows whose queue the server has not closed. The polls
+    /// must be [closed](Self::close).
     pub(in crate::temporal) async fn give_back(&self) {
         self.is_left.store(true, Ordering::SeqCst);
         // The server hands a task that is given back to the next poll: not to one that is dropped.
@@ -103,12 +103,14 @@ impl Gate {
         });
         let all = stream::iter(tasks).buffer_unordered(GIVE_BACK_WIDTH).collect::<()>();
         let _ = timeout(FAREWELL_CAP, all).await;
-        let _ = timeout(FAREWELL_CAP, self.give_back_sticky()).await;
+        if !self.sticky_queue_is_closed.load(Ordering::SeqCst) {
+            let _ = timeout(FAREWELL_CAP, self.reset_sticky()).await;
+        }
     }
 
-    /// Tells the server that workflows are sticky to this worker no longer, so that what happens
-    /// to them while no worker polls does not end in a timed-out workflow task.
-    async fn give_back_sticky(&self) {
+    /// Tells the server that workflows are sticky to this worker no longer. Only where the queue could not
+    /// be closed: a task that is on its way there in the moment of the reset waits for its timeout.
+    async fn reset_sticky(&self) {
         let resets = self.in_flight.sticky().into_iter().map(|(run_id, workflow_id)| {
             let mut service = self.connection.clone();
             let execution = WorkflowExecution { workflow_id, run_id: run_id.clone() };
@@ -137,13 +139,18 @@ impl Gate {
         std::future::pending().await
     }
 
-    async fn tell_of_shutdown(&self, request: ShutdownWorkerRequest) {
+    /// Tells the server of a shutdown, and whether it has heard it.
+    async fn tell_of_shutdown(&self, request: ShutdownWorkerRequest) -> bool {
         let mut service = self.connection.workflow_service();
         let told = timeout(TOLD_WITHIN, service.shutdown_worker(request.into_request())).await;
         // Polls that do not end are given up, so nothing more depends on it.
         let silence = || Err(Status::deadline_exceeded("no answer came in time"));
-        if let Err(status) = told.unwrap_or_else(|_| silence()) {
-            self.trouble.call_failed("ShutdownWorker", &status);
+        match told.unwrap_or_else(|_| silence()) {
+            Ok(_) => true,
+            Err(status) => {
+                self.trouble.call_failed("ShutdownWorker", &status);
+                false
+            }
         }
     }
 

@@ -75,6 +75,8 @@ pub(super) struct Gate {
     /// Completions do not make their workflow sticky any more.
     unsticking: AtomicBool,
     shutdown_is_told: AtomicBool,
+    /// The server hands out on the normal queue what would come to the sticky one.
+    sticky_queue_is_closed: AtomicBool,
     /// The worker is gone; its tasks are given back.
     is_left: AtomicBool,
 }
@@ -100,6 +102,7 @@ impl Gate {
             server_ends_polls: AtomicBool::default(),
             unsticking: AtomicBool::default(),
             shutdown_is_told: AtomicBool::default(),
+            sticky_queue_is_closed: AtomicBool::default(),
             is_left: AtomicBool::default(),
         })
     }
@@ -161,7 +164,12 @@ impl Gate {
                 answer
             }
             "ShutdownWorker" => match timeout(SHUTDOWN_CAP, self.call(call)).await {
-                Ok(answer) => answer,
+                Ok(answer) => {
+                    if answer.is_ok() {
+                        self.sticky_queue_is_closed.store(true, Ordering::SeqCst);
+                    }
+                    answer
+                }
                 Err(_) => Ok(answered_with(Vec::new())),
             },
             _ => self.call(call).await,

@@ -71,6 +71,8 @@ impl Gate {
     /// Lets polls begin again, those that were held back too.
     pub(in crate::temporal) fn resume(&self) {
         self.unsticking.store(false, Ordering::SeqCst);
+        // The next poll there opens it.
+        self.sticky_queue_is_closed.store(false, Ordering::SeqCst);
         if self.shutdown_is_told.swap(false, Ordering::SeqCst) {
             self.identity.renew();
         }

@@ -1,4 +1,4 @@
-//! Workflows that are sticky to a worker that leaves are given back.
+//! What becomes of workflows that are sticky to a worker that leaves.
 
 use std::sync::Arc;
 
@@ -6,21 +6,20 @@ use tokio::sync::Notify;
 
 use super::*;
 
-/// A task that waits on the sticky queue when it is closed, or when its workflow is reset, would wait for
-/// its timeout.
+/// A task that waits on the sticky queue when it is closed would wait for its timeout; and so would one that
+/// is on its way there when its workflow is reset.
 #[tokio::test(start_paused = true)]
-async fn the_sticky_queue_is_closed_under_a_poll_and_its_workflows_are_given_back_after_that() {
+async fn the_sticky_queue_is_closed_under_a_poll_and_no_workflow_is_reset() {
     let mut scene = Scene::with_sticky_workflow(Server::default()).await;
     let (sticky, normal) = (scene.poll(Sticky), scene.poll(Normal));
     a_moment().await;
     let _quiescing = scene.quiesce();
     a_moment().await;
     // What waited there before the poll would have come by now.
-    let rpcs = ["ShutdownWorker", "ResetStickyTaskQueue"];
-    assert!(scene.server.order(&rpcs).is_empty());
+    assert!(scene.server.asked("ShutdownWorker").is_empty());
     advance(ms(61)).await;
     a_moment().await;
-    assert_eq!(scene.server.order(&rpcs), rpcs);
+    assert_eq!(scene.server.asked("ShutdownWorker").len(), 1);
     assert!(sticky.is_finished());
     let told = scene.server.asked("ShutdownWorker").pop().unwrap();
     let told = ShutdownWorkerRequest::decode(told.proto).unwrap();
@@ -31,6 +30,9 @@ async fn the_sticky_queue_is_closed_under_a_poll_and_its_workflows_are_given_bac
     scene.server.answer_polls.notify_one();
     a_moment().await;
     assert_eq!(scene.told(), ["PollsEnded"]);
+    scene.gate.close();
+    scene.gate.give_back().await;
+    assert!(scene.server.asked("ResetStickyTaskQueue").is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -64,12 +66,11 @@ async fn the_sticky_queue_is_closed_again_while_a_poll_is_there() {
     let _quiescing = scene.quiesce();
     a_moment().await;
     for times in 1..=3 {
-        assert!(scene.server.asked("ResetStickyTaskQueue").is_empty());
+        assert!(scene.told().is_empty());
         advance(if times == 1 { ms(61) } else { ms(151) }).await;
         a_moment().await;
         assert_eq!(scene.server.asked("ShutdownWorker").len(), times);
     }
-    assert_eq!(scene.server.asked("ResetStickyTaskQueue").len(), 1);
     assert_eq!(scene.told(), ["PollsEnded"]);
 }
 
@@ -86,34 +87,34 @@ async fn a_poll_on_the_sticky_queue_is_waited_for_where_the_server_refuses_to_cl
         a_moment().await;
     }
     assert!(scene.told().is_empty() && !sticky.is_finished());
+    assert_eq!(scene.server.asked("ResetStickyTaskQueue").len(), 1, "or its tasks would go there");
     scene.hand_out("late");
     assert_eq!(sticky.await.unwrap(), "late");
     assert_eq!(scene.told(), ["Busy"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_workflow_whose_giving_back_was_cut_short_is_given_back_the_next_time() {
+async fn a_sticky_queue_that_polling_has_opened_again_is_closed_again() {
     let scene = Scene::with_sticky_workflow(Server::default()).await;
-    let _sticky = scene.poll(Sticky);
-    a_moment().await;
-    // The first time polling goes on before the server has heard of it.
-    for resets in [0, 1] {
+    for closings in 1..=2 {
+        let _sticky = scene.poll(Sticky);
+        a_moment().await;
         let quiescing = scene.quiesce();
         a_moment().await;
-        if resets == 1 {
-            advance(ms(61)).await;
-            a_moment().await;
-        }
+        advance(ms(61)).await;
+        a_moment().await;
         quiescing.abort();
-        assert_eq!(scene.server.asked("ResetStickyTaskQueue").len(), resets);
+        assert_eq!(scene.server.asked("ShutdownWorker").len(), closings);
         scene.gate.resume();
     }
-    assert!(!scene.in_flight.has_sticky());
+    // Nothing has closed it since.
+    scene.gate.close();
+    scene.gate.give_back().await;
+    assert_eq!(scene.server.asked("ResetStickyTaskQueue").len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_workflow_whose_giving_back_was_refused_is_given_back_the_next_time_and_a_closed_one_never()
- {
+async fn a_workflow_whose_reset_was_refused_is_reset_the_next_time_and_a_closed_one_never() {
     for (code, stays) in [(Code::PermissionDenied, true), (Code::NotFound, false)] {
         let scene = Scene::with_sticky_workflow(Server::default()).await;
         *scene.server.refuses.lock().unwrap() = Some((code, "no"));
@@ -159,7 +160,7 @@ async fn a_workflow_that_is_evicted_before_its_completion_is_heard_is_sticky_all
 
 /// The workflow becomes sticky when the server hears the answer, however late that is.
 #[tokio::test(start_paused = true)]
-async fn a_slow_answer_that_makes_a_workflow_sticky_is_waited_for_and_the_workflow_given_back() {
+async fn a_slow_answer_that_makes_a_workflow_sticky_is_waited_for_and_the_sticky_queue_closed() {
     let completions_wait = Some(Arc::new(Notify::new()));
     let server = Server { completions_wait, ..Server::default() };
     let mut scene = Scene::new(server, None, Some(2 * SECOND)).await;
@@ -187,6 +188,6 @@ async fn a_slow_answer_that_makes_a_workflow_sticky_is_waited_for_and_the_workfl
     assert!(!sticky.is_finished(), "a task that waits there would wait for its timeout");
     advance(ms(61)).await;
     a_moment().await;
-    assert_eq!(scene.server.asked("ResetStickyTaskQueue").len(), 1);
+    assert_eq!(scene.server.asked("ShutdownWorker").len(), 1);
     assert_eq!(scene.told(), ["PollsEnded"]);
 }
