@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::budget::{Allowance, MIN_WORK_TIME, Moment, POLL_SPARE, Window};
 use super::messages::{Cause, Effect, Ending, Input, Refusal, Transition};
-use super::table::{Cell, look_up};
+use super::table::{Cell, Condition, look_up, read};
 use super::{Event, State, Step};
 
 /// The lifecycle of one invocation.
@@ -149,49 +149,9 @@ impl<F> Machine<F> {
     /// [`Refusal::NoOp`] if the input is late or says nothing new, [`Refusal::Illegal`] if it
     /// cannot happen here. The machine is unchanged after both.
     pub fn handle(&mut self, now: Moment, input: Input<F>) -> Result<Transition, Refusal> {
-        let event = match &input {
-            Input::Invoked { window, .. } if window.is_spent() => Event::InvokedTooLate,
-            Input::Invoked { .. } => Event::Invoked,
-            Input::Configured(allowance) if self.is_too_little(allowance) => Event::Failed,
-            // What comes when the time for work is over leads no further, even if it is heard
-            // before the timer: a thawed environment must not begin to poll.
-            Input::Configured(it) if self.is_over(now, Step::Configuring, it) => {
-                Event::DeadlineNear
-            }
-            Input::Connected if self.is_over(now, Step::Connecting, &self.allowance) => {
-                Event::DeadlineNear
-            }
-            Input::WorkerCreated { .. } if self.is_over(now, Step::Creating, &self.allowance) => {
-                Event::DeadlineNear
-            }
-            Input::WorkerStarted if self.is_over(now, Step::Starting, &self.allowance) => {
-                Event::DeadlineNear
-            }
-            // And news of tasks without end must not keep the timer from being heard.
-            Input::Busy | Input::Quiet
-                if self.step == Step::Polling && self.stop_near().is_some_and(|at| at <= now) =>
-            {
-                Event::StopNear
-            }
-            Input::Configured(_) => Event::Configured,
-            Input::Connected => Event::Connected,
-            Input::WorkerCreated { .. } => Event::WorkerCreated,
-            Input::WorkerStarted => Event::WorkerStarted,
-            Input::Failed(_) => Event::Failed,
-            Input::Quiet if self.step == Step::Quiescing && self.polls_ended => Event::Quiesced,
-            Input::Busy => Event::Busy,
-            Input::Quiet => Event::Quiet,
-            Input::PollsEnded if self.step == Step::Quiescing && self.quiet_since.is_some() => {
-                Event::Quiesced
-            }
-            Input::PollsEnded => Event::PollsEnded,
-            Input::Cancelled => Event::Cancelled,
-            Input::WorkerStopped => Event::WorkerStopped,
-            Input::WorkerFailed(_) => Event::WorkerFailed,
-            Input::HookEnded(hook) => self.hook_ended(*hook)?,
-            Input::ShutdownEnded => Event::ShutdownEnded,
-            Input::Settled => Event::Settled,
-        };
+        let said = input.event();
+        let event = read(self.step, said, |condition| self.holds(now, &input, condition))
+            .ok_or(Refusal::NoOp { step: self.step, event: said })?;
         let to = self.target(event)?;
         self.note(now, input);
         Ok(self.go(now, event, to))
@@ -223,29 +183,37 @@ impl<F> Machine<F> {
         }
     }
 
-    fn hook_ended(&self, hook: usize) -> Result<Event, Refusal> {
-        if self.step == Step::Hooks && hook != self.next_hook {
-            return Err(Refusal::NoOp { step: self.step, event: Event::HookEnded });
-        }
-        Ok(self.hook_event())
-    }
-
-    fn hook_event(&self) -> Event {
-        if self.step == Step::Hooks && self.next_hook + 1 >= self.hooks {
-            Event::HooksEnded
-        } else {
-            Event::HookEnded
+    /// Whether this holds when `input` is heard.
+    fn holds(&self, now: Moment, input: &Input<F>, condition: Condition) -> bool {
+        let is_over = |allowance| self.window.stop_at(allowance).is_some_and(|stop| stop <= now);
+        match (condition, input) {
+            (Condition::WindowIsSpent, Input::Invoked { window, .. }) => window.is_spent(),
+            (Condition::WorkTimeIsTooShort, Input::Configured(allowance)) => {
+                self.is_too_little(allowance)
+            }
+            (Condition::WorkTimeIsOver, Input::Configured(allowance)) => is_over(allowance),
+            (Condition::WorkTimeIsOver, _) => is_over(&self.allowance),
+            (Condition::StopIsNear, _) => self.stop_near().is_some_and(|at| at <= now),
+            (Condition::NoPollIsUnderWay, _) => self.polls_ended,
+            (Condition::NoTaskIsInFlight, _) => self.quiet_since.is_some(),
+            (Condition::AnotherHookRuns, Input::HookEnded(hook)) => *hook != self.next_hook,
+            (Condition::NoHookIsLeft, _) => self.next_hook + 1 >= self.hooks,
+            (
+                Condition::WindowIsSpent
+                | Condition::WorkTimeIsTooShort
+                | Condition::AnotherHookRuns,
+                _,
+            ) => false,
         }
     }
 
     fn is_too_little(&self, allowance: &Allowance) -> bool {
-        self.step == Step::Configuring
-            && self.window.work_time(allowance).is_some_and(|time| time <= MIN_WORK_TIME)
+        self.window.work_time(allowance).is_some_and(|time| time <= MIN_WORK_TIME)
     }
 
-    /// Whether `step` is the current one and the time for work is over.
-    fn is_over(&self, now: Moment, step: Step, allowance: &Allowance) -> bool {
-        self.step == step && self.window.stop_at(allowance).is_some_and(|stop| stop <= now)
+    /// The end of the hook that runs, when its time is over.
+    fn hook_event(&self) -> Event {
+        if self.next_hook + 1 >= self.hooks { Event::HooksEnded } else { Event::HookEnded }
     }
 
     /// The timer of the current step: every step that waits has one, if there is a deadline or

@@ -49,6 +49,29 @@ pub enum Input<F> {
     Settled,
 }
 
+impl<F> Input<F> {
+    /// The event of this name. [`READINGS`](super::table::READINGS) says when it counts as another.
+    pub fn event(&self) -> Event {
+        match self {
+            Self::Invoked { .. } => Event::Invoked,
+            Self::Configured(_) => Event::Configured,
+            Self::Connected => Event::Connected,
+            Self::WorkerCreated { .. } => Event::WorkerCreated,
+            Self::WorkerStarted => Event::WorkerStarted,
+            Self::Failed(_) => Event::Failed,
+            Self::Busy => Event::Busy,
+            Self::Quiet => Event::Quiet,
+            Self::PollsEnded => Event::PollsEnded,
+            Self::Cancelled => Event::Cancelled,
+            Self::WorkerStopped => Event::WorkerStopped,
+            Self::WorkerFailed(_) => Event::WorkerFailed,
+            Self::HookEnded(_) => Event::HookEnded,
+            Self::ShutdownEnded => Event::ShutdownEnded,
+            Self::Settled => Event::Settled,
+        }
+    }
+}
+
 /// What the driver has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {

@@ -1,13 +1,15 @@
-//! The one table: what every event does in every step of an invocation's life.
+//! The rules of the lifecycle, as two tables: what counts as which event, and what every event does
+//! in every step.
 //!
-//! A row is an event, a column is a step, a cell is what happens:
+//! An input of the driver is an event of the same name, except where [`READINGS`] says that it
+//! counts as another one. In [`TABLE`] a row is an event, a column is a step, a cell is what happens:
 //!
 //! * a step's short name: the lifecycle moves there (to itself: it stays and notes the event);
 //! * `.` nothing: the event comes late or says nothing new here, and that is fine;
 //! * `!` illegal: it cannot happen unless the driver has a bug.
 //!
 //! The arrays have the size of the enums, so a new step or event does not compile before every
-//! cell it brings is written down. Nothing else in this crate decides where an event leads.
+//! cell it brings is written down. Nothing else decides where an input leads.
 
 use super::{Event, Step};
 
@@ -108,6 +110,83 @@ table! {
     ShutdownEnded  [ !         !    !      !    !      !    !      !    !    setl .      .    . ]
     CapPassed      [ !         !    !      !    !      !    stop   hook !    setl pois   !    ! ]
     Settled        [ !         !    !      !    !      !    !      !    !    !    heal   .    . ]
+}
+
+/// What has to be so for an input to count as another event. The machine alone knows whether it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Condition {
+    /// Nothing fits between the arrival of the event and its deadline.
+    WindowIsSpent,
+    /// The settings that `configure` left give [`MIN_WORK_TIME`](super::MIN_WORK_TIME) or less for work.
+    WorkTimeIsTooShort,
+    /// The time for work is over.
+    WorkTimeIsOver,
+    /// The stop time is so near that polls are held back.
+    StopIsNear,
+    /// No poll is under way.
+    NoPollIsUnderWay,
+    /// No task is in flight.
+    NoTaskIsInFlight,
+    /// Another hook runs than the one that is said to have ended.
+    AnotherHookRuns,
+    /// No hook is left to be run.
+    NoHookIsLeft,
+}
+
+/// An input that counts as another event than the one of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Reading {
+    /// The event of the input's name.
+    pub said: Event,
+    /// The step in which this holds. `None`: in every one.
+    pub step: Option<Step>,
+    /// What has to be so.
+    pub condition: Condition,
+    /// The event that it counts as. `None`: as nothing new.
+    pub counts_as: Option<Event>,
+}
+
+macro_rules! readings {
+    (@step any) => { None };
+    (@step $step:ident) => { Some(Step::$step) };
+    (@event nothing) => { None };
+    (@event $event:ident) => { Some(Event::$event) };
+    ($($said:ident in $step:ident, $condition:ident: $counts_as:ident;)*) => {
+        /// Every input that counts as another event, and when. The first that fits counts.
+        pub const READINGS: &[Reading] = &[$(Reading {
+            said: Event::$said,
+            step: readings!(@step $step),
+            condition: Condition::$condition,
+            counts_as: readings!(@event $counts_as),
+        }),*];
+    };
+}
+
+#[rustfmt::skip]
+readings! {
+    Invoked       in any,         WindowIsSpent:      InvokedTooLate;
+    Configured    in Configuring, WorkTimeIsTooShort: Failed;
+    // What comes when the time for work is over leads no further, even if it is heard before the
+    // timer: a thawed environment must not begin to poll.
+    Configured    in Configuring, WorkTimeIsOver:     DeadlineNear;
+    Connected     in Connecting,  WorkTimeIsOver:     DeadlineNear;
+    WorkerCreated in Creating,    WorkTimeIsOver:     DeadlineNear;
+    WorkerStarted in Starting,    WorkTimeIsOver:     DeadlineNear;
+    // And news of tasks without end must not keep the timer from being heard.
+    Busy          in Polling,     StopIsNear:         StopNear;
+    Quiet         in Polling,     StopIsNear:         StopNear;
+    Quiet         in Quiescing,   NoPollIsUnderWay:   Quiesced;
+    PollsEnded    in Quiescing,   NoTaskIsInFlight:   Quiesced;
+    HookEnded     in Hooks,       AnotherHookRuns:    nothing;
+    HookEnded     in Hooks,       NoHookIsLeft:       HooksEnded;
+}
+
+/// What an input counts as in `step`, if it is called `said` and these conditions hold. `None`: it
+/// says nothing new.
+pub fn read(step: Step, said: Event, mut holds: impl FnMut(Condition) -> bool) -> Option<Event> {
+    let mut readings = READINGS.iter().filter(|it| it.said == said);
+    let fits = |it: &&Reading| it.step.is_none_or(|at| at == step) && holds(it.condition);
+    readings.find(fits).map_or(Some(said), |it| it.counts_as)
 }
 
 /// What `event` does in `step`.

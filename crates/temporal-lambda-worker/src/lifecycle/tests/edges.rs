@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::super::table::{Cell, look_up};
-use super::super::{Allowance, Effect, Event, Input, Machine, Moment, Step, Transition};
+use super::super::table::{Cell, Condition, READINGS, look_up};
+use super::super::{Allowance, Effect, Event, Input, Machine, Moment, Refusal, Step, Transition};
 use super::story::Blame;
 use super::{at, defaults, ms, window};
 
@@ -276,6 +276,48 @@ fn every_edge_of_the_table_has_a_test_and_every_test_an_edge() {
     }
     assert_eq!(TESTED.iter().copied().collect::<BTreeSet<_>>(), edges);
     assert_eq!(TESTED.len(), edges.len(), "an edge is tested twice");
+}
+
+/// Every reading, in every step that it is for.
+#[test]
+fn an_input_counts_as_the_event_that_its_reading_says() {
+    for it in READINGS {
+        let steps = Step::ALL.into_iter().filter(|step| it.step.is_none_or(|at| at == *step));
+        for step in steps {
+            let mut stand = Stand::in_step(step);
+            let mut said = input(it.said);
+            match it.condition {
+                Condition::WindowIsSpent => said = input(Event::InvokedTooLate),
+                Condition::WorkTimeIsTooShort => {
+                    let buffer = ms(59_000);
+                    said = Some(Input::Configured(Allowance { buffer, ..allowance() }));
+                }
+                // The stop time is 7 s before the deadline, and the last polls need 1.85 s.
+                Condition::WorkTimeIsOver => stand.now = at(53_000),
+                Condition::StopIsNear => stand.now = at(51_150),
+                Condition::NoPollIsUnderWay => {
+                    for earlier in [Input::Busy, Input::PollsEnded] {
+                        assert!(stand.machine.handle(stand.now, earlier).is_ok());
+                    }
+                }
+                Condition::NoTaskIsInFlight => {}
+                Condition::AnotherHookRuns => said = Some(Input::HookEnded(1)),
+                Condition::NoHookIsLeft => {
+                    assert!(stand.machine.handle(stand.now, Input::HookEnded(0)).is_ok());
+                    said = Some(Input::HookEnded(1));
+                }
+            }
+            let Some(said) = said else { panic!("nobody says {:?}", it.said) };
+            let event = it.counts_as.unwrap_or(it.said);
+            let expected = match look_up(step, event) {
+                _ if it.counts_as.is_none() => Err(Refusal::NoOp { step, event }),
+                Cell::To(to) => Ok(Transition { from: step, event, to, at: stand.now }),
+                Cell::NoOp => Err(Refusal::NoOp { step, event }),
+                Cell::Illegal => Err(Refusal::Illegal { step, event }),
+            };
+            assert_eq!(stand.machine.handle(stand.now, said), expected, "{it:?}");
+        }
+    }
 }
 
 /// Without hooks the lifecycle passes through their step without a stop.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::super::table::{Cell, TABLE, look_up};
+use super::super::table::{Cell, READINGS, TABLE, look_up};
 use super::super::{Event, State, Step};
 
 /// What a cell says, for a reader.
@@ -38,7 +38,25 @@ fn grid() -> String {
             text.push('\n');
         }
     }
+    text.push_str("\nWhat counts as another event:\n");
+    for it in READINGS {
+        let step = it.step.map_or("any step", Step::name);
+        let counts_as = it.counts_as.map_or(".", Event::name);
+        let (said, condition) = (it.said.name(), format!("{:?}", it.condition));
+        let _ = writeln!(text, "{said:<16}{step:<13}{condition:<20}{counts_as}");
+    }
     text
+}
+
+/// A reading after one that always fits before it would never be looked at.
+#[test]
+fn no_input_counts_as_two_events_in_the_same_step_for_the_same_reason() {
+    for (index, it) in READINGS.iter().enumerate() {
+        let same = |other: &&super::super::table::Reading| {
+            (other.said, other.step, other.condition) == (it.said, it.step, it.condition)
+        };
+        assert_eq!(READINGS[..index].iter().find(same), None);
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::OnceLock;
 
-use super::super::table::{Cell, look_up};
+use super::super::table::{Cell, READINGS, look_up};
 use super::super::{
     Allowance, Cause, Effect, Ending, Event, Input, Machine, Moment, Refusal, State, Step, Window,
 };
@@ -70,6 +70,8 @@ struct Met {
     places: usize,
     edges: BTreeSet<(Step, Event)>,
     refusals: BTreeSet<(Step, Event)>,
+    /// Inputs that counted as another event: the event of their name, the step, what they counted as.
+    readings: BTreeSet<(Event, Step, Event)>,
     effects: BTreeSet<&'static str>,
     causes: BTreeSet<&'static str>,
     endings: BTreeSet<&'static str>,
@@ -135,8 +137,14 @@ fn successors(place: &Place, met: &mut Met) -> Vec<Place> {
     };
     for input in inputs() {
         let mut next = place.clone();
+        let said = input.event();
         match next.machine.handle(next.now, input) {
             Ok(transition) => {
+                met.readings.extend((said != transition.event).then_some((
+                    said,
+                    step,
+                    transition.event,
+                )));
                 assert_eq!(look_up(step, transition.event), Cell::To(transition.to));
                 met.edges.insert((step, transition.event));
                 settle(&mut next, met);
@@ -238,6 +246,17 @@ fn the_whole_reachable_state_space_is_as_the_table_says() {
     assert_eq!(steps.len(), Step::ALL.len(), "{steps:?}");
     let states: BTreeSet<State> = steps.into_iter().map(Step::state).collect();
     assert_eq!(states.len(), State::ALL.len(), "{states:?}");
+}
+
+#[test]
+fn no_input_counts_as_another_event_but_where_the_readings_say_so() {
+    for (said, step, event) in &met().readings {
+        let written = READINGS.iter().any(|it| {
+            let here = it.step.is_none_or(|at| at == *step);
+            here && it.said == *said && it.counts_as == Some(*event)
+        });
+        assert!(written, "{said:?} in {step:?} counts as {event:?}");
+    }
 }
 
 /// Timers are not said, so nobody can be refused one; and only the machine knows which hook is the
