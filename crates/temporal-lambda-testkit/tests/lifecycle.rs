@@ -6,11 +6,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
+use temporal_lambda_lifecycle::{Allowance, Effect, Machine, Moment, Refusal, Step, Window};
 use temporal_lambda_testkit::lifecycle::{
     Happening, Scenario, allowances, input_sequences, scenarios,
-};
-use temporal_lambda_worker::lifecycle::{
-    Allowance, Effect, Machine, Moment, Refusal, Step, Window,
 };
 
 proptest! {

@@ -12,7 +12,6 @@ mod event;
 mod handler;
 mod hooks;
 mod invocation;
-pub mod lifecycle;
 mod logs;
 mod observe;
 #[cfg(feature = "otel")]
@@ -40,6 +39,7 @@ pub use observe::{LIFECYCLE_TARGET, Observed};
 pub use report::{InvocationReport, Reason};
 pub use rotating::Rotating;
 pub use run::{POISONED_EXIT_CODE, WorkerFunction, run_worker};
+pub use temporal_lambda_lifecycle as lifecycle;
 pub use temporalio_common::worker::WorkerDeploymentVersion;
 pub use worker::{BoxError, LambdaWorker, PerInvocation, RunningWorker, Shutdown};
 

@@ -7,7 +7,7 @@
 //! ```
 //! use proptest::prelude::*;
 //! use temporal_lambda_testkit::lifecycle::scenarios;
-//! use temporal_lambda_worker::lifecycle::Effect;
+//! use temporal_lambda_lifecycle::Effect;
 //!
 //! proptest! {
 //!     // In a test: #[test]
@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::{collection, option};
-use temporal_lambda_worker::lifecycle::{Allowance, Input, Moment, Window};
+use temporal_lambda_lifecycle::{Allowance, Input, Moment, Window};
 
 pub use performance::Performance;
 pub use scenario::{Failure, Happening, Scenario};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use temporal_lambda_worker::lifecycle::{Effect, Input, Machine, Moment, Refusal, Transition};
+use temporal_lambda_lifecycle::{Effect, Input, Machine, Moment, Refusal, Transition};
 
 use super::scenario::{Failure, Happening, Scenario};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use temporal_lambda_worker::lifecycle::{Allowance, Window};
+use temporal_lambda_lifecycle::{Allowance, Window};
 
 /// A failure: a number, by which a test tells one from another.
 pub type Failure = u32;

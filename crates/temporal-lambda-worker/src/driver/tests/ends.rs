@@ -6,19 +6,19 @@ use std::time::{Duration, SystemTime};
 use tokio::time::advance;
 use tokio_util::sync::CancellationToken;
 
-use super::performance::{Performance, Stage, performance};
+use super::driven::{Driven, Host, driven};
 use super::script::{Drain, FOR_EVER, Part, Script};
+use super::{at, ms};
 use crate::Reason;
-use crate::lifecycle::tests::rules::judge;
-use crate::lifecycle::tests::story::Seen;
-use crate::lifecycle::tests::{at, ms};
+use crate::lifecycle::rules::Seen;
+use crate::lifecycle::rules::judge;
 use crate::lifecycle::{Effect, Input, Moment};
 use crate::report::CallbackOutcome;
 
 /// What the handler does: a task drives, and dropping the handler's future cancels the token.
-async fn dropped_after(script: &Script, millis: u64) -> Performance {
-    let stage = Stage::new().await;
-    let prepared = stage.prepare(script);
+async fn dropped_after(script: &Script, millis: u64) -> Driven {
+    let host = Host::new().await;
+    let prepared = host.prepare(script);
     let (window, log, stop) = (prepared.window, prepared.log.clone(), prepared.stop.clone());
     let arrived = prepared.invocation.arrived();
     let driving = tokio::spawn(async move {
@@ -30,8 +30,8 @@ async fn dropped_after(script: &Script, millis: u64) -> Performance {
     log.see(Seen::Heard(Input::Cancelled));
     drop(guard);
     let Ok((result, ended)) = driving.await else { panic!("the driver panicked") };
-    assert_eq!(stage.environment.active(), 0);
-    performance(result, window, ended, &log)
+    assert_eq!(host.environment.active(), 0);
+    driven(result, window, ended, &log)
 }
 
 #[tokio::test(start_paused = true)]
@@ -39,39 +39,39 @@ async fn dropping_the_future_anywhere_leaves_no_worker_polling() {
     // Everything up to polling takes 290 ms; odd moments, so that nothing else happens then.
     let script = Script { cancelled_at: None, ..Script::good() };
     for millis in (1..400).step_by(12) {
-        let performance = dropped_after(&script, millis).await;
-        judge(&performance.story);
-        assert_eq!(performance.report.reason, Some(Reason::Cancelled), "after {millis} ms");
-        assert!(performance.error.is_none(), "{:?}", performance.error);
-        let created = performance.story.first(Effect::CreateWorker).is_some();
-        assert_eq!(performance.story.first(Effect::StopWorker).is_some(), created);
-        assert_eq!(performance.story.first(Effect::Finalize).is_some(), created);
-        assert!(performance.report.total_ms < millis + 500, "it ends at once");
+        let driven = dropped_after(&script, millis).await;
+        judge(&driven.trace);
+        assert_eq!(driven.report.reason, Some(Reason::Cancelled), "after {millis} ms");
+        assert!(driven.error.is_none(), "{:?}", driven.error);
+        let created = driven.trace.first(Effect::CreateWorker).is_some();
+        assert_eq!(driven.trace.first(Effect::StopWorker).is_some(), created);
+        assert_eq!(driven.trace.first(Effect::Finalize).is_some(), created);
+        assert!(driven.report.total_ms < millis + 500, "it ends at once");
     }
 }
 
 /// `configure` begins when the invocation has turned to its end already, and adds its hooks then.
-async fn cancelled_beforehand(script: &Script) -> Performance {
-    let stage = Stage::new().await;
-    stage.environment.stop.cancel();
-    let prepared = stage.prepare(script);
+async fn cancelled_beforehand(script: &Script) -> Driven {
+    let host = Host::new().await;
+    host.environment.stop.cancel();
+    let prepared = host.prepare(script);
     prepared.log.see(Seen::Heard(Input::Cancelled));
-    let performance = prepared.play(script).await;
-    judge(&performance.story);
-    assert_eq!(performance.report.reason, Some(Reason::Cancelled));
-    assert_eq!(performance.story.first(Effect::Connect), None);
-    performance
+    let driven = prepared.drive(script).await;
+    judge(&driven.trace);
+    assert_eq!(driven.report.reason, Some(Reason::Cancelled));
+    assert_eq!(driven.trace.first(Effect::Connect), None);
+    driven
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_token_that_is_cancelled_beforehand_still_runs_hooks_and_on_shutdown_once() {
-    let performance = cancelled_beforehand(&Script::good()).await;
+    let driven = cancelled_beforehand(&Script::good()).await;
     let is_callback = |it: &Effect| matches!(it, Effect::RunHook(_) | Effect::OnShutdown);
-    let callbacks = performance.story.done().map(|(_, it)| it).filter(is_callback);
+    let callbacks = driven.trace.done().map(|(_, it)| it).filter(is_callback);
     assert!(callbacks.eq([Effect::RunHook(0), Effect::RunHook(1), Effect::OnShutdown]));
-    let outcomes: Vec<_> = performance.report.hooks.iter().map(|it| &it.outcome).collect();
+    let outcomes: Vec<_> = driven.report.hooks.iter().map(|it| &it.outcome).collect();
     assert_eq!(outcomes, [&CallbackOutcome::Ok; 2]);
-    assert_eq!(performance.report.on_shutdown, Some(CallbackOutcome::Ok));
+    assert_eq!(driven.report.on_shutdown, Some(CallbackOutcome::Ok));
 }
 
 /// As hooks that are known in time, each has what is left of 6.9 s but 0.1 s for each to come.
@@ -79,47 +79,47 @@ async fn a_token_that_is_cancelled_beforehand_still_runs_hooks_and_on_shutdown_o
 async fn hooks_that_are_added_at_the_end_have_what_is_left_but_a_reserve_for_each_to_come() {
     let hooks = vec![Part::HANGS; 2];
     let script = Script { hooks, on_shutdown: Part::HANGS, ..Script::good() };
-    let performance = cancelled_beforehand(&script).await;
+    let driven = cancelled_beforehand(&script).await;
     for (effect, begins) in
         [(Effect::RunHook(0), 0), (Effect::RunHook(1), 6_700), (Effect::OnShutdown, 6_800)]
     {
-        let begun = performance.story.first(effect).unwrap_or_default();
+        let begun = driven.trace.first(effect).unwrap_or_default();
         assert!(begun >= at(begins) && begun <= at(begins + 3), "{effect:?} at {begun:?}");
     }
-    assert!(performance.report.total_ms.abs_diff(6_900) <= 3, "{:?}", performance.report);
-    let told = performance.told.iter().map(|(_, it)| it.time_allowed.as_millis());
+    assert!(driven.report.total_ms.abs_diff(6_900) <= 3, "{:?}", driven.report);
+    let told = driven.told.iter().map(|(_, it)| it.time_allowed.as_millis());
     let told: Vec<_> = told.collect();
     let expected = [6_700, 100, 100];
     assert!(told.iter().zip(expected).all(|(it, expected)| it.abs_diff(expected) <= 3), "{told:?}");
-    let outcomes: Vec<_> = performance.report.hooks.iter().map(|it| &it.outcome).collect();
+    let outcomes: Vec<_> = driven.report.hooks.iter().map(|it| &it.outcome).collect();
     assert_eq!(outcomes, [&CallbackOutcome::TimedOut; 2]);
-    assert_eq!(performance.report.on_shutdown, Some(CallbackOutcome::TimedOut));
+    assert_eq!(driven.report.on_shutdown, Some(CallbackOutcome::TimedOut));
 }
 
 /// Both are known in the same moment: the worker exists, and the invocation is cancelled.
 #[tokio::test(start_paused = true)]
 async fn an_on_start_that_is_cut_short_before_it_begins_does_not_begin() {
     let script = Script { cancelled_at: Some(10 + 200 + 50), ..Script::good() };
-    let performance = Stage::new().await.perform(&script).await;
-    judge(&performance.story);
-    let heard = |input| performance.story.heard().any(|(_, heard)| *heard == input);
-    assert!(heard(Input::WorkerCreated { polls_end_within: ms(1_550) }), "{}", performance.story);
-    assert_eq!(performance.story.first(Effect::OnStart), None, "{}", performance.story);
-    assert_eq!(performance.report.reason, Some(Reason::Cancelled));
-    assert!(performance.report.on_shutdown.is_some());
+    let driven = Host::new().await.drive(&script).await;
+    judge(&driven.trace);
+    let heard = |input| driven.trace.heard().any(|(_, heard)| *heard == input);
+    assert!(heard(Input::WorkerCreated { polls_end_within: ms(1_550) }), "{}", driven.trace);
+    assert_eq!(driven.trace.first(Effect::OnStart), None, "{}", driven.trace);
+    assert_eq!(driven.report.reason, Some(Reason::Cancelled));
+    assert!(driven.report.on_shutdown.is_some());
 }
 
 /// Plays a script in an environment that freezes at a moment and thaws so much later.
-async fn frozen(from: u64, lasting: u64, script: &Script) -> Performance {
-    let stage = Stage::new().await;
-    let prepared = stage.prepare(script);
+async fn frozen(from: u64, lasting: u64, script: &Script) -> Driven {
+    let host = Host::new().await;
+    let prepared = host.prepare(script);
     let log = prepared.log.clone();
     tokio::spawn(async move {
         tokio::time::sleep(ms(from)).await;
         advance(ms(lasting)).await;
         log.see(Seen::Thawed);
     });
-    prepared.play(script).await
+    prepared.drive(script).await
 }
 
 /// An environment that thaws after the stop time does not begin to poll, whatever has happened
@@ -129,10 +129,10 @@ async fn a_frozen_environment_does_not_poll_when_it_thaws_too_late() {
     // Frozen while connecting, creating, and in on_start.
     for from in [100, 240, 275] {
         let script = Script { lasts: Some(30_000), ..Script::good() };
-        let performance = frozen(from, 25_000, &script).await;
-        assert_eq!(performance.story.first(Effect::Poll), None, "{}", performance.story);
-        assert_eq!(performance.error.map(|it| it.fault().error_type()), Some("OutOfTime"));
-        assert!(performance.report.on_shutdown.is_some());
+        let driven = frozen(from, 25_000, &script).await;
+        assert_eq!(driven.trace.first(Effect::Poll), None, "{}", driven.trace);
+        assert_eq!(driven.error.map(|it| it.fault().error_type()), Some("OutOfTime"));
+        assert!(driven.report.on_shutdown.is_some());
     }
 }
 
@@ -141,15 +141,15 @@ async fn a_frozen_environment_does_not_poll_when_it_thaws_too_late() {
 async fn a_worker_that_stopped_while_frozen_is_not_given_up() {
     for drain in [Drain::Stops(300), Drain::Fails(300)] {
         let script = Script { cancelled_at: Some(1_000), drain, ..Script::good() };
-        let performance = frozen(1_100, 20_000, &script).await;
-        judge(&performance.story);
-        assert_eq!(performance.story.first(Effect::AbandonWorker), None, "{}", performance.story);
+        let driven = frozen(1_100, 20_000, &script).await;
+        judge(&driven.trace);
+        assert_eq!(driven.trace.first(Effect::AbandonWorker), None, "{}", driven.trace);
         // A worker that failed may have left activities behind.
-        let dropped = performance.story.first(Effect::AbandonActivities).is_some();
-        assert_eq!(dropped, drain == Drain::Fails(300), "{}", performance.story);
-        let errors = performance.report.errors.iter().map(|it| it.error_type.as_str());
+        let dropped = driven.trace.first(Effect::AbandonActivities).is_some();
+        assert_eq!(dropped, drain == Drain::Fails(300), "{}", driven.trace);
+        let errors = driven.report.errors.iter().map(|it| it.error_type.as_str());
         let expected = if drain == Drain::Stops(300) { None } else { Some("WorkerFailed") };
-        assert!(errors.eq(expected), "{:?}", performance.report.errors);
+        assert!(errors.eq(expected), "{:?}", driven.report.errors);
     }
 }
 
@@ -160,21 +160,21 @@ async fn a_callback_that_ended_while_frozen_did_not_take_too_long() {
     // The hook runs from 1,300 ms on, on_shutdown from 1,500 ms on.
     let in_hook = frozen(1_400, 20_000, &script).await;
     let in_on_shutdown = frozen(1_530, 20_000, &script).await;
-    for performance in [&in_hook, &in_on_shutdown] {
-        let outcomes: Vec<_> = performance.report.hooks.iter().map(|hook| &hook.outcome).collect();
-        assert_eq!(outcomes, [&CallbackOutcome::Ok], "{}", performance.story);
-        assert!(performance.error.is_none());
+    for driven in [&in_hook, &in_on_shutdown] {
+        let outcomes: Vec<_> = driven.report.hooks.iter().map(|hook| &hook.outcome).collect();
+        assert_eq!(outcomes, [&CallbackOutcome::Ok], "{}", driven.trace);
+        assert!(driven.error.is_none());
     }
     let outcome = in_on_shutdown.report.on_shutdown;
-    assert_eq!(outcome, Some(CallbackOutcome::Ok), "{}", in_on_shutdown.story);
+    assert_eq!(outcome, Some(CallbackOutcome::Ok), "{}", in_on_shutdown.trace);
 }
 
 /// The two clocks part by a minute here, as they do when somebody sets the one on the wall.
 #[tokio::test(start_paused = true)]
 async fn a_wall_clock_that_is_set_moves_neither_the_end_nor_what_is_said_to_be_left() {
     let wall = SystemTime::now();
-    let performance = Stage::new().await.perform(&Script::good()).await;
-    let Performance { report, .. } = performance;
+    let driven = Host::new().await.drive(&Script::good()).await;
+    let Driven { report, .. } = driven;
     assert_eq!((report.reason, report.state_ms.draining), (Some(Reason::DeadlineNear), 420));
     let left = report.time_left_ms.unwrap_or_default();
     // Its polls had ended 0.65 s before the stop time.
@@ -193,41 +193,41 @@ async fn the_longest_times_are_just_long() {
         cancelled_at: Some(5_000),
         ..Script::good()
     };
-    let performance = Stage::new().await.perform(&script).await;
-    assert_eq!(performance.report.reason, Some(Reason::Cancelled));
-    assert!(performance.error.is_none(), "{:?}", performance.error);
-    assert!(Duration::from_millis(performance.report.total_ms) < ms(6_000));
+    let driven = Host::new().await.drive(&script).await;
+    assert_eq!(driven.report.reason, Some(Reason::Cancelled));
+    assert!(driven.error.is_none(), "{:?}", driven.error);
+    assert!(Duration::from_millis(driven.report.total_ms) < ms(6_000));
 }
 
 #[tokio::test(start_paused = true)]
 async fn several_invocations_at_once_do_not_touch_each_other() {
-    // One environment and one theatre, so both play at the same time.
-    let stage = Stage::new().await;
+    // One environment and one temporal, so both drive at the same time.
+    let host = Host::new().await;
     let script = Script { lasts: Some(20_000), ..Script::good() };
     let cancelled = Script { cancelled_at: Some(2_000), ..script.clone() };
-    let (first, second) = (stage.prepare(&script), stage.prepare(&cancelled));
-    assert_eq!(stage.environment.active(), 2);
-    let (first, second) = tokio::join!(first.play(&script), second.play(&cancelled));
+    let (first, second) = (host.prepare(&script), host.prepare(&cancelled));
+    assert_eq!(host.environment.active(), 2);
+    let (first, second) = tokio::join!(first.drive(&script), second.drive(&cancelled));
     assert_eq!(first.report.reason, Some(Reason::DeadlineNear));
     assert_eq!(second.report.reason, Some(Reason::Cancelled));
     assert!(first.error.is_none() && second.error.is_none());
-    assert_eq!(stage.environment.active(), 0);
+    assert_eq!(host.environment.active(), 0);
 }
 
 /// A token of an embedding program ends what is under way and what is to come.
 #[tokio::test(start_paused = true)]
 async fn the_environments_token_ends_every_invocation() {
-    let stage = Stage::new().await;
-    let stop: CancellationToken = stage.environment.stop.clone();
+    let host = Host::new().await;
+    let stop: CancellationToken = host.environment.stop.clone();
     tokio::spawn(async move {
         tokio::time::sleep(ms(3_000)).await;
         stop.cancel();
     });
-    let first = stage.perform(&Script::good()).await;
+    let first = host.drive(&Script::good()).await;
     assert_eq!(first.report.reason, Some(Reason::Cancelled));
-    let since = first.story.draining_since();
+    let since = first.trace.draining_since();
     assert_eq!(since, Some(at(3_000)));
-    let second = stage.perform(&Script::good()).await;
+    let second = host.drive(&Script::good()).await;
     assert_eq!(second.report.reason, Some(Reason::Cancelled));
     assert_eq!(second.report.first_poll_ms, None);
 }

@@ -7,10 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::Message;
 use super::super::callbacks::{self, Keeper};
+use super::ms;
 use crate::config::LambdaWorkerConfig;
 use crate::hooks::ShutdownHooks;
 use crate::invocation::Invocation;
-use crate::lifecycle::tests::ms;
 use crate::report::{InvocationReport, Reason};
 use crate::worker::Shutdown;
 

@@ -6,12 +6,12 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use tokio::runtime::Builder;
 
-use super::performance::{Performance, Stage};
-use super::rehearsal::{Rehearsal, rehearse};
+use super::at;
+use super::bare_machine::{MachineRun, run_machine};
+use super::driven::{Driven, Host};
 use super::script::{Drain, How, Part, Script};
-use crate::lifecycle::tests::at;
-use crate::lifecycle::tests::rules::{RULES, judge};
-use crate::lifecycle::tests::story::Story;
+use crate::lifecycle::rules::Trace;
+use crate::lifecycle::rules::{RULES, judge};
 use crate::lifecycle::{Effect, Ending, Moment, Window};
 use crate::report::CallbackOutcome;
 use crate::worker::Shutdown;
@@ -88,17 +88,17 @@ fn scripts() -> impl Strategy<Value = Script> {
 }
 
 /// Plays a script in a world of its own.
-fn perform(script: &Script) -> Performance {
+fn drive(script: &Script) -> Driven {
     match Builder::new_current_thread().enable_all().start_paused(true).build() {
-        Ok(runtime) => runtime.block_on(async { Stage::new().await.perform(script).await }),
+        Ok(runtime) => runtime.block_on(async { Host::new().await.drive(script).await }),
         Err(error) => panic!("{error}"),
     }
 }
 
 /// What both the driver and the machine show of what was done.
-fn shown(story: &Story) -> Vec<(Moment, Effect)> {
+fn shown(trace: &Trace) -> Vec<(Moment, Effect)> {
     let hidden = |it| matches!(it, Effect::AbortStep | Effect::Settle | Effect::WarnShortWork(_));
-    story.done().filter(|(_, effect)| !hidden(*effect)).collect()
+    trace.done().filter(|(_, effect)| !hidden(*effect)).collect()
 }
 
 /// Rules that ask which of two things came first: in a tie nobody can say.
@@ -108,52 +108,52 @@ const ORDER: [&str; 3] = [
     "an_idle_worker_polls_for_the_idle_timeout_and_the_minimum_stay",
 ];
 
-fn judge_but_for_ties(story: &Story) {
+fn judge_but_for_ties(trace: &Trace) {
     for (name, rule) in RULES.iter().filter(|(name, _)| !ORDER.contains(name)) {
-        if let Err(why) = rule(story) {
-            panic!("{name}: {why}\n{story}");
+        if let Err(why) = rule(trace) {
+            panic!("{name}: {why}\n{trace}");
         }
     }
 }
 
 /// Whether a callback that was cut short had as long as it was told, to the millisecond.
-fn lasts_as_told(story: &Story, effect: Effect, ending: &Shutdown) -> bool {
-    let mut lines = story.done().skip_while(|(_, it)| *it != effect);
+fn lasts_as_told(trace: &Trace, effect: Effect, ending: &Shutdown) -> bool {
+    let mut lines = trace.done().skip_while(|(_, it)| *it != effect);
     match (lines.next(), lines.next()) {
         (Some((begun, _)), Some((cut, Effect::AbortStep))) => {
             let (had, told) = (cut.since(begun), ending.time_allowed);
-            had >= told && had <= told + story.blur
+            had >= told && had <= told + trace.blur
         }
         _ => true,
     }
 }
 
 /// The report says what happened, and nothing else.
-fn report_agrees(performance: &Performance) -> Result<(), TestCaseError> {
-    let Performance { story, report, error, .. } = performance;
+fn report_agrees(driven: &Driven) -> Result<(), TestCaseError> {
+    let Driven { trace, report, error, .. } = driven;
     let errors: Vec<_> = report.errors.iter().map(|it| it.error_type.as_str()).collect();
     let faults = error.iter().flat_map(|it| std::iter::once(it.fault()).chain(it.later()));
     prop_assert_eq!(errors, faults.map(|it| it.error_type()).collect::<Vec<_>>());
-    let hooks = story.count(|it| matches!(it, Effect::RunHook(_)));
+    let hooks = trace.count(|it| matches!(it, Effect::RunHook(_)));
     prop_assert_eq!(report.hooks.len(), hooks);
     for (number, hook) in report.hooks.iter().enumerate() {
         prop_assert_eq!(&hook.name, &format!("hook {number}"));
     }
     let millis = |at: Moment| u64::try_from(at.since_origin().as_millis()).ok();
-    prop_assert_eq!(report.first_poll_ms, story.first(Effect::Poll).and_then(millis));
-    let end = story.end.as_ref().and_then(|end| millis(end.at));
+    prop_assert_eq!(report.first_poll_ms, trace.first(Effect::Poll).and_then(millis));
+    let end = trace.end.as_ref().and_then(|end| millis(end.at));
     prop_assert_eq!(Some(report.total_ms), end);
     let times = report.state_ms;
     let sum = times.configuring + times.connected + times.polling + times.draining;
     prop_assert!(sum <= report.total_ms && sum + 4 >= report.total_ms, "{times:?}");
     prop_assert!(times.polling == 0 || report.first_poll_ms.is_some());
-    for (number, (effect, ending)) in performance.told.iter().enumerate() {
+    for (number, (effect, ending)) in driven.told.iter().enumerate() {
         prop_assert_eq!(Some(ending.reason), report.reason);
         // The ones before it stand in what it is told.
         prop_assert_eq!(ending.report.hooks.len(), number);
-        prop_assert!(lasts_as_told(story, *effect, ending), "{effect:?} {ending:?}");
+        prop_assert!(lasts_as_told(trace, *effect, ending), "{effect:?} {ending:?}");
     }
-    prop_assert_eq!(report.poisoned, story.end.as_ref().is_some_and(|end| !end.healthy));
+    prop_assert_eq!(report.poisoned, trace.end.as_ref().is_some_and(|end| !end.healthy));
     Ok(())
 }
 
@@ -162,26 +162,26 @@ proptest! {
 
     #[test]
     fn the_driver_keeps_every_rule_and_its_report_is_true(script in scripts()) {
-        let performance = perform(&script);
-        let tied = rehearse(&script, performance.story.window).tied;
-        if tied { judge_but_for_ties(&performance.story) } else { judge(&performance.story) }
-        report_agrees(&performance)?;
+        let driven = drive(&script);
+        let tied = run_machine(&script, driven.trace.window).tied;
+        if tied { judge_but_for_ties(&driven.trace) } else { judge(&driven.trace) }
+        report_agrees(&driven)?;
     }
 
     #[test]
     fn the_driver_does_what_the_machine_does_at_the_same_times(script in scripts()) {
-        let performance = perform(&script);
-        let story = performance.story;
-        let rehearsal = rehearse(&script, story.window);
-        judge(&rehearsal.story);
+        let driven = drive(&script);
+        let trace = driven.trace;
+        let machine_run = run_machine(&script, trace.window);
+        judge(&machine_run.trace);
         // In the same millisecond either may come first; a rule for both is above.
-        prop_assume!(!rehearsal.tied);
-        prop_assert_eq!(shown(&story), shown(&rehearsal.story), "\n{}\n{}", story, rehearsal.story);
-        prop_assert_eq!(&story.end, &rehearsal.story.end, "\n{}\n{}", story, rehearsal.story);
+        prop_assume!(!machine_run.tied);
+        prop_assert_eq!(shown(&trace), shown(&machine_run.trace), "\n{}\n{}", trace, machine_run.trace);
+        prop_assert_eq!(&trace.end, &machine_run.trace.end, "\n{}\n{}", trace, machine_run.trace);
         let hooks: Vec<CallbackOutcome> =
-            performance.report.hooks.into_iter().map(|hook| hook.outcome).collect();
-        prop_assert_eq!(hooks, rehearsal.hooks);
-        prop_assert_eq!(performance.report.on_shutdown, rehearsal.on_shutdown);
+            driven.report.hooks.into_iter().map(|hook| hook.outcome).collect();
+        prop_assert_eq!(hooks, machine_run.hooks);
+        prop_assert_eq!(driven.report.on_shutdown, machine_run.on_shutdown);
     }
 }
 
@@ -189,15 +189,15 @@ proptest! {
 #[test]
 fn the_scripts_go_every_way_and_ties_are_few() {
     let mut runner = TestRunner::deterministic();
-    let plays: Vec<Rehearsal> = (0..1_000)
+    let drives: Vec<MachineRun> = (0..1_000)
         .map(|_| {
             let Ok(tree) = scripts().new_tree(&mut runner) else { panic!("no script") };
             let script = tree.current();
             let deadline = script.lasts.map(at);
-            rehearse(&script, Window { arrival: at(0), deadline })
+            run_machine(&script, Window { arrival: at(0), deadline })
         })
         .collect();
-    let ends = || plays.iter().filter_map(|play| play.story.end.as_ref());
+    let ends = || drives.iter().filter_map(|drive| drive.trace.end.as_ref());
     for ending in [Ending::DeadlineNear, Ending::Idle, Ending::Cancelled, Ending::Failed] {
         let times = ends().filter(|end| end.ending == Some(ending)).count();
         assert!(times >= 10, "{ending:?} only {times} times");
@@ -215,10 +215,10 @@ fn the_scripts_go_every_way_and_ties_are_few() {
         Effect::RunHook(2),
         Effect::OnShutdown,
     ] {
-        let times = plays.iter().filter(|play| play.story.first(effect).is_some()).count();
+        let times = drives.iter().filter(|drive| drive.trace.first(effect).is_some()).count();
         assert!(times >= 10, "{effect:?} only {times} times");
     }
     assert!(ends().filter(|end| !end.healthy).count() >= 10, "hardly any is poisoned");
-    let tied = plays.iter().filter(|play| play.tied).count();
+    let tied = drives.iter().filter(|drive| drive.tied).count();
     assert!(tied < 100, "{tied} in a thousand are ties");
 }

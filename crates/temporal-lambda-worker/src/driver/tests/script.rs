@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::ms;
 use crate::lifecycle::Allowance;
-use crate::lifecycle::tests::{ms, story::Blame};
+use crate::lifecycle::rules::Failure;
 
 /// How a piece of somebody else's code ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,23 +120,23 @@ impl Script {
 
     /// What `configure` finds: the defaults.
     pub(super) fn before() -> Allowance {
-        crate::lifecycle::tests::defaults()
+        super::defaults()
     }
 }
 
 /// Who failed: so that reports can be told apart.
-pub(super) const CONFIGURE: Blame = 1;
-pub(super) const CONNECT: Blame = 2;
-pub(super) const CREATE: Blame = 3;
-pub(super) const ON_START: Blame = 4;
-pub(super) const WORKER: Blame = 5;
+pub(super) const CONFIGURE: Failure = 1;
+pub(super) const CONNECT: Failure = 2;
+pub(super) const CREATE: Failure = 3;
+pub(super) const ON_START: Failure = 4;
+pub(super) const WORKER: Failure = 5;
 /// And the first hook, the second...
-pub(super) const HOOK: Blame = 10;
-pub(super) const ON_SHUTDOWN: Blame = 6;
+pub(super) const HOOK: Failure = 10;
+pub(super) const ON_SHUTDOWN: Failure = 6;
 
 /// What a failure says.
-pub(super) fn words(blame: Blame) -> String {
-    format!("blame {blame}")
+pub(super) fn words(failure: Failure) -> String {
+    format!("failure {failure}")
 }
 
 /// Paused time is kept in whole milliseconds: a timer fires at the first one that is not early.

@@ -1,23 +1,22 @@
 //! What can be seen of an invocation from outside: what was heard, what was done, and when.
 //!
-//! The machine's tests and the driver's tests write the same stories, so the same
-//! [rules](super::rules) judge both.
+//! The machine's tests and the driver's tests write the same traces, so the same rules judge both.
 
 use std::fmt;
 
-use super::super::{Allowance, Cause, Effect, Ending, Event, Input, Moment, Refusal, Window};
 use super::ms;
+use crate::{Allowance, Cause, Effect, Ending, Event, Input, Moment, Refusal, Window};
 
 /// A failure: a number, so that one can be told from another.
-pub(crate) type Blame = u32;
+pub type Failure = u32;
 
 /// One thing that was seen.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Seen {
+pub enum Seen {
     /// Somebody said this, and it was taken.
-    Heard(Input<Blame>),
+    Heard(Input<Failure>),
     /// Somebody said this, and it was refused.
-    Refused(Input<Blame>, Refusal),
+    Refused(Input<Failure>, Refusal),
     /// A timer fired.
     Timer(Event),
     /// This was done.
@@ -28,36 +27,46 @@ pub(crate) enum Seen {
 
 /// One thing that was seen, with its time.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Line {
-    pub(crate) at: Moment,
+pub struct Line {
+    /// When.
+    pub at: Moment,
     /// How many hooks were registered then.
-    pub(crate) hooks: usize,
-    pub(crate) seen: Seen,
+    pub hooks: usize,
+    /// What.
+    pub seen: Seen,
 }
 
 /// How it ended.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct End {
-    pub(crate) at: Moment,
-    pub(crate) healthy: bool,
-    pub(crate) ending: Option<Ending>,
-    pub(crate) causes: Vec<Cause<Blame>>,
+pub struct End {
+    /// When.
+    pub at: Moment,
+    /// Whether the environment may serve another invocation.
+    pub healthy: bool,
+    /// Why polling ended, or the invocation went into draining without.
+    pub ending: Option<Ending>,
+    /// What went wrong, the first thing first.
+    pub causes: Vec<Cause<Failure>>,
 }
 
 /// One invocation, from its event to its end.
 #[derive(Clone, Debug)]
-pub(crate) struct Story {
-    pub(crate) window: Window,
-    pub(crate) before: Allowance,
-    pub(crate) lines: Vec<Line>,
-    pub(crate) end: Option<End>,
+pub struct Trace {
+    /// The invocation's time.
+    pub window: Window,
+    /// The settings before `configure`.
+    pub before: Allowance,
+    /// What was seen, in order.
+    pub lines: Vec<Line>,
+    /// How it ended. `None`: it did not.
+    pub end: Option<End>,
     /// How coarse the clock is that wrote it: nothing for the machine, some for the driver.
-    pub(crate) blur: std::time::Duration,
+    pub blur: std::time::Duration,
 }
 
-impl Story {
+impl Trace {
     /// What was done, and when, in order.
-    pub(crate) fn done(&self) -> impl Iterator<Item = (Moment, Effect)> {
+    pub fn done(&self) -> impl Iterator<Item = (Moment, Effect)> {
         self.lines.iter().filter_map(|line| match line.seen {
             Seen::Did(effect) => Some((line.at, effect)),
             _ => None,
@@ -65,17 +74,17 @@ impl Story {
     }
 
     /// When this was done first.
-    pub(crate) fn first(&self, effect: Effect) -> Option<Moment> {
+    pub fn first(&self, effect: Effect) -> Option<Moment> {
         self.done().find(|(_, it)| *it == effect).map(|(at, _)| at)
     }
 
     /// How often something like this was done.
-    pub(crate) fn count(&self, like: impl Fn(Effect) -> bool) -> usize {
+    pub fn count(&self, like: impl Fn(Effect) -> bool) -> usize {
         self.done().filter(|(_, it)| like(*it)).count()
     }
 
     /// What was heard, and when, in order.
-    pub(crate) fn heard(&self) -> impl Iterator<Item = (Moment, &Input<Blame>)> {
+    pub fn heard(&self) -> impl Iterator<Item = (Moment, &Input<Failure>)> {
         self.lines.iter().filter_map(|line| match &line.seen {
             Seen::Heard(input) => Some((line.at, input)),
             _ => None,
@@ -83,7 +92,7 @@ impl Story {
     }
 
     /// The settings in force: what `configure` left, if it came so far.
-    pub(crate) fn allowance(&self) -> Allowance {
+    pub fn allowance(&self) -> Allowance {
         let configured = self.heard().find_map(|(_, input)| match input {
             Input::Configured(allowance) => Some(*allowance),
             _ => None,
@@ -92,18 +101,18 @@ impl Story {
     }
 
     /// Whether the event came too late for anything.
-    pub(crate) fn came_too_late(&self) -> bool {
+    pub fn came_too_late(&self) -> bool {
         let left = self.window.deadline.map(|deadline| deadline.since(self.window.arrival));
         left.is_some_and(|left| left <= ms(100))
     }
 
     /// When the environment was last frozen past a timer.
-    pub(crate) fn thawed(&self) -> Option<Moment> {
+    pub fn thawed(&self) -> Option<Moment> {
         self.lines.iter().filter(|line| line.seen == Seen::Thawed).map(|line| line.at).next_back()
     }
 
     /// The place of the first thing that is done only while draining.
-    pub(crate) fn draining_from(&self) -> Option<usize> {
+    pub fn draining_from(&self) -> Option<usize> {
         self.lines.iter().position(|line| match line.seen {
             Seen::Did(effect) => match effect {
                 Effect::Configure
@@ -128,12 +137,12 @@ impl Story {
     }
 
     /// The place at which polls were last held back.
-    pub(crate) fn last_hold(&self) -> Option<usize> {
+    pub fn last_hold(&self) -> Option<usize> {
         self.lines.iter().rposition(|line| line.seen == Seen::Did(Effect::HoldPolls))
     }
 
     /// How long the worker's polls may take to end.
-    pub(crate) fn polls_end_within(&self) -> std::time::Duration {
+    pub fn polls_end_within(&self) -> std::time::Duration {
         let created = self.heard().find_map(|(_, input)| match input {
             Input::WorkerCreated { polls_end_within } => Some(*polls_end_within),
             _ => None,
@@ -142,12 +151,12 @@ impl Story {
     }
 
     /// When draining began.
-    pub(crate) fn draining_since(&self) -> Option<Moment> {
+    pub fn draining_since(&self) -> Option<Moment> {
         self.draining_from().map(|index| self.lines[index].at)
     }
 }
 
-impl fmt::Display for Story {
+impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "  invoked {:?}, {:?}", self.window, self.before)?;
         for line in &self.lines {

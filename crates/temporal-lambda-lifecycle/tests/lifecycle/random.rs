@@ -3,10 +3,10 @@
 
 use proptest::prelude::*;
 
-use super::super::{Allowance, Input, Machine, Refusal, Step, Window};
 use super::ms;
-use super::rules::judge;
 use super::world::{Act, Finish, Scenario, World};
+use temporal_lambda_lifecycle::rules::judge;
+use temporal_lambda_lifecycle::{Allowance, Input, Machine, Refusal, Step, Window};
 
 /// Sequences in each of the four tests below: 100,000 together.
 const CASES: u32 = 25_000;
@@ -104,7 +104,7 @@ fn scenarios() -> impl Strategy<Value = Scenario> {
 /// Plays a scenario and holds it against the rules; the world as it is then.
 fn play(scenario: &Scenario) -> World {
     let world = World::play(Machine::cold(), scenario);
-    judge(&world.story);
+    judge(&world.trace);
     world
 }
 
@@ -143,7 +143,7 @@ proptest! {
                 next.act(act);
             }
             next.finish(second.finish);
-            judge(&next.story);
+            judge(&next.trace);
         }
     }
 

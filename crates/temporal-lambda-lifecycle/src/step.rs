@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 /// Where an invocation stands: the six states of the lifecycle.
 ///
-/// Every [`Step`] belongs to exactly one of them.
+/// Every [`Step`] belongs to exactly one of them. There are no others, and there will be none before
+/// the next major version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[non_exhaustive]
 pub enum State {
     /// The execution environment is up and has served no invocation yet.
     ColdStart,

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::super::table::{Cell, READINGS, TABLE, look_up};
-use super::super::{Event, State, Step};
+use temporal_lambda_lifecycle::table::{Cell, READINGS, TABLE, look_up};
+use temporal_lambda_lifecycle::{Event, State, Step};
 
 /// What a cell says, for a reader.
 fn word(step: Step, cell: Cell) -> &'static str {
@@ -52,7 +52,7 @@ fn grid() -> String {
 #[test]
 fn no_input_counts_as_two_events_in_the_same_step_for_the_same_reason() {
     for (index, it) in READINGS.iter().enumerate() {
-        let same = |other: &&super::super::table::Reading| {
+        let same = |other: &&temporal_lambda_lifecycle::table::Reading| {
             (other.said, other.step, other.condition) == (it.said, it.step, it.condition)
         };
         assert_eq!(READINGS[..index].iter().find(same), None);

@@ -7,17 +7,17 @@ use temporalio_common::worker::WorkerDeploymentVersion;
 use tokio_util::sync::CancellationToken;
 
 use super::super::Driver;
+use super::at;
+use super::ms;
 use super::script::Script;
-use super::stage::{Log, Player};
-use super::theatre::Theatre;
+use super::scripted_temporal::ScriptedTemporal;
+use super::scripted_user::{Log, ScriptedUser};
 use crate::config::{LambdaWorkerConfig, Variables};
 use crate::environment::{Environment, Threads};
 use crate::error::{Fault, LambdaWorkerError};
 use crate::hooks::ShutdownHooks;
 use crate::invocation::Invocation;
-use crate::lifecycle::tests::at;
-use crate::lifecycle::tests::ms;
-use crate::lifecycle::tests::story::{Blame, End, Line, Seen, Story};
+use crate::lifecycle::rules::{End, Failure, Line, Seen, Trace};
 use crate::lifecycle::{Cause, Effect, Ending, Input, Moment, State, Step, Window};
 use crate::report::{InvocationReport, Reason};
 use crate::worker::Shutdown;
@@ -26,14 +26,14 @@ use crate::worker::Shutdown;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// An execution environment with a scripted Temporal.
-pub(super) struct Stage {
+pub(super) struct Host {
     pub(super) environment: Arc<Environment>,
-    theatre: Arc<Theatre>,
+    temporal: Arc<ScriptedTemporal>,
 }
 
 /// An invocation that is about to be driven.
 pub(super) struct Prepared {
-    pub(super) driver: Driver<Player>,
+    pub(super) driver: Driver<ScriptedUser>,
     pub(super) window: Window,
     pub(super) stop: CancellationToken,
     pub(super) log: Log,
@@ -41,8 +41,8 @@ pub(super) struct Prepared {
 }
 
 /// How it went.
-pub(super) struct Performance {
-    pub(super) story: Story,
+pub(super) struct Driven {
+    pub(super) trace: Trace,
     pub(super) report: InvocationReport,
     /// `None`: it succeeded.
     pub(super) error: Option<LambdaWorkerError>,
@@ -51,23 +51,23 @@ pub(super) struct Performance {
     pub(super) told: Vec<(Effect, Shutdown)>,
 }
 
-impl Stage {
+impl Host {
     pub(super) async fn new() -> Self {
-        let theatre = Arc::new(Theatre::new().await);
-        let environment = Arc::new(Environment::new(Threads::of_caller(), theatre.clone()));
-        Self { environment, theatre }
+        let temporal = Arc::new(ScriptedTemporal::new().await);
+        let environment = Arc::new(Environment::new(Threads::of_caller(), temporal.clone()));
+        Self { environment, temporal }
     }
 
     /// Lets an event arrive.
     pub(super) fn prepare(&self, script: &Script) -> Prepared {
-        match self.let_in(script) {
+        match self.admit(script) {
             Ok(prepared) => prepared,
             Err(fault) => panic!("not let in: {fault}"),
         }
     }
 
     /// Lets an event arrive in an environment that may refuse it.
-    pub(super) fn let_in(&self, script: &Script) -> Result<Prepared, Fault> {
+    pub(super) fn admit(&self, script: &Script) -> Result<Prepared, Fault> {
         let admission = self.environment.admit()?;
         let mut context = lambda_runtime::Context::default();
         context.request_id = "r-1".to_owned();
@@ -84,17 +84,17 @@ impl Stage {
         let version = WorkerDeploymentVersion::builder().deployment_name("d").build_id("b").build();
         let config = LambdaWorkerConfig::load(&version, &variables, invocation.clone(), hooks)?;
         let script = Arc::new(script.clone());
-        self.theatre.put_on(script.clone(), log.clone());
-        let player = Player { script, log: log.clone() };
+        self.temporal.set_script(script.clone(), log.clone());
+        let user = ScriptedUser { script, log: log.clone() };
         let stop = self.environment.stop.child_token();
         let environment = self.environment.clone();
-        let driver = Driver::new(environment, admission, Box::new(|| player), config, stop.clone());
+        let driver = Driver::new(environment, admission, Box::new(|| user), config, stop.clone());
         Ok(Prepared { driver, window, stop, log, invocation })
     }
 
     /// Plays a script to its end.
-    pub(super) async fn perform(&self, script: &Script) -> Performance {
-        self.prepare(script).play(script).await
+    pub(super) async fn drive(&self, script: &Script) -> Driven {
+        self.prepare(script).drive(script).await
     }
 }
 
@@ -105,7 +105,7 @@ fn deadline(after: u64) -> u64 {
 }
 
 impl Prepared {
-    pub(super) async fn play(self, script: &Script) -> Performance {
+    pub(super) async fn drive(self, script: &Script) -> Driven {
         let Self { driver, window, stop, log, invocation } = self;
         if let Some(after) = script.cancelled_at {
             let log = log.clone();
@@ -121,17 +121,17 @@ impl Prepared {
         let ended = Moment::new(tokio::time::Instant::now() - invocation.arrived());
         // Whatever was left lying about runs now, if it can.
         tokio::time::sleep(ms(1)).await;
-        performance(result, window, ended, &log)
+        driven(result, window, ended, &log)
     }
 }
 
 /// Puts together what was seen and what was returned.
-pub(super) fn performance(
+pub(super) fn driven(
     result: Result<InvocationReport, LambdaWorkerError>,
     window: Window,
     ended: Moment,
     log: &Log,
-) -> Performance {
+) -> Driven {
     let (report, error) = match result {
         Ok(report) => (report, None),
         Err(error) => (error.report().clone(), Some(error)),
@@ -146,8 +146,8 @@ pub(super) fn performance(
     let causes = faults.map(|fault| cause(fault, &lines)).collect();
     let end = End { at: ended, healthy, ending: report.reason.map(ending), causes };
     let before = Script::before();
-    let story = Story { window, before, lines, end: Some(end), blur: ms(2) };
-    Performance { story, report, error, states: log.states(), told: log.told() }
+    let trace = Trace { window, before, lines, end: Some(end), blur: ms(2) };
+    Driven { trace, report, error, states: log.states(), told: log.told() }
 }
 
 fn ending(reason: Reason) -> Ending {
@@ -173,7 +173,7 @@ fn begun(lines: &[Line], state: State) -> Step {
     step
 }
 
-fn cause(fault: &Fault, lines: &[Line]) -> Cause<Blame> {
+fn cause(fault: &Fault, lines: &[Line]) -> Cause<Failure> {
     match fault {
         Fault::Late { remaining } => Cause::Late { remaining: *remaining },
         Fault::TooLittleTime { remaining, buffer } => {
@@ -183,17 +183,17 @@ fn cause(fault: &Fault, lines: &[Line]) -> Cause<Blame> {
         Fault::WorkerStopped => Cause::WorkerStopped,
         Fault::WorkerNotStopped => Cause::WorkerNotStopped,
         Fault::NotSettled => Cause::NotSettled,
-        other => Cause::Reported(blame(other)),
+        other => Cause::Reported(failure(other)),
     }
 }
 
 /// Whose failure it is: each says so.
-fn blame(fault: &Fault) -> Blame {
+fn failure(fault: &Fault) -> Failure {
     let text = fault.to_string();
-    let words = text.split("blame ").nth(1);
+    let words = text.split("failure ").nth(1);
     let digits = words.map(|words| words.split(|it: char| !it.is_ascii_digit()).next());
     match digits.flatten().and_then(|digits| digits.parse().ok()) {
-        Some(blame) => blame,
+        Some(failure) => failure,
         None => panic!("whose failure is {text:?}?"),
     }
 }

@@ -1,9 +1,9 @@
 //! What is refused, how, and that a refusal leaves no trace.
 
-use super::super::table::{Cell, look_up};
-use super::super::{Event, Input, Refusal, State, Step};
 use super::edges::{Stand, input};
 use super::{defaults, endless, ms, window};
+use temporal_lambda_lifecycle::table::{Cell, look_up};
+use temporal_lambda_lifecycle::{Event, Input, Refusal, State, Step};
 
 /// Everything that anybody can say, in every step: the refusal names step and event, and nothing
 /// has changed.

@@ -1,9 +1,7 @@
 //! Tests of the lifecycle: what the table says, edge by edge; what DESIGN promises, as named
 //! rules that know nothing of the table; the whole reachable state space; random sequences.
 
-mod account;
 mod budgets;
-mod callback_rules;
 mod edges;
 mod grid;
 mod machines;
@@ -12,14 +10,12 @@ mod purity;
 mod random;
 mod reachable;
 mod refusals;
-pub(crate) mod rules;
 mod stop_time;
-pub(crate) mod story;
-pub(crate) mod world;
+mod world;
 
 use std::time::Duration;
 
-use super::{Allowance, Moment, Window};
+use temporal_lambda_lifecycle::{Allowance, Moment, Window};
 
 /// The moment `millis` after the origin.
 pub(crate) const fn at(millis: u64) -> Moment {

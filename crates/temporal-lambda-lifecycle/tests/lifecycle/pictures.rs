@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::super::diagram::{dot, mermaid};
-use super::super::{Event, State, Step};
+use temporal_lambda_lifecycle::diagram::{dot, mermaid};
+use temporal_lambda_lifecycle::{Event, State, Step};
 
 /// The text between the fences of the Mermaid block that comes first in `text`.
 fn fenced(text: &str) -> Option<&str> {
@@ -38,7 +38,7 @@ fn every_state_step_and_event_appears() {
 
 #[test]
 fn the_documentation_shows_the_diagram_that_the_table_draws() {
-    assert_eq!(fenced(include_str!("../diagram.md")), Some(mermaid().as_str()));
+    assert_eq!(fenced(include_str!("../../src/diagram.md")), Some(mermaid().as_str()));
 }
 
 /// In the workspace; a packaged crate has its README elsewhere.

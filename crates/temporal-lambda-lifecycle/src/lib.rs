@@ -1,11 +1,11 @@
-//! The lifecycle of one invocation as a pure state machine.
+//! The lifecycle of a Temporal worker's Lambda invocation as a pure state machine.
 //!
 //! Nothing in here knows a clock, a socket, an async runtime, Lambda or the Temporal SDK: time is
 //! an argument, what happens comes in as an [`Input`], what is to be done goes out as an
-//! [`Effect`]. The driver of this crate (and whoever wants to test against the same rules) feeds
-//! it and carries out what it says.
+//! [`Effect`]. The driver in `temporal-lambda-worker` feeds the machine and carries out what it
+//! says.
 //!
-//! [`table`] is the whole of the rules; read it first.
+//! [`table`] holds the rules: what an input counts as, and what every event does in every step.
 //!
 #![doc = include_str!("diagram.md")]
 
@@ -13,10 +13,10 @@ pub mod budget;
 pub mod diagram;
 mod machine;
 mod messages;
+#[cfg(feature = "test-util")]
+pub mod rules;
 mod step;
 pub mod table;
-#[cfg(test)]
-pub(crate) mod tests;
 
 pub use budget::{
     AFTER_GRACE, Allowance, BUFFER_OVER_GRACE, CALLBACK_RESERVE, MIN_WORK_TIME, Moment, POLL_SPARE,

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::super::table::{Cell, Condition, READINGS, look_up};
-use super::super::{Allowance, Effect, Event, Input, Machine, Moment, Refusal, Step, Transition};
-use super::story::Blame;
 use super::{at, defaults, ms, window};
+use temporal_lambda_lifecycle::rules::Failure;
+use temporal_lambda_lifecycle::table::{Cell, Condition, READINGS, look_up};
+use temporal_lambda_lifecycle::{
+    Allowance, Effect, Event, Input, Machine, Moment, Refusal, Step, Transition,
+};
 
 /// A minute to live, two hooks, and 3 s of idleness.
 fn allowance() -> Allowance {
@@ -13,14 +15,14 @@ fn allowance() -> Allowance {
 }
 
 /// A machine with its time.
-pub(super) struct Stand {
-    pub(super) machine: Machine<Blame>,
-    pub(super) now: Moment,
+pub(crate) struct Stand {
+    pub(crate) machine: Machine<Failure>,
+    pub(crate) now: Moment,
 }
 
 impl Stand {
     /// Goes to `step` the shortest way.
-    pub(super) fn in_step(step: Step) -> Self {
+    pub(crate) fn in_step(step: Step) -> Self {
         let machine = if step == Step::Healthy { Machine::warm() } else { Machine::cold() };
         let mut this = Self { machine, now: at(0) };
         this.machine.note_hooks(2);
@@ -100,13 +102,13 @@ impl Stand {
         }
     }
 
-    pub(super) fn effects(&mut self) -> Vec<Effect> {
+    pub(crate) fn effects(&mut self) -> Vec<Effect> {
         std::iter::from_fn(|| self.machine.poll_effect()).collect()
     }
 }
 
 /// How the driver says `event`; `None`: nobody says it, its time comes.
-pub(super) fn input(event: Event) -> Option<Input<Blame>> {
+pub(crate) fn input(event: Event) -> Option<Input<Failure>> {
     Some(match event {
         Event::Invoked => Input::Invoked { window: window(60_000), allowance: allowance() },
         Event::InvokedTooLate => Input::Invoked { window: window(100), allowance: allowance() },

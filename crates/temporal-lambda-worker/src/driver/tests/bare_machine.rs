@@ -1,14 +1,15 @@
 //! A script, played with the bare machine: no driver, no runtime, only a list of what is to come.
 
-use crate::lifecycle::tests::story::{End, Line, Seen, Story};
+use crate::lifecycle::rules::{End, Line, Seen, Trace};
 use crate::lifecycle::{Effect, Input, Machine, Moment, Step, Window};
 use crate::report::CallbackOutcome;
 
+use super::ms;
 use super::script::{
     CONFIGURE, CONNECT, CREATE, Drain, HOOK, How, ON_SHUTDOWN, ON_START, Part, Script, WORKER,
     tick, words,
 };
-use crate::lifecycle::tests::{ms, story::Blame};
+use crate::lifecycle::rules::Failure;
 
 /// Whose doing something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,23 +27,23 @@ enum Who {
 struct Coming {
     at: Moment,
     who: Who,
-    inputs: Vec<Input<Blame>>,
+    inputs: Vec<Input<Failure>>,
     /// Whether it follows at once from what went before.
     at_once: bool,
 }
 
-/// How a rehearsal went.
-pub(super) struct Rehearsal {
-    pub(super) story: Story,
+/// How a machine_run went.
+pub(super) struct MachineRun {
+    pub(super) trace: Trace,
     pub(super) hooks: Vec<CallbackOutcome>,
     pub(super) on_shutdown: Option<CallbackOutcome>,
     /// Whether two things happened in the same millisecond, so that either may come first.
     pub(super) tied: bool,
 }
 
-struct Play<'a> {
+struct Simulation<'a> {
     script: &'a Script,
-    machine: Machine<Blame>,
+    machine: Machine<Failure>,
     now: Moment,
     coming: Vec<Coming>,
     registered: usize,
@@ -50,15 +51,15 @@ struct Play<'a> {
     worker_polled: bool,
     outcomes: Vec<CallbackOutcome>,
     on_shutdown: Option<CallbackOutcome>,
-    story: Story,
+    trace: Trace,
     tied: bool,
 }
 
 /// Plays `script` in `window`, from a cold start.
-pub(super) fn rehearse(script: &Script, window: Window) -> Rehearsal {
+pub(super) fn run_machine(script: &Script, window: Window) -> MachineRun {
     let before = Script::before();
-    let story = Story { window, before, lines: Vec::new(), end: None, blur: ms(2) };
-    let mut play = Play {
+    let trace = Trace { window, before, lines: Vec::new(), end: None, blur: ms(2) };
+    let mut drive = Simulation {
         script,
         machine: Machine::cold(),
         now: window.arrival,
@@ -68,31 +69,31 @@ pub(super) fn rehearse(script: &Script, window: Window) -> Rehearsal {
         worker_polled: false,
         outcomes: Vec::new(),
         on_shutdown: None,
-        story,
+        trace,
         tied: false,
     };
     if let Some(at) = script.cancelled_at {
-        play.later(at, Who::Outside, vec![Input::Cancelled]);
+        drive.later(at, Who::Outside, vec![Input::Cancelled]);
     }
-    play.say(Input::Invoked { window, allowance: before });
+    drive.say(Input::Invoked { window, allowance: before });
     for _ in 0..1_000 {
-        if play.machine.step().is_torn_down() {
+        if drive.machine.step().is_torn_down() {
             let end = End {
-                at: play.now,
-                healthy: play.machine.step() == Step::Healthy,
-                ending: play.machine.ending(),
-                causes: play.machine.causes().to_vec(),
+                at: drive.now,
+                healthy: drive.machine.step() == Step::Healthy,
+                ending: drive.machine.ending(),
+                causes: drive.machine.causes().to_vec(),
             };
-            play.story.end = Some(end);
-            let Play { story, outcomes: hooks, on_shutdown, tied, .. } = play;
-            return Rehearsal { story, hooks, on_shutdown, tied };
+            drive.trace.end = Some(end);
+            let Simulation { trace, outcomes: hooks, on_shutdown, tied, .. } = drive;
+            return MachineRun { trace, hooks, on_shutdown, tied };
         }
-        play.go_on();
+        drive.go_on();
     }
-    panic!("it does not end: {script:?}\n{}", play.story);
+    panic!("it does not end: {script:?}\n{}", drive.trace);
 }
 
-impl Play<'_> {
+impl Simulation<'_> {
     /// The next thing happens.
     fn go_on(&mut self) {
         let timer = self.machine.next_timeout().map(|at| Moment::new(tick(at.since_origin())));
@@ -114,19 +115,19 @@ impl Play<'_> {
                 self.now = timer;
                 self.machine.note_hooks(self.registered);
                 let fired = self.machine.handle_timeout(timer);
-                assert!(fired.is_some(), "a timer is due and does nothing\n{}", self.story);
+                assert!(fired.is_some(), "a timer is due and does nothing\n{}", self.trace);
                 self.follow();
             }
-            _ => panic!("nothing is left to wait for: {:?}\n{}", self.script, self.story),
+            _ => panic!("nothing is left to wait for: {:?}\n{}", self.script, self.trace),
         }
     }
 
-    fn later(&mut self, after: u64, who: Who, inputs: Vec<Input<Blame>>) {
+    fn later(&mut self, after: u64, who: Who, inputs: Vec<Input<Failure>>) {
         let at = self.now.later(ms(after));
         self.coming.push(Coming { at, who, inputs, at_once: after == 0 });
     }
 
-    fn say(&mut self, input: Input<Blame>) {
+    fn say(&mut self, input: Input<Failure>) {
         match &input {
             Input::WorkerStopped | Input::WorkerFailed(_) => {
                 self.worker_ended = true;
@@ -148,7 +149,7 @@ impl Play<'_> {
     }
 
     fn see(&mut self, seen: Seen) {
-        self.story.lines.push(Line { at: self.now, hooks: self.registered, seen });
+        self.trace.lines.push(Line { at: self.now, hooks: self.registered, seen });
     }
 
     fn follow(&mut self) {
@@ -208,18 +209,18 @@ impl Play<'_> {
     }
 
     /// Code that can fail the invocation.
-    fn part(&mut self, part: Part, done: Vec<Input<Blame>>, blame: Blame) {
+    fn part(&mut self, part: Part, done: Vec<Input<Failure>>, failure: Failure) {
         match part.how {
             How::Succeeds => self.later(part.after, Who::Step, done),
             How::Errs | How::Panics => {
-                self.later(part.after, Who::Step, vec![Input::Failed(blame)]);
+                self.later(part.after, Who::Step, vec![Input::Failed(failure)]);
             }
             How::Hangs => {}
         }
     }
 
     /// Code that cannot.
-    fn callback(&mut self, part: Part, ended: Input<Blame>) {
+    fn callback(&mut self, part: Part, ended: Input<Failure>) {
         if part.how != How::Hangs {
             self.later(part.after, Who::Step, vec![ended]);
         }
@@ -273,7 +274,7 @@ impl Play<'_> {
         }
     }
 
-    fn worker_ends(&mut self, after: u64, input: Input<Blame>) {
+    fn worker_ends(&mut self, after: u64, input: Input<Failure>) {
         if !self.worker_ended {
             self.coming.retain(|it| it.who != Who::Worker);
             self.worker_ended = after == 0;
@@ -284,11 +285,11 @@ impl Play<'_> {
 
 /// How a hook or `on_shutdown` ends that ends by itself.
 fn outcome(part: Part, number: usize) -> CallbackOutcome {
-    let blame = u32::try_from(number).map_or(ON_SHUTDOWN, |number| HOOK + number);
+    let failure = u32::try_from(number).map_or(ON_SHUTDOWN, |number| HOOK + number);
     match part.how {
         How::Succeeds => CallbackOutcome::Ok,
-        How::Errs => CallbackOutcome::Failed(words(blame)),
-        How::Panics => CallbackOutcome::Panicked(words(blame)),
+        How::Errs => CallbackOutcome::Failed(words(failure)),
+        How::Panics => CallbackOutcome::Panicked(words(failure)),
         How::Hangs => CallbackOutcome::TimedOut,
     }
 }

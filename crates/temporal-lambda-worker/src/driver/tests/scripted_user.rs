@@ -1,4 +1,4 @@
-//! The user's side of the stage: a worker that does as the script says, and the log in which
+//! The user's side of the host: a worker that does as the script says, and the log in which
 //! everybody writes down what is asked of them.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
+use super::ms;
 use super::script::{CONFIGURE, HOOK, How, ON_SHUTDOWN, ON_START, Part, Script, words};
 use crate::config::LambdaWorkerConfig;
 use crate::hooks::ShutdownHooks;
-use crate::lifecycle::tests::ms;
-use crate::lifecycle::tests::story::{Blame, Line, Seen};
+use crate::lifecycle::rules::{Failure, Line, Seen};
 use crate::lifecycle::{Effect, Input, Moment, State};
 use crate::observe::Observed;
 use crate::worker::{BoxError, LambdaWorker, RunningWorker, Shutdown};
@@ -70,7 +70,7 @@ impl Log {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn heard(&self, input: Input<Blame>) {
+    pub(super) fn heard(&self, input: Input<Failure>) {
         self.see(Seen::Heard(input));
     }
 
@@ -91,11 +91,11 @@ impl Drop for Running<'_> {
 }
 
 /// Plays a part; says how it ended before it ends.
-pub(super) async fn play(
+pub(super) async fn drive(
     log: &Log,
     part: Part,
-    blame: Blame,
-    ended: impl FnOnce(How) -> Input<Blame>,
+    failure: Failure,
+    ended: impl FnOnce(How) -> Input<Failure>,
 ) -> Result<(), BoxError> {
     let mut running = Running(Some(log));
     if part.after > 0 {
@@ -107,21 +107,24 @@ pub(super) async fn play(
     running.0 = None;
     log.heard(ended(part.how));
     match part.how {
-        How::Errs => Err(words(blame).into()),
+        How::Errs => Err(words(failure).into()),
         // A panic without the panic hook, which would print it.
-        How::Panics => std::panic::resume_unwind(Box::new(words(blame))),
+        How::Panics => std::panic::resume_unwind(Box::new(words(failure))),
         How::Succeeds | How::Hangs => Ok(()),
     }
 }
 
 /// Done, or failed.
-pub(super) fn or_failed(done: Input<Blame>, blame: Blame) -> impl FnOnce(How) -> Input<Blame> {
-    move |how| if how == How::Succeeds { done } else { Input::Failed(blame) }
+pub(super) fn or_failed(
+    done: Input<Failure>,
+    failure: Failure,
+) -> impl FnOnce(How) -> Input<Failure> {
+    move |how| if how == How::Succeeds { done } else { Input::Failed(failure) }
 }
 
 /// The user's worker.
 #[derive(Clone)]
-pub(super) struct Player {
+pub(super) struct ScriptedUser {
     pub(super) script: Arc<Script>,
     pub(super) log: Log,
 }
@@ -143,7 +146,7 @@ mod nothing {
 }
 
 #[async_trait]
-impl LambdaWorker for Player {
+impl LambdaWorker for ScriptedUser {
     async fn configure(&mut self, config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
         let allowance = self.script.allowance();
         config.worker_options.register_activities(nothing::Nothing);
@@ -154,26 +157,26 @@ impl LambdaWorker for Player {
         self.log.did(Effect::Configure);
         for (number, part) in self.script.hooks.iter().copied().enumerate() {
             let log = self.log.clone();
-            let blame = HOOK + u32::try_from(number).unwrap_or_default();
+            let failure = HOOK + u32::try_from(number).unwrap_or_default();
             config.shutdown_hooks.add(format!("hook {number}"), move |ending| async move {
                 log.did(Effect::RunHook(number));
                 log.was_told(Effect::RunHook(number), &ending);
-                play(&log, part, blame, |_| Input::HookEnded(number)).await
+                drive(&log, part, failure, |_| Input::HookEnded(number)).await
             });
         }
         let done = or_failed(Input::Configured(allowance), CONFIGURE);
-        play(&self.log, self.script.configure, CONFIGURE, done).await
+        drive(&self.log, self.script.configure, CONFIGURE, done).await
     }
 
     async fn on_start(&mut self, _: &RunningWorker) -> Result<(), BoxError> {
         self.log.did(Effect::OnStart);
         let done = or_failed(Input::WorkerStarted, ON_START);
-        play(&self.log, self.script.on_start, ON_START, done).await
+        drive(&self.log, self.script.on_start, ON_START, done).await
     }
 
     async fn on_shutdown(&mut self, ending: &Shutdown) -> Result<(), BoxError> {
         self.log.did(Effect::OnShutdown);
         self.log.was_told(Effect::OnShutdown, ending);
-        play(&self.log, self.script.on_shutdown, ON_SHUTDOWN, |_| Input::ShutdownEnded).await
+        drive(&self.log, self.script.on_shutdown, ON_SHUTDOWN, |_| Input::ShutdownEnded).await
     }
 }

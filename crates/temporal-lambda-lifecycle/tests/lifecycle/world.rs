@@ -1,11 +1,11 @@
 //! A world for the machine to live in: it answers effects, or does not; lets time pass, or
-//! freezes; says what cannot be. It writes down the [`Story`].
+//! freezes; says what cannot be. It writes down the [`Trace`].
 
 use std::fmt;
 
-use super::super::{Allowance, Effect, Input, Machine, Moment, Step, Window};
 use super::ms;
-use super::story::{Blame, End, Line, Seen, Story};
+use temporal_lambda_lifecycle::rules::{End, Failure, Line, Seen, Trace};
+use temporal_lambda_lifecycle::{Allowance, Effect, Input, Machine, Moment, Step, Window};
 
 /// One thing that happens to the machine.
 #[derive(Clone, PartialEq)]
@@ -21,7 +21,7 @@ pub(crate) enum Act {
     /// Somebody registers a hook.
     AddHook,
     /// Somebody says this, whether it fits or not.
-    Say(Input<Blame>),
+    Say(Input<Failure>),
 }
 
 impl fmt::Debug for Act {
@@ -88,21 +88,21 @@ const FOR_EVER: usize = 500;
 
 /// A machine, the time, and what was seen.
 pub(crate) struct World {
-    pub(crate) machine: Machine<Blame>,
+    pub(crate) machine: Machine<Failure>,
     pub(crate) now: Moment,
     pub(crate) hooks: usize,
-    pub(crate) story: Story,
+    pub(crate) trace: Trace,
     after: Allowance,
     polls_end: u64,
     busy: bool,
-    failures: Blame,
+    failures: Failure,
     /// What was begun last and has not ended.
     waiting: Option<Effect>,
 }
 
 impl World {
     /// The world at the arrival of an event.
-    pub(crate) fn new(machine: Machine<Blame>, scenario: &Scenario) -> Self {
+    pub(crate) fn new(machine: Machine<Failure>, scenario: &Scenario) -> Self {
         let deadline = scenario.lasts.map(|lasts| ARRIVAL.later(ms(lasts)));
         let window = Window { arrival: ARRIVAL, deadline };
         let before = scenario.before;
@@ -110,7 +110,7 @@ impl World {
             machine,
             now: ARRIVAL,
             hooks: scenario.hooks,
-            story: Story { window, before, lines: Vec::new(), end: None, blur: ms(0) },
+            trace: Trace { window, before, lines: Vec::new(), end: None, blur: ms(0) },
             after: scenario.after,
             polls_end: scenario.polls_end,
             busy: false,
@@ -122,7 +122,7 @@ impl World {
     }
 
     /// Plays a scenario to its end.
-    pub(crate) fn play(machine: Machine<Blame>, scenario: &Scenario) -> Self {
+    pub(crate) fn play(machine: Machine<Failure>, scenario: &Scenario) -> Self {
         let mut this = Self::new(machine, scenario);
         for act in &scenario.acts {
             this.act(act);
@@ -131,9 +131,9 @@ impl World {
         this
     }
 
-    /// Lets something happen. After the end nothing does: what follows is another story.
+    /// Lets something happen. After the end nothing does: what follows is another trace.
     pub(crate) fn act(&mut self, act: &Act) {
-        if self.story.end.is_some() {
+        if self.trace.end.is_some() {
             return;
         }
         match act {
@@ -153,7 +153,7 @@ impl World {
 
     /// Brings the invocation to its end.
     pub(crate) fn finish(&mut self, how: Finish) {
-        if self.story.window.deadline.is_none() {
+        if self.trace.window.deadline.is_none() {
             self.say(Input::Cancelled);
         }
         let mut polls_ended = false;
@@ -178,7 +178,7 @@ impl World {
                 Finish::Silence => self.fire(),
             }
         }
-        panic!("it does not end:\n{}", self.story);
+        panic!("it does not end:\n{}", self.trace);
     }
 
     /// Lets time pass, with every timer at its time.
@@ -192,18 +192,18 @@ impl World {
                 }
             }
         }
-        panic!("a timer fires for ever:\n{}", self.story);
+        panic!("a timer fires for ever:\n{}", self.trace);
     }
 
     /// Lets time pass until the next timer, and fires it.
     fn fire(&mut self) {
         let Some(due) = self.machine.next_timeout() else {
-            panic!("nothing is left to wait for:\n{}", self.story);
+            panic!("nothing is left to wait for:\n{}", self.trace);
         };
         self.now = self.now.max(due);
         self.machine.note_hooks(self.hooks);
         let Some(transition) = self.machine.handle_timeout(self.now) else {
-            panic!("a timer is due and does nothing:\n{}", self.story);
+            panic!("a timer is due and does nothing:\n{}", self.trace);
         };
         self.see(Seen::Timer(transition.event));
         self.follow();
@@ -258,7 +258,7 @@ impl World {
     }
 
     /// Says something to the machine, and does what it then wants done.
-    pub(crate) fn say(&mut self, input: Input<Blame>) {
+    pub(crate) fn say(&mut self, input: Input<Failure>) {
         self.machine.note_hooks(self.hooks);
         match self.machine.handle(self.now, input.clone()) {
             Ok(_) => self.see(Seen::Heard(input)),
@@ -282,8 +282,8 @@ impl World {
             }
             self.see(Seen::Did(effect));
         }
-        if self.machine.step().is_torn_down() && self.story.end.is_none() {
-            self.story.end = Some(End {
+        if self.machine.step().is_torn_down() && self.trace.end.is_none() {
+            self.trace.end = Some(End {
                 at: self.now,
                 healthy: self.machine.step() == Step::Healthy,
                 ending: self.machine.ending(),
@@ -293,9 +293,9 @@ impl World {
     }
 
     fn see(&mut self, seen: Seen) {
-        // What comes after the end is no part of the story.
-        if self.story.end.is_none() {
-            self.story.lines.push(Line { at: self.now, hooks: self.hooks, seen });
+        // What comes after the end is no part of the trace.
+        if self.trace.end.is_none() {
+            self.trace.lines.push(Line { at: self.now, hooks: self.hooks, seen });
         }
     }
 }

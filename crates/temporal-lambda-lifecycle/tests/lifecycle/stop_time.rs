@@ -1,6 +1,6 @@
 //! When polling stops, and that nothing but the deadline and the settings decides it.
 
-use super::super::{
+use temporal_lambda_lifecycle::{
     Allowance, Cause, Effect, Ending, Event, Input, Machine, Refusal, State, Step, Window,
 };
 use super::machines::{effects, machine, polling, to_polling};

@@ -4,12 +4,12 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::OnceLock;
 
-use super::super::table::{Cell, READINGS, look_up};
-use super::super::{
+use super::{at, ms};
+use temporal_lambda_lifecycle::rules::Failure;
+use temporal_lambda_lifecycle::table::{Cell, READINGS, look_up};
+use temporal_lambda_lifecycle::{
     Allowance, Cause, Effect, Ending, Event, Input, Machine, Moment, Refusal, State, Step, Window,
 };
-use super::story::Blame;
-use super::{at, ms};
 
 /// 7 s to live, the last 3 s for shutting down: 1 s of grace, and 2 s.
 const WINDOW: Window = Window { arrival: at(0), deadline: Some(at(7_000)) };
@@ -22,7 +22,7 @@ const ALLOWANCE: Allowance = Allowance {
 const HOOKS: usize = 2;
 
 /// Everything that can be said.
-fn inputs() -> Vec<Input<Blame>> {
+fn inputs() -> Vec<Input<Failure>> {
     let spent = Window { arrival: at(0), deadline: Some(at(100)) };
     // A buffer that leaves too little time for work.
     let greedy = Allowance { buffer: ms(6_000), ..ALLOWANCE };
@@ -52,7 +52,7 @@ fn inputs() -> Vec<Input<Blame>> {
 /// A machine at a time. Two are the same if they know the same, whatever way they came.
 #[derive(Clone)]
 struct Place {
-    machine: Machine<Blame>,
+    machine: Machine<Failure>,
     now: Moment,
 }
 
@@ -98,7 +98,7 @@ fn effect_name(effect: Effect) -> &'static str {
     }
 }
 
-fn cause_name(cause: &Cause<Blame>) -> &'static str {
+fn cause_name(cause: &Cause<Failure>) -> &'static str {
     match cause {
         Cause::Reported(_) => "Reported",
         Cause::Late { .. } => "Late",
@@ -132,7 +132,7 @@ fn settle(place: &mut Place, met: &mut Met) {
 fn successors(place: &Place, met: &mut Met) -> Vec<Place> {
     let mut found = Vec::new();
     let step = place.machine.step();
-    let glance = |machine: &Machine<Blame>| {
+    let glance = |machine: &Machine<Failure>| {
         (machine.step(), machine.next_timeout(), machine.ending(), machine.causes().len())
     };
     for input in inputs() {

@@ -1,5 +1,5 @@
-//! Temporal's side of the stage: something to connect to and a worker, both by the script; and the
-//! environment in which the real driver plays.
+//! Temporal's side of the host: something to connect to and a worker, both by the script; and the
+//! environment in which the real driver drives.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,12 +11,12 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::ms;
 use super::script::{CONNECT, CREATE, Drain, How, Part, Script, WORKER, words};
-use super::stage::{Log, or_failed, play};
+use super::scripted_user::{Log, drive, or_failed};
 use crate::config::LambdaWorkerConfig;
 use crate::error::Fault;
-use crate::lifecycle::tests::ms;
-use crate::lifecycle::tests::story::Blame;
+use crate::lifecycle::rules::Failure;
 use crate::lifecycle::{Effect, Input};
 use crate::report::{ConnectionUse, WorkerReport};
 use crate::temporal::{Launched, Link, Ports, Server, Temporal};
@@ -39,30 +39,30 @@ pub(super) async fn connection() -> Connection {
     }
 }
 
-/// Temporal, by the script of the invocation that plays.
-pub(super) struct Theatre {
+/// Temporal, by the script of the invocation that drives.
+pub(super) struct ScriptedTemporal {
     playing: Mutex<Option<(Arc<Script>, Log)>>,
     connection: Connection,
 }
 
-impl Theatre {
+impl ScriptedTemporal {
     pub(super) async fn new() -> Self {
         Self { playing: Mutex::default(), connection: connection().await }
     }
 
-    /// What plays from now on.
-    pub(super) fn put_on(&self, script: Arc<Script>, log: Log) {
+    /// What drives from now on.
+    pub(super) fn set_script(&self, script: Arc<Script>, log: Log) {
         *self.playing.lock().unwrap_or_else(PoisonError::into_inner) = Some((script, log));
     }
 
     fn playing(&self) -> (Arc<Script>, Log) {
         let playing = self.playing.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(playing) = &*playing else { panic!("nothing plays") };
+        let Some(playing) = &*playing else { panic!("nothing drives") };
         playing.clone()
     }
 }
 
-impl Temporal for Theatre {
+impl Temporal for ScriptedTemporal {
     fn connect(&self, _: &LambdaWorkerConfig) -> BoxFuture<'static, Result<Link, Fault>> {
         let (script, log) = self.playing();
         log.did(Effect::Connect);
@@ -72,7 +72,7 @@ impl Temporal for Theatre {
             let how =
                 if script.connect.how == How::Panics { How::Errs } else { script.connect.how };
             let part = Part { how, ..script.connect };
-            match play(&log, part, CONNECT, or_failed(Input::Connected, CONNECT)).await {
+            match drive(&log, part, CONNECT, or_failed(Input::Connected, CONNECT)).await {
                 Ok(()) => {
                     Ok(Link { connection, how: ConnectionUse::New, server: Server::nowhere() })
                 }
@@ -88,7 +88,7 @@ impl Temporal for Theatre {
     fn launch(&self, _: &Link, _: &LambdaWorkerConfig, ports: Ports) -> Box<dyn Launched> {
         let (script, log) = self.playing();
         log.did(Effect::CreateWorker);
-        let worker = Actor {
+        let worker = ScriptedLaunched {
             log,
             script: script.clone(),
             inputs: ports.inputs.clone(),
@@ -107,7 +107,7 @@ impl Temporal for Theatre {
 
 /// A worker.
 #[derive(Clone)]
-struct Actor {
+struct ScriptedLaunched {
     log: Log,
     script: Arc<Script>,
     inputs: UnboundedSender<Input<Fault>>,
@@ -119,7 +119,7 @@ struct Actor {
     drop_worker: CancellationToken,
 }
 
-impl Launched for Actor {
+impl Launched for ScriptedLaunched {
     fn poll(&self) {
         self.log.did(Effect::Poll);
         self.poll.cancel();
@@ -127,16 +127,16 @@ impl Launched for Actor {
 
     fn hold_polls(&self, _: bool) {
         self.log.did(Effect::HoldPolls);
-        let (held, actor) = (CancellationToken::new(), self.clone());
+        let (held, launched) = (CancellationToken::new(), self.clone());
         *self.holding() = held.clone();
         let ended = async move {
-            match actor.script.polls_end {
+            match launched.script.polls_end {
                 Some(0) => {}
                 Some(after) => sleep(ms(after)).await,
                 None => std::future::pending().await,
             }
-            actor.log.heard(Input::PollsEnded);
-            let _ = actor.inputs.send(Input::PollsEnded);
+            launched.log.heard(Input::PollsEnded);
+            let _ = launched.inputs.send(Input::PollsEnded);
         };
         tokio::spawn(async move { held.run_until_cancelled(ended).await });
     }
@@ -175,18 +175,18 @@ impl Launched for Actor {
     }
 }
 
-impl Actor {
+impl ScriptedLaunched {
     fn holding(&self) -> std::sync::MutexGuard<'_, CancellationToken> {
         self.holding.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn live(self, script: Arc<Script>, ports: Ports) {
         let token = ports.running.token();
-        let say = |input: Input<Blame>| {
+        let say = |input: Input<Failure>| {
             self.log.heard(input.clone());
             let _ = ports.inputs.send(translate(input));
         };
-        let ended = self.perform(&script, &say).await;
+        let ended = self.drive(&script, &say).await;
         self.holding().cancel();
         // Like the SDK's worker, which lets go before it says so.
         drop(token);
@@ -198,7 +198,11 @@ impl Actor {
     }
 
     /// From creation to the end, and how it ended; `None` if its creation failed.
-    async fn perform(&self, script: &Script, say: &impl Fn(Input<Blame>)) -> Option<Input<Blame>> {
+    async fn drive(
+        &self,
+        script: &Script,
+        say: &impl Fn(Input<Failure>),
+    ) -> Option<Input<Failure>> {
         let created = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Some(Input::WorkerStopped),
@@ -224,7 +228,7 @@ impl Actor {
         }
     }
 
-    async fn drain(&self, how: Drain) -> Input<Blame> {
+    async fn drain(&self, how: Drain) -> Input<Failure> {
         match how {
             Drain::Stops(after) | Drain::Fails(after) => {
                 let ended = async {
@@ -251,7 +255,7 @@ impl Actor {
 }
 
 /// Creates the worker: what there is to say about it.
-async fn create(script: &Script) -> Input<Blame> {
+async fn create(script: &Script) -> Input<Failure> {
     let part = script.create;
     if part.after > 0 {
         sleep(ms(part.after)).await;
@@ -265,7 +269,7 @@ async fn create(script: &Script) -> Input<Blame> {
 }
 
 /// Works until it gives up.
-async fn work(script: &Script, say: &impl Fn(Input<Blame>)) -> Input<Blame> {
+async fn work(script: &Script, say: &impl Fn(Input<Failure>)) -> Input<Failure> {
     for (index, gap) in script.tasks.iter().enumerate() {
         if *gap > 0 {
             sleep(ms(*gap)).await;
@@ -284,15 +288,15 @@ async fn work(script: &Script, say: &impl Fn(Input<Blame>)) -> Input<Blame> {
 }
 
 /// What a worker says, as the driver hears it.
-fn translate(input: Input<Blame>) -> Input<Fault> {
+fn translate(input: Input<Failure>) -> Input<Fault> {
     match input {
         Input::WorkerCreated { polls_end_within } => Input::WorkerCreated { polls_end_within },
         Input::Busy => Input::Busy,
         Input::Quiet => Input::Quiet,
         Input::WorkerStopped => Input::WorkerStopped,
-        Input::Failed(blame) => Input::Failed(Fault::WorkerCreation { reason: words(blame) }),
-        Input::WorkerFailed(blame) => {
-            Input::WorkerFailed(Fault::WorkerFailed { reason: words(blame) })
+        Input::Failed(failure) => Input::Failed(Fault::WorkerCreation { reason: words(failure) }),
+        Input::WorkerFailed(failure) => {
+            Input::WorkerFailed(Fault::WorkerFailed { reason: words(failure) })
         }
         other => panic!("a worker does not say {other:?}"),
     }
