@@ -1,13 +1,13 @@
 //! Time, in numbers: who may take how long.
 
+use super::machines::{effects, machine, polling, silence, to_polling};
+use super::{at, defaults, endless, ms, window};
+use std::time::Duration;
 use temporal_lambda_lifecycle::{
     AFTER_GRACE, Allowance, BUFFER_OVER_GRACE, CALLBACK_RESERVE, Cause, Effect, Ending, Event,
     Input, MIN_WORK_TIME, Machine, POLL_SPARE, RESPONSE_RESERVE, SHORT_WORK_TIME, State, Step,
     Window, callback_time,
 };
-use super::machines::{effects, machine, polling, silence, to_polling};
-use super::{at, defaults, endless, ms, window};
-use std::time::Duration;
 
 #[test]
 fn the_numbers_are_the_ones_that_users_are_told() {
@@ -96,8 +96,13 @@ fn work_time_of_a_second_is_refused_and_a_little_more_is_warned_about() {
         }
         let mut again = Machine::cold();
         let window = window(lasts);
-        let _ = again
-            .handle(at(0), Input::<super::trace::Failure>::Invoked { window, allowance: defaults() });
+        let _ = again.handle(
+            at(0),
+            Input::<temporal_lambda_lifecycle::rules::Failure>::Invoked {
+                window,
+                allowance: defaults(),
+            },
+        );
         let _ = again.handle(at(0), Input::Configured(defaults()));
         let warning = effects(&mut again).into_iter().find_map(|effect| match effect {
             Effect::WarnShortWork(work) => Some(work),

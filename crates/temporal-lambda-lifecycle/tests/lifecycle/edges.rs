@@ -280,19 +280,16 @@ fn every_edge_of_the_table_has_a_test_and_every_test_an_edge() {
     assert_eq!(TESTED.len(), edges.len(), "an edge is tested twice");
 }
 
-/// Every reading, in every step that it is for.
 #[test]
 fn an_input_counts_as_the_event_that_its_reading_says() {
     for it in READINGS {
         let steps = Step::ALL.into_iter().filter(|step| it.step.is_none_or(|at| at == *step));
         for step in steps {
-            let mut stand = Stand::in_step(step);
-            let mut said = input(it.said);
+            let (mut stand, mut said) = (Stand::in_step(step), input(it.said));
             match it.condition {
                 Condition::WindowIsSpent => said = input(Event::InvokedTooLate),
                 Condition::WorkTimeIsTooShort => {
-                    let buffer = ms(59_000);
-                    said = Some(Input::Configured(Allowance { buffer, ..allowance() }));
+                    said = Some(Input::Configured(Allowance { buffer: ms(59_000), ..allowance() }));
                 }
                 // The stop time is 7 s before the deadline, and the last polls need 1.85 s.
                 Condition::WorkTimeIsOver => stand.now = at(53_000),

@@ -1,8 +1,8 @@
 //! Machines that stand where a test wants them.
 
-use temporal_lambda_lifecycle::{Allowance, Effect, Event, Input, Machine, Moment, Window};
 use super::ms;
 use temporal_lambda_lifecycle::rules::Failure;
+use temporal_lambda_lifecycle::{Allowance, Effect, Event, Input, Machine, Moment, Window};
 
 /// A machine of an invocation that has this window and these settings, before and after
 /// `configure`, in the step that the `inputs` lead to.

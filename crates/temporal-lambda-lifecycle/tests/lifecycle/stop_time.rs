@@ -1,10 +1,10 @@
 //! When polling stops, and that nothing but the deadline and the settings decides it.
 
+use super::machines::{effects, machine, polling, to_polling};
+use super::{at, defaults, endless, ms, window};
 use temporal_lambda_lifecycle::{
     Allowance, Cause, Effect, Ending, Event, Input, Machine, Refusal, State, Step, Window,
 };
-use super::machines::{effects, machine, polling, to_polling};
-use super::{at, defaults, endless, ms, window};
 
 /// No step's length moves the stop time, and no timer is counted from the end of a step.
 #[test]

@@ -4,7 +4,7 @@ use crate::driver::Message;
 use crate::error::Fault;
 use crate::lifecycle::{Effect, Input};
 
-use super::performance::Stage;
+use super::driven::Host;
 use super::script::Script;
 
 #[tokio::test(start_paused = true)]
@@ -18,7 +18,7 @@ async fn an_effect_without_what_it_needs_is_a_fault_at_once() {
         Effect::StopWorker,
         Effect::Finalize,
     ] {
-        let mut driver = Stage::new().await.prepare(&Script::good()).driver;
+        let mut driver = Host::new().await.prepare(&Script::good()).driver;
         driver.perform(effect);
         let said = driver.inbox.try_recv();
         let Ok(Message::Input(Input::Failed(Fault::Internal { what }))) = said else {
@@ -30,7 +30,7 @@ async fn an_effect_without_what_it_needs_is_a_fault_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn configure_is_not_begun_twice() {
-    let mut driver = Stage::new().await.prepare(&Script::good()).driver;
+    let mut driver = Host::new().await.prepare(&Script::good()).driver;
     driver.perform(Effect::Configure);
     assert!(driver.inbox.try_recv().is_err());
     driver.perform(Effect::Configure);
