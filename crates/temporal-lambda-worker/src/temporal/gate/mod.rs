@@ -35,9 +35,10 @@ use polls::Stage;
 use trouble::Trouble;
 use wire::{Completed, Completion, Started, task_token};
 
-/// `ShutdownWorker` may take this long to be answered: 0.1 s. The SDK waits for the answer; the
-/// server acts on the call.
+/// The worker waits for the answer to `ShutdownWorker` for this long: 0.1 s.
 const SHUTDOWN_CAP: Duration = Duration::from_millis(100);
+/// The call goes on for this long, and keeps nobody waiting: 1 s.
+const SHUTDOWN_IS_TOLD_WITHIN: Duration = Duration::from_secs(1);
 /// How long polls may take to end by themselves once they are held back: 1.85 s. The longest of the last ones, and what comes
 /// before it: workflows are given back.
 pub(super) const POLLS_END_WITHIN: Duration =
@@ -123,7 +124,7 @@ impl Gate {
         Connection::connect(options).await
     }
 
-    async fn pass(&self, call: GrpcRequest) -> Answer {
+    async fn pass(self: &Arc<Self>, call: GrpcRequest) -> Answer {
         match call.rpc.as_str() {
             // Asked when the worker's connection is made; the answer is known.
             "GetSystemInfo" => {
@@ -163,16 +164,25 @@ impl Gate {
                 }
                 answer
             }
-            "ShutdownWorker" => match timeout(SHUTDOWN_CAP, self.call(call)).await {
-                Ok(answer) => {
-                    if answer.is_ok() {
-                        self.sticky_queue_is_closed.store(true, Ordering::SeqCst);
-                    }
-                    answer
-                }
-                Err(_) => Ok(answered_with(Vec::new())),
-            },
+            "ShutdownWorker" => self.shut_down(call).await,
             _ => self.call(call).await,
+        }
+    }
+
+    /// Tells the server of the shutdown. The worker waits for the answer for [`SHUTDOWN_CAP`]; the call
+    /// itself goes on, since what matters is that the server hears it.
+    async fn shut_down(self: &Arc<Self>, call: GrpcRequest) -> Answer {
+        let gate = self.clone();
+        let telling = tokio::spawn(async move {
+            let answer = timeout(SHUTDOWN_IS_TOLD_WITHIN, gate.call(call)).await;
+            if let Ok(Ok(_)) = &answer {
+                gate.sticky_queue_is_closed.store(true, Ordering::SeqCst);
+            }
+            answer
+        });
+        match timeout(SHUTDOWN_CAP, telling).await {
+            Ok(Ok(Ok(answer))) => answer,
+            _ => Ok(answered_with(Vec::new())),
         }
     }
 

@@ -1,9 +1,5 @@
 //! What becomes of workflows that are sticky to a worker that leaves.
 
-use std::sync::Arc;
-
-use tokio::sync::Notify;
-
 use super::*;
 
 /// A task that waits on the sticky queue when it is closed would wait for its timeout; and so would one that

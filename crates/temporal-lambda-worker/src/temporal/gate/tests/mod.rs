@@ -3,6 +3,8 @@
 mod giving_back;
 mod stage;
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -14,6 +16,7 @@ use temporalio_common::protos::temporal::api::workflowservice::v1::{
     PollWorkflowTaskQueueRequest, RespondWorkflowTaskCompletedRequest,
     RespondWorkflowTaskFailedRequest, ShutdownWorkerRequest,
 };
+use tokio::sync::Notify;
 use tokio::time::{Instant, advance};
 
 use super::Heard;
@@ -290,21 +293,19 @@ async fn what_a_dropped_worker_leaves_unanswered_is_failed_so_that_it_is_handed_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_that_the_server_leaves_unanswered_keeps_the_worker_for_0_1_s() {
-    let scene = Scene::new(Server::default(), None, None).await;
-    let polls = scene.poll(Normal);
-    a_moment().await;
-    scene.gate.close();
-    a_moment().await;
-    assert!(polls.is_finished(), "a poll that is not waited for ends at once");
+async fn a_shutdown_that_the_server_hears_late_keeps_the_worker_for_0_1_s_and_is_heard_all_the_same()
+ {
+    let shutdowns_wait = Some(Arc::new(Notify::new()));
+    let server = Server { shutdowns_wait, ..Server::default() };
+    let scene = Scene::new(server, None, None).await;
     let since = Instant::now();
     let mut service = scene.worker.workflow_service();
-    // Held up like a poll.
-    let request = ShutdownWorkerRequest::default().into_request();
-    *scene.server.refuses.lock().unwrap() = None;
-    service.shutdown_worker(request).await.unwrap();
-    assert!(since.elapsed() <= ms(100));
-    assert_eq!(scene.server.order(&["ShutdownWorker"]).len(), 1);
+    service.shutdown_worker(ShutdownWorkerRequest::default().into_request()).await.unwrap();
+    assert_eq!(since.elapsed(), ms(100));
+    assert_eq!(scene.server.shutdowns_heard.load(SeqCst), 0);
+    scene.server.shutdowns_wait.as_ref().unwrap().notify_one();
+    a_moment().await;
+    assert_eq!(scene.server.shutdowns_heard.load(SeqCst), 1);
 }
 
 /// From the second attempt on the SDK does not answer a workflow task that fails.

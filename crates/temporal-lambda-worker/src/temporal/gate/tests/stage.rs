@@ -48,6 +48,9 @@ pub(super) struct Server {
     pub(super) ends_polls: bool,
     /// So many times the news of a shutdown come before the poll that they should end.
     pub(super) early_shutdowns: Arc<AtomicUsize>,
+    /// It hears of shutdowns when this is told.
+    pub(super) shutdowns_wait: Option<Arc<Notify>>,
+    pub(super) shutdowns_heard: Arc<AtomicUsize>,
     /// Completions are answered when this is told.
     pub(super) completions_wait: Option<Arc<Notify>>,
     /// What every call is refused with but the first ones of a worker.
@@ -122,6 +125,10 @@ impl Server {
                 Ok(answered_with(Vec::new()))
             }
             "ShutdownWorker" => {
+                if let Some(told) = self.shutdowns_wait {
+                    told.notified().await;
+                }
+                self.shutdowns_heard.fetch_add(1, SeqCst);
                 let shutdown = ShutdownWorkerRequest::decode(&*proto).unwrap();
                 let early =
                     self.early_shutdowns.fetch_update(SeqCst, SeqCst, |it| it.checked_sub(1));
@@ -146,13 +153,6 @@ impl Server {
             proto: call.proto.clone(),
         };
         self.asked.lock().unwrap().iter().filter(is_it).map(clone).collect()
-    }
-
-    /// The calls so far whose names begin like this, in order.
-    pub(super) fn order(&self, names: &[&str]) -> Vec<String> {
-        let asked = self.asked.lock().unwrap();
-        let rpcs = asked.iter().map(|call| call.rpc.clone());
-        rpcs.filter(|rpc| names.contains(&rpc.as_str())).collect()
     }
 
     /// What the polls asked for, in milliseconds.
