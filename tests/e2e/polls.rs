@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use temporal_lambda_test_timing::assert_soon;
+use temporal_lambda_test_timing::{assert_soon, test_timeout};
 use temporal_lambda_testkit::server::DevServer;
-use temporal_lambda_tests::{Invoked as _, World};
+use temporal_lambda_tests::{
+    Invoked as _, World,
+    temporal::{count, timeouts},
+};
+use temporalio_common::protos::temporal::api::enums::v1::EventType;
 
-use crate::HELLO;
+use crate::{HELLO, SWARMING};
 
 /// Less than the shortest poll lasts, let alone the 3 s that polls are waited for.
 const AT_ONCE: Duration = Duration::from_millis(1_000);
@@ -49,4 +53,36 @@ async fn one_that_does_not_ends_them_soon_after_the_idle_timeout() {
     // Not 60 s, which polls last where nothing is asked for.
     assert_soon("the end of the polls", invocation.duration, Duration::from_secs(6));
     println!("{:?} with an idle timeout of 3 s", invocation.duration);
+}
+
+/// The workflow is sticky to a worker that has left. Its sticky queue is closed, so its next task is
+/// there for anybody at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_to_a_workflow_whose_worker_has_left_waits_for_nothing_but_the_next_invocation() {
+    let world = World::new("left").await;
+    let temporal = world.temporal().await;
+    let function = world.config("swarming", SWARMING).timeout(Duration::from_secs(60));
+    let function = world.add(function.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
+    let id = world.id("it");
+    // A busy server may bring a task later than a worker stays; then there is another invocation.
+    let completed = async |tasks: usize| {
+        let completed = async {
+            while count(&temporal.history(&id).await, EventType::WorkflowTaskCompleted) < tasks {
+                assert_eq!(function.invoke("{}").await.unwrap().report()["reason"], "idle");
+            }
+        };
+        let completed = tokio::time::timeout(test_timeout(), completed).await;
+        completed.unwrap_or_else(|_| panic!("{tasks} workflow tasks are not completed"));
+    };
+    temporal.start(&world.name, &id, "Mailbox", 2).await;
+    completed(1).await;
+    temporal.signal(&id, "put", 1).await;
+    completed(2).await;
+    assert_eq!(timeouts(&temporal.history(&id).await), 0);
+
+    // Nobody polls for 10 s: that is in the history, and the task is where it was.
+    temporal.signal(&id, "put", 2).await;
+    temporal.wait_for(&id, EventType::WorkflowTaskTimedOut).await;
+    completed(3).await;
+    assert_eq!(temporal.result(&id).await, 2);
 }

@@ -245,6 +245,8 @@ async fn a_missing_a_hanging_and_a_refusing_collector_cost_their_cap_and_one_war
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_collector_is_waited_for_and_a_recovered_one_hears_of_everything_later() {
     let world = World::new("late-collector").await;
+    // Of a version that is not current it would be said why no task comes.
+    world.temporal().await;
     let collector = OtlpReceiver::start().await.unwrap();
     collector.behave(Behavior::Late(Duration::from_millis(400)));
     let function = world.add(traced(&world, &collector, "traced"));

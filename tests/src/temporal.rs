@@ -18,7 +18,7 @@ use temporalio_common::protos::temporal::api::{
         DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse,
         GetWorkflowExecutionHistoryRequest, PollActivityTaskQueueRequest,
         PollWorkflowTaskQueueRequest, SetWorkerDeploymentCurrentVersionRequest,
-        StartWorkflowExecutionRequest,
+        SignalWorkflowExecutionRequest, StartWorkflowExecutionRequest,
     },
 };
 use tonic::IntoRequest as _;
@@ -161,6 +161,20 @@ impl Temporal {
                 return event;
             }
         }
+    }
+
+    /// Sends a signal with one argument.
+    pub async fn signal(&self, id: &str, name: &str, argument: impl Serialize) {
+        let request = SignalWorkflowExecutionRequest {
+            namespace: NAMESPACE.to_owned(),
+            workflow_execution: Some(execution(id)),
+            signal_name: name.to_owned(),
+            input: Some(Payloads { payloads: vec![json_payload(&argument)] }),
+            identity: "test".to_owned(),
+            ..Default::default()
+        };
+        let mut service = self.connection.workflow_service();
+        service.signal_workflow_execution(request.into_request()).await.expect("it is taken");
     }
 
     /// Whether a workflow has ended.

@@ -37,8 +37,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// everybody, and looks come before a worker's polls: without a pause it would be the swarm itself that
 /// keeps its workers from polling, the more, the more workflows wait for them.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(60);
-/// How long a query waits for its answer. Somebody polls for it most of the time; the longest pause
-/// is 12 s.
+/// How long a query waits for its answer. Somebody polls for it most of the time.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Clone)]

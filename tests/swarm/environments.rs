@@ -7,7 +7,7 @@ use std::{
 
 use temporal_lambda_testkit::lambda::{Function, FunctionConfig, Invocation};
 use temporal_lambda_tests::World;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::random::Random;
@@ -21,8 +21,6 @@ const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/swarm");
 const GRACE_SECONDS: u64 = 1;
 /// Between two invocations of an environment, at most.
 const GAP: Duration = Duration::from_millis(600);
-/// Once in a long run nobody is invoked for longer than a task may lie on a sticky queue (10 s).
-pub(crate) const PAUSE: Duration = Duration::from_secs(12);
 
 /// Whose worker it is.
 #[derive(Clone)]
@@ -109,20 +107,16 @@ impl Window {
     }
 }
 
-/// Invokes a function again and again until `finished`. At `pause`, nothing is invoked for a while.
+/// Invokes a function again and again until `finished`.
 pub(crate) async fn roll(
     function: &Function,
     mut random: Random,
-    mut pause: Option<Instant>,
     finished: &CancellationToken,
 ) -> Vec<Invoked> {
     let mut invoked = Vec::new();
     while !finished.is_cancelled() {
         let invocation = function.invoke("{}").await.expect("the emulator runs");
         invoked.push(Invoked::of(function, &invocation));
-        if let Some(begin) = pause.take_if(|begin| *begin < Instant::now()) {
-            sleep_until(begin + PAUSE).await;
-        }
         sleep(random.between(Duration::ZERO, GAP)).await;
     }
     invoked

@@ -21,8 +21,6 @@ use crate::{
 
 /// How often there is a line about the progress.
 const LINE: Duration = Duration::from_secs(10);
-/// Runs that are at least this long have a pause in which nobody is invoked.
-const LONG_ENOUGH: Duration = Duration::from_secs(50);
 
 /// A task that is given out so soon before the end of an invocation is given out at its exit: its
 /// draining takes about a second.
@@ -107,9 +105,8 @@ pub(crate) async fn run(scenario: &Scenario, plan: Plan) -> Ran {
     let jobs = work::jobs(&mut plan.random.fork(0), plan.lasting, plan.rate);
     let (progress, load, finished) = (Progress::default(), Load::watch(), CancellationToken::new());
     let began = Instant::now();
-    let pause = (plan.lasting >= LONG_ENOUGH).then(|| began + plan.lasting / 2);
     let environments = functions.iter().zip(1..).map(|(function, number)| {
-        environments::roll(function, plan.random.fork(number), pause, &finished)
+        environments::roll(function, plan.random.fork(number), &finished)
     });
     let ids = (0..jobs.len()).map(|number| world.id(number)).collect::<Vec<_>>();
     let swarm = async {

@@ -76,7 +76,8 @@ pub(super) struct Gate {
     /// Completions do not make their workflow sticky any more.
     unsticking: AtomicBool,
     shutdown_is_told: AtomicBool,
-    /// The server hands out on the normal queue what would come to the sticky one.
+    /// The sticky queue was closed under a poll: the server hands out on the normal queue what would come
+    /// to it.
     sticky_queue_is_closed: AtomicBool,
     /// The worker is gone; its tasks are given back.
     is_left: AtomicBool,
@@ -173,13 +174,8 @@ impl Gate {
     /// itself goes on, since what matters is that the server hears it.
     async fn shut_down(self: &Arc<Self>, call: GrpcRequest) -> Answer {
         let gate = self.clone();
-        let telling = tokio::spawn(async move {
-            let answer = timeout(SHUTDOWN_IS_TOLD_WITHIN, gate.call(call)).await;
-            if let Ok(Ok(_)) = &answer {
-                gate.sticky_queue_is_closed.store(true, Ordering::SeqCst);
-            }
-            answer
-        });
+        let telling = timeout(SHUTDOWN_IS_TOLD_WITHIN, async move { gate.call(call).await });
+        let telling = tokio::spawn(telling);
         match timeout(SHUTDOWN_CAP, telling).await {
             Ok(Ok(Ok(answer))) => answer,
             _ => Ok(answered_with(Vec::new())),
