@@ -33,10 +33,10 @@ use tonic::{Code, IntoRequest as _, Request as Call, Status};
 
 /// Before a call is made again.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Between two looks at workflows, whichever they are. A throttled server has 60 calls a second for
+/// Between two looks at workflows, whichever they are. A throttled server has 100 calls a second for
 /// everybody, and looks come before a worker's polls: without a pause it would be the swarm itself that
 /// keeps its workers from polling, the more, the more workflows wait for them.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(60);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(40);
 /// How long a query waits for its answer. Somebody polls for it most of the time.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 

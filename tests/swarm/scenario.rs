@@ -108,7 +108,7 @@ pub(crate) const SCENARIOS: [Scenario; 8] = [
 ];
 
 const THROTTLED: &[(&str, &str)] =
-    &[("frontend.namespaceRPS", "60"), ("frontend.namespaceBurstRatio", "1.0")];
+    &[("frontend.namespaceRPS", "100"), ("frontend.namespaceBurstRatio", "1.0")];
 
 impl Scenario {
     /// Its server.
