@@ -23,8 +23,6 @@ use temporalio_client::tonic::transport::{
 use temporalio_client::tonic::{Code, Request, Status};
 use temporalio_client::{ConnectionOptions, GrpcCompression, TlsOptions};
 
-use super::connect::chain;
-
 /// The answer to a call.
 pub(super) type Answer = Result<GrpcSuccessResponse, Status>;
 
@@ -179,6 +177,21 @@ fn tellable(status: Status) -> Status {
     };
     told.metadata_mut().insert(UNANSWERED, AsciiMetadataValue::from_static("true"));
     told
+}
+
+/// An error with all its causes; the outermost alone often says only "transport error".
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.contains(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 /// Messages as they are.

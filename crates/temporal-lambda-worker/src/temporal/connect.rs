@@ -6,16 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use prost::Message as _;
-use temporalio_client::callback_based::GrpcSuccessResponse;
+use temporalio_client::callback_based::{GrpcRequest, GrpcSuccessResponse};
 use temporalio_client::errors::ClientConnectError;
 use temporalio_client::tonic::{Code, Status};
 use temporalio_client::{Connection, ConnectionOptions};
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
     DescribeNamespaceResponse, GetSystemInfoResponse,
 };
+use tokio::time::Instant;
 
 use super::Link;
-use super::channel::{Answer, DialError, Route, is_unanswered, service};
+use super::channel::{Answer, DialError, Route, chain, is_unanswered, service};
 pub(crate) use crate::config::conceal;
 use crate::config::{ConfigError, LambdaWorkerConfig};
 use crate::error::Fault;
@@ -27,6 +28,10 @@ pub(crate) const PROBE_CAP: Duration = Duration::from_millis(500);
 
 /// How long an invocation waits for the channel that another one is dialing: 1 s.
 const TURN_CAP: Duration = Duration::from_secs(1);
+
+/// A server that has refused a call because there were too many is taken to do so again for this long:
+/// 60 s.
+const THROTTLED_FOR: Duration = Duration::from_secs(60);
 
 /// The channel of the last invocation.
 #[derive(Clone, Default)]
@@ -55,6 +60,8 @@ pub(crate) struct Server {
 pub(super) struct Known {
     pub(super) info: Option<GetSystemInfoResponse>,
     pub(super) namespaces: HashMap<String, DescribeNamespaceResponse>,
+    /// When the server last refused a call because there were too many.
+    throttled: Option<Instant>,
 }
 
 /// What connecting depends on, taken from the configuration.
@@ -167,10 +174,10 @@ impl Server {
             Box::pin(async move {
                 match call.rpc.as_str() {
                     "GetSystemInfo" => {
-                        let answer = server.route.call(call).await;
+                        let answer = server.call(call).await;
                         server.system_info(answer)
                     }
-                    _ => server.route.call(call).await,
+                    _ => server.call(call).await,
                 }
             })
         }));
@@ -193,6 +200,21 @@ impl Server {
                 known.map(answered_with).ok_or(status)
             }
         }
+    }
+
+    /// A call over the channel.
+    pub(super) async fn call(&self, call: GrpcRequest) -> Answer {
+        let answer = self.route.call(call).await;
+        let code = answer.as_ref().err().map(Status::code);
+        if code == Some(Code::ResourceExhausted) {
+            self.known().throttled = Some(Instant::now());
+        }
+        answer
+    }
+
+    /// Whether the server may refuse calls because there are too many, as it did not long ago.
+    pub(super) fn is_throttling(&self) -> bool {
+        self.known().throttled.is_some_and(|last| last.elapsed() < THROTTLED_FOR)
     }
 
     /// What the server said of itself and of its namespaces.
@@ -314,19 +336,4 @@ pub(crate) fn status_fault(status: &Status, target: String, reason: String) -> F
         Code::Unavailable | Code::DeadlineExceeded => Fault::Unreachable { target, reason },
         _ => Fault::Answered { target, code, reason },
     }
-}
-
-/// An error with all its causes; the outermost alone often says only "transport error".
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if !text.contains(&message) {
-            text.push_str(": ");
-            text.push_str(&message);
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -19,7 +19,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::connect::{chain, conceal, status_fault};
+use super::channel::chain;
+use super::connect::{conceal, status_fault};
 use super::core::Core;
 use super::diagnosis::{Diagnoses, Memory, Subject};
 use super::gate::{Gate, POLLS_END_WITHIN, Timing};

@@ -184,22 +184,24 @@ impl Gate {
 
     async fn call(&self, call: GrpcRequest) -> Answer {
         let rpc = call.rpc.clone();
-        let answer = self.server.route.call(call).await;
+        let answer = self.server.call(call).await;
         if let Err(status) = &answer {
             self.trouble.call_failed(&rpc, status);
         }
         answer
     }
 
-    /// Answers a workflow task; once polling ends, without the wish to have the workflow's next
-    /// one on a queue that nobody will poll.
+    /// Answers a workflow task. Once polling ends, without the wish to have the workflow's next one on a
+    /// queue that nobody will poll; and without it as long as the server refuses calls, which it might
+    /// do when it is told that nobody will.
     async fn complete(&self, mut call: GrpcRequest) -> Answer {
         if self.is_left.load(Ordering::SeqCst) {
             return Err(Status::cancelled("the worker of this task is gone"));
         }
         let unreadable = |error: prost::DecodeError| Status::internal(error.to_string());
         let stop_near = self.timing.stop.is_some_and(|stop| Instant::now() + UNSTICKING >= stop);
-        if stop_near || self.unsticking.load(Ordering::SeqCst) {
+        let unsticking = self.unsticking.load(Ordering::SeqCst);
+        if stop_near || unsticking || self.server.is_throttling() {
             let mut request =
                 RespondWorkflowTaskCompletedRequest::decode(call.proto).map_err(unreadable)?;
             request.sticky_attributes = None;

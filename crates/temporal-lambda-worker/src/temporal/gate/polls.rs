@@ -127,7 +127,7 @@ impl Gate {
         set_asked_time(&mut call, lasts + ANSWERED_EARLIER);
         let answer = tokio::select! {
             biased;
-            answer = self.server.route.call(call) => answer,
+            answer = self.server.call(call) => answer,
             is_silent = self.nobody_waits(kind, due) => {
                 if is_silent {
                     let status = Status::deadline_exceeded("no answer came in time");

@@ -187,3 +187,23 @@ async fn a_slow_answer_that_makes_a_workflow_sticky_is_waited_for_and_the_sticky
     assert_eq!(scene.server.asked("ShutdownWorker").len(), 1);
     assert_eq!(scene.told(), ["PollsEnded"]);
 }
+
+/// What it is told at the end of polling it may refuse, too.
+#[tokio::test(start_paused = true)]
+async fn no_workflow_becomes_sticky_for_a_minute_after_the_server_refused_a_call_for_their_number()
+{
+    let scene = Scene::new(Server::default(), None, None).await;
+    for (code, sticks) in [(Code::Unavailable, true), (Code::ResourceExhausted, false)] {
+        *scene.server.refuses.lock().unwrap() = Some((code, "no"));
+        let _refused = scene.poll(Normal);
+        a_moment().await;
+        *scene.server.refuses.lock().unwrap() = None;
+        for (after, sticks) in [(0, sticks), (59_999, sticks), (1, true)] {
+            advance(ms(after)).await;
+            scene.complete("task").await;
+            let call = scene.server.asked("RespondWorkflowTaskCompleted").pop().unwrap();
+            let request = RespondWorkflowTaskCompletedRequest::decode(call.proto).unwrap();
+            assert_eq!(request.sticky_attributes.is_some(), sticks, "{code}, {after} ms later");
+        }
+    }
+}
