@@ -41,16 +41,22 @@ fn assert_none(invocation: &Invocation) {
     assert!(!invocation.log_text().contains(LOGGED), "{}", invocation.log_text());
 }
 
-/// What is said in the third of invocations without a task. Before it and after it nothing is.
+/// What is said once of invocations without a task: in the third, or in the first after it in which a busy
+/// server has answered in time; sooner if a poll was left unanswered.
 async fn said_of_three(function: &Function) -> String {
-    for _ in 0..2 {
-        assert_none(&function.invoke("{}").await.unwrap());
+    let mut said = None;
+    for number in 1..=6 {
+        let invocation = function.invoke("{}").await.unwrap();
+        let report = invocation.report();
+        if said.is_some() || report["diagnoses"] == serde_json::json!([]) {
+            assert_none(&invocation);
+            continue;
+        }
+        let has_trouble = report["server_trouble"] != serde_json::json!([]);
+        assert!(number >= 3 || has_trouble, "in invocation {number}: {report}");
+        said = Some(only(&invocation, "invoked_for_nothing"));
     }
-    let text = only(&function.invoke("{}").await.unwrap(), "invoked_for_nothing");
-    for _ in 0..3 {
-        assert_none(&function.invoke("{}").await.unwrap());
-    }
-    text
+    said.expect("it is said in one of six invocations")
 }
 
 #[tokio::test(flavor = "multi_thread")]

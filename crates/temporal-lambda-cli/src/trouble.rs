@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 
-use serde::Deserialize;
 use temporal_lambda_worker::InvocationReport;
 
 /// The most characters of a failure that are shown.
@@ -41,24 +40,9 @@ impl Told {
     }
 }
 
-/// The part of the report that a worker may have and this program's own library may not.
-#[derive(Default, Deserialize)]
-struct Diagnosed {
-    #[serde(default)]
-    diagnoses: Vec<Diagnosis>,
-}
-
-#[derive(Deserialize)]
-struct Diagnosis {
-    #[serde(default)]
-    kind: String,
-    text: String,
-}
-
 /// Every trouble in a report. What is not a report has none.
 pub(crate) fn troubles(body: &[u8]) -> Vec<Trouble> {
     let report: InvocationReport = serde_json::from_slice(body).unwrap_or_default();
-    let diagnosed: Diagnosed = serde_json::from_slice(body).unwrap_or_default();
     let mut troubles = Vec::new();
     for task in report.failed_workflow_tasks {
         let (id, kind) = (line(&task.workflow_id), line(&task.workflow_type));
@@ -83,13 +67,9 @@ pub(crate) fn troubles(body: &[u8]) -> Vec<Trouble> {
             text: format!("the server: {call} ended in {status} {times}: {}", line(&trouble.last)),
         });
     }
-    for diagnosis in diagnosed.diagnoses {
+    for diagnosis in report.diagnoses {
         let text = line(&diagnosis.text);
-        troubles.push(Trouble {
-            same: format!("diagnosis {} {text}", diagnosis.kind),
-            about: "diagnosis",
-            text,
-        });
+        troubles.push(Trouble { same: format!("diagnosis {text}"), about: "diagnosis", text });
     }
     troubles
 }

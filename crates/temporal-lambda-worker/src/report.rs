@@ -242,6 +242,9 @@ pub enum DiagnosisKind {
     DoesNotFit,
     /// The activity slots were full for four fifths of the polling time while activities waited.
     SlotsFull,
+    /// One that a later version of this crate knows, in a report that was read back. Its text says it all.
+    #[serde(other)]
+    Other,
 }
 
 impl DiagnosisKind {
@@ -251,6 +254,7 @@ impl DiagnosisKind {
             Self::InvokedForNothing => "invoked_for_nothing",
             Self::DoesNotFit => "does_not_fit",
             Self::SlotsFull => "slots_full",
+            Self::Other => "other",
         }
     }
 }
