@@ -40,12 +40,12 @@ const SHUTDOWN_CAP: Duration = Duration::from_millis(100);
 /// The call goes on for this long, and keeps nobody waiting: 1 s.
 const SHUTDOWN_IS_TOLD_WITHIN: Duration = Duration::from_secs(1);
 /// How long polls may take to end by themselves once they are held back: 1.85 s. The longest of the last ones, and what comes
-/// before it: workflows are given back.
+/// before it: the sticky queue is closed.
 pub(super) const POLLS_END_WITHIN: Duration =
     polls::SHORTEST.saturating_add(polls::CLEARING.saturating_mul(2));
 /// This long before the stop time completions make no workflow sticky any more: 3.15 s, 1 s before
-/// polls are held back. What is sticky then was quiet for that second. A workflow that is given back
-/// in the moment in which a task goes to the sticky queue waits for the timeout of that task.
+/// polls are held back. What is sticky then was quiet for that second, so that hardly a task is on its way to
+/// the sticky queue when that is closed.
 const UNSTICKING: Duration = Duration::from_millis(3_150);
 
 /// When polling may end, as a poll sees it that begins.
