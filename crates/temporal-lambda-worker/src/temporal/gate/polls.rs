@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use prost::Message as _;
 use temporalio_client::callback_based::{GrpcRequest, GrpcSuccessResponse};
-use temporalio_client::tonic::Status;
+use temporalio_client::tonic::{Code, Status};
 use tokio::time::{Instant, sleep_until};
 
 use super::wire::{Task, asked_time, set_asked_time, task_token};
@@ -138,6 +138,8 @@ impl Gate {
         };
         let brought = answer.and_then(|answer| Ok((brought(kind, &answer.proto)?, answer)));
         match brought {
+            // The server words the end of a poll in this way, too, if it is told of it just as the poll begins.
+            Err(status) if status.code() == Code::Cancelled && self.are_held() => Ok(nothing()),
             Err(status) => {
                 self.trouble.poll_failed(&rpc, &status, began.elapsed());
                 Err(status)
@@ -168,6 +170,10 @@ impl Gate {
                 return None;
             }
         }
+    }
+
+    fn are_held(&self) -> bool {
+        matches!(*self.stage.borrow(), Stage::Held { .. })
     }
 
     fn admits(&self, stage: Stage, kind: Kind) -> bool {

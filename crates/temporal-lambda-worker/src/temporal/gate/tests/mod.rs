@@ -224,6 +224,21 @@ async fn a_server_that_ends_polls_is_told_and_a_worker_that_goes_on_has_another_
     assert_ne!(keys[1], "key", "a server that was told of a shutdown gives that one no task");
 }
 
+/// So does server 1.32.0 if it hears of the shutdown just as the poll begins.
+#[tokio::test(start_paused = true)]
+async fn a_sticky_poll_that_the_server_ends_with_a_status_is_no_trouble() {
+    let server = Server { ends_by_status: true, ..Server::default() };
+    let mut scene = Scene::with_sticky_workflow(server).await;
+    let poll = scene.poll(Sticky);
+    advance(ms(60)).await;
+    a_moment().await;
+    let _quiescing = scene.quiesce();
+    a_moment().await;
+    assert_eq!(poll.await.unwrap(), "", "the worker has an answer without a task");
+    assert_eq!(scene.told(), ["PollsEnded"]);
+    assert!(scene.gate.trouble.noted().is_empty());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_poll_that_the_server_leaves_unanswered_is_given_up_0_3_s_after_its_time() {
     let mut scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;

@@ -48,6 +48,8 @@ pub(super) struct Server {
     pub(super) ends_polls: bool,
     /// So many times the news of a shutdown come before the poll that they should end.
     pub(super) early_shutdowns: Arc<AtomicUsize>,
+    /// It ends polls with the status that a server has for those that it ends as they begin.
+    pub(super) ends_by_status: bool,
     /// It hears of shutdowns when this is told.
     pub(super) shutdowns_wait: Option<Arc<Notify>>,
     pub(super) shutdowns_heard: Arc<AtomicUsize>,
@@ -102,6 +104,9 @@ impl Server {
                 tokio::select! {
                     () = self.answer_polls.notified() => {}
                     () = self.answer_sticky_polls.notified(), if is_sticky => {
+                        if self.ends_by_status {
+                            return Err(Status::cancelled("context canceled"));
+                        }
                         return Ok(answered_with(Vec::new()));
                     }
                 }
