@@ -17,6 +17,9 @@ pub const CALLBACK_RESERVE: Duration = Duration::from_millis(100);
 /// How long before the stop time the last poll should have ended: 0.3 s. Its answer travels, and
 /// the task that it brings has to reach the worker before the worker shuts down.
 pub const POLL_SPARE: Duration = Duration::from_millis(300);
+/// A server that refuses calls because there are too many is asked again for this long before polling ends
+/// without what it was asked for: 3 s.
+pub const REFUSED_FOR: Duration = Duration::from_secs(3);
 /// Work time of less than this is warned about: 5 s.
 pub const SHORT_WORK_TIME: Duration = Duration::from_secs(5);
 

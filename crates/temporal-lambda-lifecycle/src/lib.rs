@@ -20,7 +20,7 @@ pub mod table;
 
 pub use budget::{
     AFTER_GRACE, Allowance, BUFFER_OVER_GRACE, CALLBACK_RESERVE, MIN_WORK_TIME, Moment, POLL_SPARE,
-    RESPONSE_RESERVE, SHORT_WORK_TIME, Window, callback_time,
+    REFUSED_FOR, RESPONSE_RESERVE, SHORT_WORK_TIME, Window, callback_time,
 };
 pub use machine::Machine;
 pub use messages::{Cause, Effect, Ending, Input, Refusal, Transition};

@@ -13,7 +13,7 @@ mod moves;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::budget::{Allowance, MIN_WORK_TIME, Moment, POLL_SPARE, Window};
+use super::budget::{Allowance, MIN_WORK_TIME, Moment, POLL_SPARE, REFUSED_FOR, Window};
 use super::messages::{Cause, Effect, Ending, Input, Refusal, Transition};
 use super::table::{Cell, Condition, look_up, read};
 use super::{Event, State, Step};
@@ -250,7 +250,8 @@ impl<F> Machine<F> {
 
     /// What ends the wait for the last polls.
     fn quiescing_timer(&self) -> Option<(Moment, Event)> {
-        let cap = self.quiescing_since.later(self.polls_end_within.saturating_add(2 * POLL_SPARE));
+        let spare = 2 * POLL_SPARE + REFUSED_FOR;
+        let cap = self.quiescing_since.later(self.polls_end_within.saturating_add(spare));
         let cap = (cap.min(self.window.drain_by().unwrap_or(cap)), Event::CapPassed);
         if self.quiet_since.is_some() {
             return Some(cap);

@@ -51,10 +51,10 @@ pub(super) fn nothing_polls_after_the_stop_time(trace: &Trace) -> Result<(), Str
     check(over <= by, || format!("it goes on to {over:?}, to stop at {stop:?}"))
 }
 
-/// When the last polls are not waited for any longer: 0.6 s after they should have ended, and not
+/// When the last polls are not waited for any longer: 3.6 s after they should have ended, and not
 /// when there is no more than the time to end without grace.
 fn last_polls_over(trace: &Trace, hold: usize) -> Moment {
-    let over = trace.lines[hold].at.later(trace.polls_end_within()).later(ms(600));
+    let over = trace.lines[hold].at.later(trace.polls_end_within()).later(ms(3_600));
     trace.window.deadline.map_or(over, |deadline| over.min(deadline.earlier(ms(600))))
 }
 

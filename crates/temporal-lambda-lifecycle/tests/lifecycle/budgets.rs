@@ -5,8 +5,8 @@ use super::{at, defaults, endless, ms, window};
 use std::time::Duration;
 use temporal_lambda_lifecycle::{
     AFTER_GRACE, Allowance, BUFFER_OVER_GRACE, CALLBACK_RESERVE, Cause, Effect, Ending, Event,
-    Input, MIN_WORK_TIME, Machine, POLL_SPARE, RESPONSE_RESERVE, SHORT_WORK_TIME, State, Step,
-    Window, callback_time,
+    Input, MIN_WORK_TIME, Machine, POLL_SPARE, REFUSED_FOR, RESPONSE_RESERVE, SHORT_WORK_TIME,
+    State, Step, Window, callback_time,
 };
 
 #[test]
@@ -18,6 +18,7 @@ fn the_numbers_are_the_ones_that_users_are_told() {
     assert_eq!(SHORT_WORK_TIME, ms(5_000));
     assert_eq!(CALLBACK_RESERVE, ms(100));
     assert_eq!(POLL_SPARE, ms(300));
+    assert_eq!(REFUSED_FOR, ms(3_000));
     assert_eq!(Allowance::least_buffer(ms(5_000)), ms(5_600));
 }
 
@@ -29,8 +30,8 @@ fn a_minute_in_which_nothing_answers_is_divided_like_this() {
     let fired = silence(&mut machine);
     let expected = [
         (at(51_000), Event::StopNear),
-        // A quiet worker whose polls do not end is stopped 0.6 s after they should have ended.
-        (at(53_300), Event::CapPassed),
+        // A quiet worker whose polls do not end is stopped 3.6 s after they should have ended.
+        (at(56_300), Event::CapPassed),
         (at(58_250), Event::GraceOver),
         (at(58_500), Event::CapPassed),
         // 1.4 s are left; 0.1 s is kept for each that is still to come.

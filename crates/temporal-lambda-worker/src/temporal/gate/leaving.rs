@@ -12,10 +12,11 @@ use temporalio_common::protos::temporal::api::failure::v1::Failure;
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
     ResetStickyTaskQueueRequest, RespondWorkflowTaskFailedRequest, ShutdownWorkerRequest,
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
+use super::polls::Sticky;
 use super::{Gate, polls};
-use crate::lifecycle::{AFTER_GRACE, Input};
+use crate::lifecycle::{AFTER_GRACE, Input, REFUSED_FOR};
 use crate::temporal::in_flight::State;
 
 /// What the server is told on leaving may take this long to be answered: an eighth of a second.
@@ -45,13 +46,9 @@ impl Gate {
         self.unsticking.store(true, Ordering::SeqCst);
         // However slow the server is: a workflow becomes sticky when it hears the answer.
         self.in_flight.until(|state| state.nothing_sticks()).await;
-        let any_sticks = self.in_flight.has_sticky();
-        if any_sticks {
-            let polled = self.in_flight.sticky_queue_is_polled(POLLED);
-            let _ = timeout(polls::CLEARING, polled).await;
-        }
-        self.hold_sticky(!any_sticks);
-        if any_sticks && timeout(TOLD_WITHIN, self.close_sticky_queue()).await.is_err() {
+        if !self.in_flight.has_sticky() {
+            self.hold_sticky(Sticky::EndNow);
+        } else if !self.close_sticky_queue().await {
             let _ = timeout(TOLD_WITHIN, self.reset_sticky()).await;
         }
         let received = self.in_flight.until(|state| state.is_received());
@@ -64,15 +61,30 @@ impl Gate {
 
     /// Has the server close the sticky queue: it ends the poll there, and hands out on the normal queue
     /// what would come to the sticky one. A poll must be there in that moment: a task that nobody polls for
-    /// would wait on the closed queue for its timeout.
-    async fn close_sticky_queue(&self) {
-        while let Some(request) = self.identity.sticky_queue_shutdown() {
+    /// would wait on the closed queue for its timeout. Says whether the server has done so; one that refuses
+    /// calls for their number is asked for longer.
+    async fn close_sticky_queue(&self) -> bool {
+        let began = Instant::now();
+        loop {
+            let refuses = self.server.is_throttling();
+            let left = if refuses { REFUSED_FOR } else { TOLD_WITHIN };
+            let left = left.saturating_sub(began.elapsed());
+            let polled = self.in_flight.sticky_queue_is_polled(POLLED);
+            let _ = timeout(if refuses { left } else { polls::CLEARING }, polled).await;
+            self.hold_sticky(Sticky::GoOn);
+            let Some(request) = self.identity.sticky_queue_shutdown().filter(|_| !left.is_zero())
+            else {
+                return false;
+            };
             let over = self.in_flight.until(|state| state.polls_sticky_queue_since().is_none());
-            // A poll that was on its way to the server meanwhile opens the queue again.
-            let over = timeout(TOLD_AGAIN_AFTER, over);
-            if let (true, Ok(())) = tokio::join!(self.tell_of_shutdown(request), over) {
-                self.sticky_queue_is_closed.store(true, Ordering::SeqCst);
-                return;
+            match tokio::join!(self.tell_of_shutdown(request), timeout(TOLD_AGAIN_AFTER, over)) {
+                (true, Ok(())) => {
+                    self.sticky_queue_is_closed.store(true, Ordering::SeqCst);
+                    return true;
+                }
+                // A poll that was on its way to the server meanwhile opens the queue again.
+                (true, Err(_)) => {}
+                (false, _) => self.hold_sticky(Sticky::Begin),
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use prost::Message as _;
 use temporalio_client::callback_based::{GrpcRequest, GrpcSuccessResponse};
 use temporalio_client::tonic::{Code, Status};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::wire::{Task, asked_time, set_asked_time, task_token};
 use super::{Gate, Timing};
@@ -37,6 +37,11 @@ const WORK: Duration = Duration::from_millis(300);
 /// A poll lasts this much longer than a quiet worker stays: 0.1 s. One that ended just before would
 /// be followed by another.
 const AFTER: Duration = Duration::from_millis(100);
+
+/// A poll for the sticky queue that the server refuses for the number of calls is made again after 0.1 s,
+/// then after twice the time before, until it is 2 s; every 0.1 s when polling is about to end.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// A server that ends polls when it is told to has this long: 1 s.
 const ENDED_WITHIN: Duration = Duration::from_secs(1);
@@ -85,13 +90,11 @@ impl Gate {
         self.move_on(Stage::Held { since: Instant::now(), sticky, server_ends_them });
     }
 
-    /// Holds back the polls for the sticky queue, too. Those under way go on, or end now if nothing can
-    /// come from there.
-    pub(super) fn hold_sticky(&self, end_now: bool) {
+    /// Says what polls for the sticky queue do while others are held back.
+    pub(super) fn hold_sticky(&self, sticky: Sticky) {
         let since = Instant::now();
         self.stage.send_if_modified(|stage| {
             let Stage::Held { server_ends_them, .. } = *stage else { return false };
-            let sticky = if end_now { Sticky::EndNow } else { Sticky::GoOn };
             *stage = Stage::Held { since, sticky, server_ends_them };
             true
         });
@@ -118,7 +121,25 @@ impl Gate {
     pub(super) async fn poll(&self, call: GrpcRequest) -> Answer {
         let _running = self.running.token();
         let kind = Kind::of(&call);
-        let Some(under_way) = self.begin(kind).await else { return Ok(nothing()) };
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let Some(under_way) = self.begin(kind).await else { return Ok(nothing()) };
+            let GrpcRequest { service, rpc, headers, proto } = &call;
+            let (service, rpc) = (service.clone(), rpc.clone());
+            let call = GrpcRequest { service, rpc, headers: headers.clone(), proto: proto.clone() };
+            match self.poll_once(call, under_way).await {
+                // The SDK would pause for up to 10 s, in which nobody has what comes to this queue.
+                Err(status) if kind == Kind::Sticky && status.code() == Code::ResourceExhausted => {
+                    self.pause(pause).await;
+                    pause = LONGEST_PAUSE.min(2 * pause);
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn poll_once(&self, call: GrpcRequest, under_way: PollUnderWay) -> Answer {
+        let kind = Kind::of(&call);
         let mut call = self.identity.sign(call);
         let rpc = call.rpc.clone();
         let lasts = self.time_to_last(kind, asked_time(&call).unwrap_or(LONGEST));
@@ -154,6 +175,13 @@ impl Gate {
         }
     }
 
+    /// Waits before a poll that was refused is made again: not for long if polling is about to end.
+    async fn pause(&self, pause: Duration) {
+        let mut stage = self.stage.subscribe();
+        let pause = if self.are_held() { FIRST_PAUSE } else { pause };
+        let _ = timeout(pause, stage.changed()).await;
+    }
+
     /// Waits until such a poll may begin, and counts it. `None`: it never may.
     async fn begin(&self, kind: Kind) -> Option<PollUnderWay> {
         let mut stage = self.stage.subscribe();
@@ -181,7 +209,9 @@ impl Gate {
             Stage::Open => true,
             Stage::Held { sticky: Sticky::Begin, .. } if kind == Kind::Sticky => {
                 let ends = Instant::now() + SHORTEST;
-                self.timing.stop.is_none_or(|stop| ends <= stop)
+                let in_time = self.timing.stop.is_none_or(|stop| ends <= stop);
+                // Where the server refuses polls, one that it takes is worth the time.
+                in_time || self.server.is_throttling()
             }
             Stage::Held { .. } | Stage::Closed => false,
         }

@@ -1,7 +1,7 @@
 //! The gate between a scripted server and calls as a worker makes them, with the clock paused.
 
+mod fixture;
 mod giving_back;
-mod stage;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, advance};
 
 use super::Heard;
-use stage::{Scene, Server, a_moment};
+use fixture::{Fixture, Server, a_moment};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -42,42 +42,42 @@ async fn a_poll_asks_for_the_time_until_polling_may_end_and_one_second() {
         (None, Some(100), 2_250),
     ];
     for (stop, idle, asked) in cases {
-        let scene = Scene::new(Server::default(), stop, idle.map(ms)).await;
-        let _poll = scene.poll(Normal);
+        let fixture = Fixture::new(Server::default(), stop, idle.map(ms)).await;
+        let _poll = fixture.poll(Normal);
         a_moment().await;
-        assert_eq!(scene.server.times(), [asked], "{stop:?} {idle:?}");
+        assert_eq!(fixture.server.times(), [asked], "{stop:?} {idle:?}");
     }
     // A quiet worker says when it will have been idle for long enough.
-    let scene = Scene::new(Server::default(), Some(20_000), Some(5 * SECOND)).await;
-    scene.idle_end.send_replace(Some(Instant::now() + 2 * SECOND));
-    let _poll = scene.poll(Normal);
+    let fixture = Fixture::new(Server::default(), Some(20_000), Some(5 * SECOND)).await;
+    fixture.idle_end.send_replace(Some(Instant::now() + 2 * SECOND));
+    let _poll = fixture.poll(Normal);
     a_moment().await;
     // And 0.1 s, so that no other poll begins just before.
-    assert_eq!(scene.server.times(), [3_100]);
+    assert_eq!(fixture.server.times(), [3_100]);
     // But one that has a task in flight is not quiet, whatever was said before.
-    scene.hand_out("task");
+    fixture.hand_out("task");
     a_moment().await;
-    let _poll = scene.poll(Normal);
+    let _poll = fixture.poll(Normal);
     a_moment().await;
-    assert_eq!(scene.server.times(), [3_100, 6_300]);
+    assert_eq!(fixture.server.times(), [3_100, 6_300]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_poll_asks_for_no_more_than_the_sdk_does() {
-    let scene = Scene::new(Server::default(), None, None).await;
-    let _poll = scene.poll_for(Normal, 11 * SECOND);
+    let fixture = Fixture::new(Server::default(), None, None).await;
+    let _poll = fixture.poll_for(Normal, 11 * SECOND);
     a_moment().await;
-    assert_eq!(scene.server.times(), [11_000]);
+    assert_eq!(fixture.server.times(), [11_000]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn idleness_shortens_no_poll_where_the_server_ends_polls_but_the_stop_time_does() {
     for (stop, asked) in [(None, 70_000), (Some(20_000), 20_700)] {
         let server = Server { ends_polls: true, ..Server::default() };
-        let scene = Scene::new(server, stop, Some(5 * SECOND)).await;
-        let _poll = scene.poll(Normal);
+        let fixture = Fixture::new(server, stop, Some(5 * SECOND)).await;
+        let _poll = fixture.poll(Normal);
         a_moment().await;
-        assert_eq!(scene.server.times(), [asked]);
+        assert_eq!(fixture.server.times(), [asked]);
     }
 }
 
@@ -85,25 +85,25 @@ async fn idleness_shortens_no_poll_where_the_server_ends_polls_but_the_stop_time
 #[tokio::test(start_paused = true)]
 async fn a_server_that_ends_polls_is_not_told_to_at_the_stop_time() {
     let server = Server { ends_polls: true, ..Server::default() };
-    let mut scene = Scene::new(server, Some(20_000), None).await;
-    let poll = scene.poll(Normal);
+    let mut fixture = Fixture::new(server, Some(20_000), None).await;
+    let poll = fixture.poll(Normal);
     a_moment().await;
-    let gate = scene.gate.clone();
+    let gate = fixture.gate.clone();
     let _quiescing = tokio::spawn(async move { gate.quiesce(false).await });
     a_moment().await;
-    assert!(scene.server.asked("ShutdownWorker").is_empty() && !poll.is_finished());
-    scene.server.answer_polls.notify_one();
+    assert!(fixture.server.asked("ShutdownWorker").is_empty() && !poll.is_finished());
+    fixture.server.answer_polls.notify_one();
     a_moment().await;
-    assert_eq!(scene.told(), ["PollsEnded"]);
+    assert_eq!(fixture.told(), ["PollsEnded"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn completions_make_no_workflow_sticky_from_3_15_s_before_the_stop_time_on() {
-    let scene = Scene::new(Server::default(), Some(10_000), None).await;
+    let fixture = Fixture::new(Server::default(), Some(10_000), None).await;
     for (after, sticks) in [(6_849, true), (1, false)] {
         advance(ms(after)).await;
-        scene.complete("task").await;
-        let call = scene.server.asked("RespondWorkflowTaskCompleted").pop().unwrap();
+        fixture.complete("task").await;
+        let call = fixture.server.asked("RespondWorkflowTaskCompleted").pop().unwrap();
         let request = RespondWorkflowTaskCompletedRequest::decode(call.proto).unwrap();
         assert_eq!(request.sticky_attributes.is_some(), sticks);
     }
@@ -113,75 +113,75 @@ async fn completions_make_no_workflow_sticky_from_3_15_s_before_the_stop_time_on
 async fn the_worker_is_told_that_no_server_ends_polls_so_that_it_drops_those_held_back() {
     for ends_polls in [true, false] {
         let server = Server { ends_polls, ..Server::default() };
-        let scene = Scene::new(server, None, None).await;
-        assert!(!scene.describe().await);
+        let fixture = Fixture::new(server, None, None).await;
+        assert!(!fixture.describe().await);
         // Asked once; the rest is answered from memory.
-        assert_eq!(scene.server.asked("DescribeNamespace").len(), 1);
+        assert_eq!(fixture.server.asked("DescribeNamespace").len(), 1);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_poll_begins_while_they_are_held_back_and_they_go_on_when_polling_resumes() {
-    let scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
-    let quiescing = scene.quiesce();
+    let fixture = Fixture::new(Server::default(), None, Some(2 * SECOND)).await;
+    let quiescing = fixture.quiesce();
     a_moment().await;
-    let mut held = scene.poll(Normal);
+    let mut held = fixture.poll(Normal);
     a_moment().await;
-    assert!(scene.server.times().is_empty() && (&mut held).now_or_never().is_none());
+    assert!(fixture.server.times().is_empty() && (&mut held).now_or_never().is_none());
     quiescing.abort();
-    scene.gate.resume();
+    fixture.gate.resume();
     a_moment().await;
-    assert_eq!(scene.server.times().len(), 1, "it goes on");
-    scene.hand_out("task");
+    assert_eq!(fixture.server.times().len(), 1, "it goes on");
+    fixture.hand_out("task");
     assert_eq!(held.await.unwrap(), "task");
 }
 
 #[tokio::test(start_paused = true)]
 async fn polls_have_ended_when_the_last_is_answered_and_no_earlier() {
-    let mut scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
-    let (poll, activities) = (scene.poll(Normal), scene.poll_activities());
+    let mut fixture = Fixture::new(Server::default(), None, Some(2 * SECOND)).await;
+    let (poll, activities) = (fixture.poll(Normal), fixture.poll_activities());
     a_moment().await;
-    let _quiescing = scene.quiesce();
+    let _quiescing = fixture.quiesce();
     a_moment().await;
-    scene.server.answer_polls.notify_one();
+    fixture.server.answer_polls.notify_one();
     a_moment().await;
-    assert!(scene.told().is_empty(), "one is still under way");
-    scene.server.answer_polls.notify_one();
+    assert!(fixture.told().is_empty(), "one is still under way");
+    fixture.server.answer_polls.notify_one();
     a_moment().await;
-    assert_eq!(scene.told(), ["PollsEnded"]);
+    assert_eq!(fixture.told(), ["PollsEnded"]);
     assert!(poll.is_finished() && activities.is_finished());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_task_of_the_last_poll_makes_busy_and_polls_have_ended_when_the_worker_has_it() {
-    let mut scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
-    let _poll = scene.poll(Normal);
+    let mut fixture = Fixture::new(Server::default(), None, Some(2 * SECOND)).await;
+    let _poll = fixture.poll(Normal);
     a_moment().await;
-    let _quiescing = scene.quiesce();
+    let _quiescing = fixture.quiesce();
     a_moment().await;
-    scene.hand_out("task");
+    fixture.hand_out("task");
     a_moment().await;
-    assert_eq!(scene.told(), ["Busy"], "a shutdown of the worker would lose the task now");
-    scene.in_flight.workflow_task_is_seen("run of task");
+    assert_eq!(fixture.told(), ["Busy"], "a shutdown of the worker would lose the task now");
+    fixture.in_flight.workflow_task_is_seen("run of task");
     a_moment().await;
-    assert_eq!(scene.told(), ["PollsEnded"]);
-    scene.complete("task").await;
-    assert_eq!(scene.told(), ["Quiet"]);
+    assert_eq!(fixture.told(), ["PollsEnded"]);
+    fixture.complete("task").await;
+    assert_eq!(fixture.told(), ["Quiet"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn completions_lose_their_sticky_queue_while_polls_are_held_back_and_have_it_again_after() {
-    let scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
+    let fixture = Fixture::new(Server::default(), None, Some(2 * SECOND)).await;
     for held in [false, true, false] {
-        let quiescing = held.then(|| scene.quiesce());
+        let quiescing = held.then(|| fixture.quiesce());
         a_moment().await;
-        scene.complete("task").await;
+        fixture.complete("task").await;
         if let Some(quiescing) = quiescing {
             quiescing.abort();
-            scene.gate.resume();
+            fixture.gate.resume();
         }
     }
-    let sticky = scene.server.asked("RespondWorkflowTaskCompleted").into_iter().map(|call| {
+    let sticky = fixture.server.asked("RespondWorkflowTaskCompleted").into_iter().map(|call| {
         let request = RespondWorkflowTaskCompletedRequest::decode(call.proto).unwrap();
         request.sticky_attributes.is_some()
     });
@@ -190,33 +190,33 @@ async fn completions_lose_their_sticky_queue_while_polls_are_held_back_and_have_
 
 #[tokio::test(start_paused = true)]
 async fn a_poll_on_the_sticky_queue_is_not_waited_for_if_no_workflow_is_sticky() {
-    let mut scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
-    let sticky = scene.poll(Sticky);
+    let mut fixture = Fixture::new(Server::default(), None, Some(2 * SECOND)).await;
+    let sticky = fixture.poll(Sticky);
     a_moment().await;
-    let _quiescing = scene.quiesce();
+    let _quiescing = fixture.quiesce();
     a_moment().await;
     assert!(sticky.is_finished());
-    assert_eq!(scene.told(), ["PollsEnded"]);
+    assert_eq!(fixture.told(), ["PollsEnded"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_ends_polls_is_told_and_a_worker_that_goes_on_has_another_key() {
     let server = Server { ends_polls: true, ..Server::default() };
-    let mut scene = Scene::new(server, None, Some(2 * SECOND)).await;
-    let poll = scene.poll(Normal);
+    let mut fixture = Fixture::new(server, None, Some(2 * SECOND)).await;
+    let poll = fixture.poll(Normal);
     a_moment().await;
-    let _quiescing = scene.quiesce();
+    let _quiescing = fixture.quiesce();
     a_moment().await;
     assert!(poll.is_finished());
-    assert_eq!(scene.told(), ["PollsEnded"]);
-    scene.gate.resume();
-    let _poll = scene.poll(Normal);
+    assert_eq!(fixture.told(), ["PollsEnded"]);
+    fixture.gate.resume();
+    let _poll = fixture.poll(Normal);
     a_moment().await;
-    let told = scene.server.asked("ShutdownWorker").pop().unwrap();
+    let told = fixture.server.asked("ShutdownWorker").pop().unwrap();
     let told = ShutdownWorkerRequest::decode(told.proto).unwrap();
     assert_eq!((told.namespace.as_str(), told.task_queue.as_str()), ("n", "everybody's"));
     let keys =
-        scene.server.asked("PollWorkflowTaskQueue").into_iter().map(|call| {
+        fixture.server.asked("PollWorkflowTaskQueue").into_iter().map(|call| {
             PollWorkflowTaskQueueRequest::decode(call.proto).unwrap().worker_instance_key
         });
     let keys: Vec<_> = keys.collect();
@@ -228,83 +228,123 @@ async fn a_server_that_ends_polls_is_told_and_a_worker_that_goes_on_has_another_
 #[tokio::test(start_paused = true)]
 async fn a_sticky_poll_that_the_server_ends_with_a_status_is_no_trouble() {
     let server = Server { ends_by_status: true, ..Server::default() };
-    let mut scene = Scene::with_sticky_workflow(server).await;
-    let poll = scene.poll(Sticky);
+    let mut fixture = Fixture::with_sticky_workflow(server).await;
+    let poll = fixture.poll(Sticky);
     advance(ms(60)).await;
     a_moment().await;
-    let _quiescing = scene.quiesce();
+    let _quiescing = fixture.quiesce();
     a_moment().await;
     assert_eq!(poll.await.unwrap(), "", "the worker has an answer without a task");
-    assert_eq!(scene.told(), ["PollsEnded"]);
-    assert!(scene.gate.trouble.noted().is_empty());
+    assert_eq!(fixture.told(), ["PollsEnded"]);
+    assert!(fixture.gate.trouble.noted().is_empty());
+}
+
+/// Seen in the swarm: a signal came to the sticky queue while the SDK paused after a refusal, and waited there
+/// for its timeout.
+#[tokio::test(start_paused = true)]
+async fn a_refused_sticky_poll_is_made_again_and_the_queue_is_closed_under_one_that_is_taken() {
+    let mut fixture = Fixture::with_sticky_workflow(Server::default()).await;
+    let refusal = Some((Code::ResourceExhausted, "too many"));
+    *fixture.server.refuses.lock().unwrap() = refusal;
+    let poll = fixture.poll(Sticky);
+    a_moment().await;
+    let _quiescing = fixture.quiesce();
+    advance(SECOND).await;
+    a_moment().await;
+    assert!(fixture.told().is_empty() && fixture.server.asked("ShutdownWorker").is_empty());
+    *fixture.server.refuses.lock().unwrap() = None;
+    for step in [100, 60] {
+        assert!(fixture.server.asked("ShutdownWorker").is_empty());
+        advance(ms(step)).await;
+        a_moment().await;
+    }
+    assert_eq!(poll.await.unwrap(), "", "the worker sees no refusal");
+    assert_eq!(fixture.told(), ["PollsEnded"]);
+    assert!(fixture.server.asked("ResetStickyTaskQueue").is_empty());
+    assert_eq!(fixture.gate.trouble.noted()[0].status, "ResourceExhausted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_goes_on_refusing_keeps_the_worker_for_3_5_s() {
+    let mut fixture = Fixture::with_sticky_workflow(Server::default()).await;
+    *fixture.server.refuses.lock().unwrap() = Some((Code::ResourceExhausted, "too many"));
+    let _poll = fixture.poll(Sticky);
+    a_moment().await;
+    let since = Instant::now();
+    fixture.quiesce().await.unwrap();
+    // And 0.5 s for the workflows, which are reset instead.
+    assert_eq!(since.elapsed().as_millis() / 10, 350, "{:?}", since.elapsed());
+    assert_eq!(fixture.told(), ["PollsEnded"]);
+    assert_eq!(fixture.server.asked("ResetStickyTaskQueue").len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_poll_that_the_server_leaves_unanswered_is_given_up_0_3_s_after_its_time() {
-    let mut scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
-    let poll = scene.poll(Normal);
+    let mut fixture = Fixture::new(Server::default(), None, Some(2 * SECOND)).await;
+    let poll = fixture.poll(Normal);
     a_moment().await;
-    let _quiescing = scene.quiesce();
+    let _quiescing = fixture.quiesce();
     a_moment().await;
     // It should have been answered after 2.3 s.
     advance(ms(2_599)).await;
     a_moment().await;
-    assert!(!poll.is_finished() && scene.told().is_empty());
+    assert!(!poll.is_finished() && fixture.told().is_empty());
     advance(ms(2)).await;
     a_moment().await;
     assert!(poll.is_finished());
-    assert_eq!(scene.told(), ["PollsEnded"]);
-    let trouble = scene.gate.trouble.noted();
+    assert_eq!(fixture.told(), ["PollsEnded"]);
+    let trouble = fixture.gate.trouble.noted();
     assert_eq!((trouble[0].status.as_str(), trouble[0].count), ("DeadlineExceeded", 1));
     // It may have waited for a task all the time.
-    assert!(scene.gate.trouble.fault(false).is_none());
+    assert!(fixture.gate.trouble.fault(false).is_none());
 }
 
 #[tokio::test(start_paused = true)]
 async fn refused_polls_are_counted_with_the_servers_words_and_keep_nobody_waiting() {
-    let mut scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
+    let mut fixture = Fixture::new(Server::default(), None, Some(2 * SECOND)).await;
     for words in ["first", "second", "the key is secret"] {
-        *scene.server.refuses.lock().unwrap() = Some((Code::ResourceExhausted, words));
-        assert_eq!(scene.poll(Normal).await.unwrap(), "ResourceExhausted");
+        *fixture.server.refuses.lock().unwrap() = Some((Code::ResourceExhausted, words));
+        assert_eq!(fixture.poll(Normal).await.unwrap(), "ResourceExhausted");
     }
-    let _quiescing = scene.quiesce();
+    let _quiescing = fixture.quiesce();
     a_moment().await;
-    assert_eq!(scene.told(), ["PollsEnded"]);
-    let trouble = scene.gate.trouble.noted();
+    assert_eq!(fixture.told(), ["PollsEnded"]);
+    let trouble = fixture.gate.trouble.noted();
     let noted = &trouble[0];
     assert_eq!((noted.call.as_str(), noted.count), ("PollWorkflowTaskQueue", 3));
     assert_eq!((noted.first.as_str(), noted.last.as_str()), ("first", "the key is [API key]"));
-    let fault = scene.gate.trouble.fault(false).map(|fault| fault.to_string()).unwrap_or_default();
+    let fault =
+        fixture.gate.trouble.fault(false).map(|fault| fault.to_string()).unwrap_or_default();
     assert!(fault.contains("ResourceExhausted") && !fault.contains("secret"), "{fault}");
     // One poll that is answered shows that the worker could poll.
-    scene.gate.resume();
-    *scene.server.refuses.lock().unwrap() = None;
-    let poll = scene.poll(Normal);
+    fixture.gate.resume();
+    *fixture.server.refuses.lock().unwrap() = None;
+    let poll = fixture.poll(Normal);
     a_moment().await;
-    scene.server.answer_polls.notify_one();
+    fixture.server.answer_polls.notify_one();
     assert_eq!(poll.await.unwrap(), "");
-    assert!(scene.gate.trouble.fault(false).is_none());
+    assert!(fixture.gate.trouble.fault(false).is_none());
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_a_dropped_worker_leaves_unanswered_is_failed_so_that_it_is_handed_out_again() {
-    let scene = Scene::new(Server::default(), None, None).await;
-    let poll = scene.poll(Normal);
+    let fixture = Fixture::new(Server::default(), None, None).await;
+    let poll = fixture.poll(Normal);
     a_moment().await;
-    scene.hand_out("task");
+    fixture.hand_out("task");
     assert_eq!(poll.await.unwrap(), "task");
-    scene.gate.close();
-    scene.gate.give_back().await;
-    let failed = scene.server.asked("RespondWorkflowTaskFailed").pop().unwrap();
+    fixture.gate.close();
+    fixture.gate.give_back().await;
+    let failed = fixture.server.asked("RespondWorkflowTaskFailed").pop().unwrap();
     let failed = RespondWorkflowTaskFailedRequest::decode(failed.proto).unwrap();
     assert_eq!((failed.task_token.as_slice(), failed.namespace.as_str()), (&b"task"[..], "n"));
     // What the worker would say now comes too late.
     let request =
         RespondWorkflowTaskCompletedRequest { task_token: "task".into(), ..Default::default() };
-    let mut worker = scene.worker.clone();
+    let mut worker = fixture.worker.clone();
     let late = worker.respond_workflow_task_completed(request.into_request()).await;
     assert_eq!(late.unwrap_err().code(), Code::Cancelled);
-    assert!(scene.server.asked("RespondWorkflowTaskCompleted").is_empty());
+    assert!(fixture.server.asked("RespondWorkflowTaskCompleted").is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -312,31 +352,31 @@ async fn a_shutdown_that_the_server_hears_late_keeps_the_worker_for_0_1_s_and_is
  {
     let shutdowns_wait = Some(Arc::new(Notify::new()));
     let server = Server { shutdowns_wait, ..Server::default() };
-    let scene = Scene::new(server, None, None).await;
+    let fixture = Fixture::new(server, None, None).await;
     let since = Instant::now();
-    let mut service = scene.worker.workflow_service();
+    let mut service = fixture.worker.workflow_service();
     service.shutdown_worker(ShutdownWorkerRequest::default().into_request()).await.unwrap();
     assert_eq!(since.elapsed(), ms(100));
-    assert_eq!(scene.server.shutdowns_heard.load(SeqCst), 0);
-    scene.server.shutdowns_wait.as_ref().unwrap().notify_one();
+    assert_eq!(fixture.server.shutdowns_heard.load(SeqCst), 0);
+    fixture.server.shutdowns_wait.as_ref().unwrap().notify_one();
     a_moment().await;
-    assert_eq!(scene.server.shutdowns_heard.load(SeqCst), 1);
+    assert_eq!(fixture.server.shutdowns_heard.load(SeqCst), 1);
 }
 
 /// From the second attempt on the SDK does not answer a workflow task that fails.
 #[tokio::test(start_paused = true)]
 async fn a_workflow_task_that_failed_is_in_flight_no_longer_and_is_named() {
-    let mut scene = Scene::new(Server::default(), None, Some(2 * SECOND)).await;
-    let poll = scene.poll(Normal);
+    let mut fixture = Fixture::new(Server::default(), None, Some(2 * SECOND)).await;
+    let poll = fixture.poll(Normal);
     a_moment().await;
-    scene.hand_out("task");
+    fixture.hand_out("task");
     assert_eq!(poll.await.unwrap(), "task");
-    scene.in_flight.workflow_task_failed("run of task", "no such type");
-    assert_eq!(scene.told(), ["Busy", "Quiet"]);
-    let failed = scene.in_flight.counts().1;
+    fixture.in_flight.workflow_task_failed("run of task", "no such type");
+    assert_eq!(fixture.told(), ["Busy", "Quiet"]);
+    let failed = fixture.in_flight.counts().1;
     assert_eq!((failed[0].workflow_id.as_str(), failed[0].attempt), ("workflow of task", 1));
     assert_eq!(failed[0].failure, "no such type");
-    let _quiescing = scene.quiesce();
+    let _quiescing = fixture.quiesce();
     a_moment().await;
-    assert_eq!(scene.told(), ["PollsEnded"]);
+    assert_eq!(fixture.told(), ["PollsEnded"]);
 }

@@ -178,7 +178,7 @@ pub(super) fn answer(
 }
 
 /// A gate with a worker's connection to it.
-pub(super) struct Scene {
+pub(super) struct Fixture {
     pub(super) server: Server,
     pub(super) gate: Arc<Gate>,
     pub(super) in_flight: InFlight,
@@ -187,7 +187,7 @@ pub(super) struct Scene {
     pub(super) inputs: UnboundedReceiver<Input<Fault>>,
 }
 
-impl Scene {
+impl Fixture {
     pub(super) async fn new(
         server: Server,
         stop: Option<u64>,
@@ -203,21 +203,21 @@ impl Scene {
         let link = server.link().await;
         let gate = Gate::new(link, &options, timing, in_flight.clone(), TaskTracker::new());
         let worker = gate.connection(&options).await.unwrap();
-        let scene = Self { server, gate, in_flight, worker, idle_end, inputs };
-        scene.describe().await;
-        scene
+        let fixture = Self { server, gate, in_flight, worker, idle_end, inputs };
+        fixture.describe().await;
+        fixture
     }
 
     /// A quiet worker with an idle timeout of 2 s, to which a workflow is sticky.
     pub(super) async fn with_sticky_workflow(server: Server) -> Self {
-        let mut scene = Self::new(server, None, Some(Duration::from_secs(2))).await;
-        let poll = scene.poll(TaskQueueKind::Normal);
+        let mut fixture = Self::new(server, None, Some(Duration::from_secs(2))).await;
+        let poll = fixture.poll(TaskQueueKind::Normal);
         a_moment().await;
-        scene.hand_out("task");
+        fixture.hand_out("task");
         assert_eq!(poll.await.unwrap(), "task");
-        scene.complete("task").await;
-        assert_eq!(scene.told(), ["Busy", "Quiet"]);
-        scene
+        fixture.complete("task").await;
+        assert_eq!(fixture.told(), ["Busy", "Quiet"]);
+        fixture
     }
 
     /// What the worker is told: whether the server ends polls.
