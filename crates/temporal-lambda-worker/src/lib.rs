@@ -3,6 +3,7 @@
 mod check;
 mod codec_work;
 mod config;
+mod connection;
 mod driver;
 #[cfg(feature = "emf")]
 pub mod emf;

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::LambdaWorkerConfig;
+use crate::connection::Link;
 use crate::environment::{Admission, Environment};
 use crate::error::{Fault, LambdaWorkerError};
 use crate::hooks::ShutdownHooks;
@@ -29,7 +30,7 @@ use crate::lifecycle::{Allowance, Cause, Input, Machine, Moment, Refusal, Window
 use crate::observe::{Observed, trace_move};
 use crate::report::{CallbackOutcome, HookReport, InvocationReport};
 use crate::telemetry::Scope;
-use crate::temporal::{Launched, Link};
+use crate::temporal::Launched;
 use crate::worker::LambdaWorker;
 use callbacks::Keeper;
 

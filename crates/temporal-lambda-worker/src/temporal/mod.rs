@@ -28,8 +28,6 @@
 //! Workflow tasks that a dropped worker has not answered are failed by the gate: the server hands them
 //! out again at once.
 
-mod channel;
-mod connect;
 mod core;
 mod diagnosis;
 mod gate;
@@ -39,30 +37,21 @@ mod sdk;
 mod worker;
 
 use futures_util::future::BoxFuture;
-use temporalio_client::Connection;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::config::LambdaWorkerConfig;
+use crate::connection::Link;
 use crate::error::Fault;
 use crate::invocation::Invocation;
 use crate::lifecycle::Input;
-use crate::report::{ConnectionUse, WorkerReport};
+use crate::report::WorkerReport;
 
-pub(crate) use connect::Server;
 pub(crate) use sdk::Sdk;
 #[cfg(feature = "otel")]
 pub(crate) use worker::is_workflow_thread;
-
-/// A connection for one invocation, under that invocation's identity and with its credentials.
-#[derive(Clone)]
-pub(crate) struct Link {
-    pub(crate) connection: Connection,
-    pub(crate) how: ConnectionUse,
-    pub(crate) server: Server,
-}
 
 /// What a worker needs from the driver.
 pub(crate) struct Ports {

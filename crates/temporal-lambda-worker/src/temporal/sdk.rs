@@ -12,11 +12,11 @@ use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
-use super::connect::{ChannelCache, Request};
 use super::diagnosis::Memory;
 use super::worker::{Plan, SdkWorker};
-use super::{Launched, Link, Ports, Temporal};
+use super::{Launched, Ports, Temporal};
 use crate::config::{ConfigError, LambdaWorkerConfig};
+use crate::connection::{ChannelCache, Link, Request};
 use crate::error::Fault;
 
 /// The SDK with what it keeps from one invocation to the next: its runtime and a channel.

@@ -19,15 +19,14 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::channel::chain;
-use super::connect::{conceal, status_fault};
 use super::core::Core;
 use super::diagnosis::{Diagnoses, Memory, Subject};
 use super::gate::{Gate, POLLS_END_WITHIN, Timing};
 use super::in_flight::{InFlight, State};
 use super::interceptors::Interceptors;
-use super::{Launched, Link, Ports};
-use crate::config::{ConfigError, LastPlugin, is_nothing_registered};
+use super::{Launched, Ports};
+use crate::config::{ConfigError, LastPlugin, conceal, is_nothing_registered};
+use crate::connection::{Link, chain, status_fault};
 use crate::error::Fault;
 use crate::lifecycle::Input;
 use crate::panic_message;

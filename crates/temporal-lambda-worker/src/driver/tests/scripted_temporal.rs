@@ -15,11 +15,12 @@ use super::ms;
 use super::script::{CONNECT, CREATE, Drain, How, Part, Script, WORKER, words};
 use super::scripted_user::{Log, drive, or_failed};
 use crate::config::LambdaWorkerConfig;
+use crate::connection::{Link, Server};
 use crate::error::Fault;
 use crate::lifecycle::rules::Failure;
 use crate::lifecycle::{Effect, Input};
 use crate::report::{ConnectionUse, WorkerReport};
-use crate::temporal::{Launched, Link, Ports, Server, Temporal};
+use crate::temporal::{Launched, Ports, Temporal};
 
 /// A connection without a socket: every call is answered at once, with an empty message.
 pub(super) async fn connection() -> Connection {

@@ -15,42 +15,10 @@ use temporalio_common::protos::temporal::api::workflowservice::v1::{
 };
 use tokio::time::timeout;
 
-use super::nothing::Worker;
+use super::nothing::{Answers, Worker};
 
 /// The server has this long to answer all that it is asked at a time: 2 s. Nobody waits for it.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
-
-/// What the server said of a version and of its task queue.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Answers {
-    pub(super) version: Result<DescribeWorkerDeploymentVersionResponse, Code>,
-    /// `None`: it did not say.
-    pub(super) deployment: Option<WorkerDeploymentInfo>,
-    /// How many tasks wait on the task queue; `None`: it did not say.
-    pub(super) backlog: Option<i64>,
-    /// The versions that the task queue's tasks go to.
-    pub(super) queue_current: Option<Version>,
-    pub(super) queue_ramping: Option<Version>,
-}
-
-impl Default for Answers {
-    fn default() -> Self {
-        Self {
-            version: Err(Code::Unknown),
-            deployment: None,
-            backlog: None,
-            queue_current: None,
-            queue_ramping: None,
-        }
-    }
-}
-
-impl Answers {
-    /// The deployment's current version.
-    pub(super) fn current(&self) -> Option<&Version> {
-        self.deployment.as_ref()?.routing_config.as_ref()?.current_deployment_version.as_ref()
-    }
-}
 
 /// Who is asked.
 #[derive(Clone)]

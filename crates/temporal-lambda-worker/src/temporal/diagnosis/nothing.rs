@@ -1,10 +1,11 @@
 //! Why a worker is invoked and has no task.
 
 use temporalio_client::tonic::Code;
-use temporalio_common::protos::temporal::api::deployment::v1::WorkerDeploymentVersion as Version;
+use temporalio_common::protos::temporal::api::deployment::v1::{
+    WorkerDeploymentInfo, WorkerDeploymentVersion as Version,
+};
 use temporalio_common::protos::temporal::api::enums::v1::WorkerDeploymentVersionStatus as Rank;
-
-use super::ask::Answers;
+use temporalio_common::protos::temporal::api::workflowservice::v1::DescribeWorkerDeploymentVersionResponse;
 
 /// A worker as the server knows it.
 #[derive(Clone, Debug)]
@@ -17,6 +18,38 @@ pub(super) struct Worker {
 impl Worker {
     fn is(&self, version: &Version) -> bool {
         version.deployment_name == self.deployment_name && version.build_id == self.build_id
+    }
+}
+
+/// What the server said of a version and of its task queue.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Answers {
+    pub(super) version: Result<DescribeWorkerDeploymentVersionResponse, Code>,
+    /// `None`: it did not say.
+    pub(super) deployment: Option<WorkerDeploymentInfo>,
+    /// How many tasks wait on the task queue; `None`: it did not say.
+    pub(super) backlog: Option<i64>,
+    /// The versions that the task queue's tasks go to.
+    pub(super) queue_current: Option<Version>,
+    pub(super) queue_ramping: Option<Version>,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self {
+            version: Err(Code::Unknown),
+            deployment: None,
+            backlog: None,
+            queue_current: None,
+            queue_ramping: None,
+        }
+    }
+}
+
+impl Answers {
+    /// The deployment's current version.
+    pub(super) fn current(&self) -> Option<&Version> {
+        self.deployment.as_ref()?.routing_config.as_ref()?.current_deployment_version.as_ref()
     }
 }
 

@@ -26,14 +26,13 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
-use super::Link;
-use super::channel::{Answer, service};
-use super::connect::{Server, answered_with, without_network};
 use super::in_flight::{Heard, InFlight, WorkflowTask};
 use identity::Identity;
 use polls::Stage;
 use trouble::Trouble;
 use wire::{Completed, Completion, Started, task_token};
+
+use crate::connection::{Answer, Link, Server, answered_with, service, without_network};
 
 /// The worker waits for the answer to `ShutdownWorker` for this long: 0.1 s.
 const SHUTDOWN_CAP: Duration = Duration::from_millis(100);

@@ -10,9 +10,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::wire::{Task, asked_time, set_asked_time, task_token};
 use super::{Gate, Timing};
+use crate::connection::{Answer, answered_with};
 use crate::lifecycle::POLL_SPARE;
-use crate::temporal::channel::Answer;
-use crate::temporal::connect::answered_with;
 use crate::temporal::in_flight::{Brought, Kind, PollUnderWay};
 
 /// The server answers a poll this long before the time that the poll asks for is over, so that

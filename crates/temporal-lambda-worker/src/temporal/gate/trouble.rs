@@ -7,10 +7,10 @@ use temporalio_client::ConnectionOptions;
 use temporalio_client::tonic::{Code, Status};
 use tokio::sync::Notify;
 
+use crate::config::conceal;
+use crate::connection::is_unanswered;
 use crate::error::Fault;
 use crate::report::ServerTrouble;
-use crate::temporal::channel::is_unanswered;
-use crate::temporal::connect::conceal;
 
 /// Different kinds of trouble that are kept: 8. More would be noise.
 const KINDS: usize = 8;

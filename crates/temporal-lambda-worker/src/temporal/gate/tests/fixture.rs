@@ -30,12 +30,10 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::super::{Gate, Timing};
+use crate::connection::{Answer, Link, Route, Server as Known, answered_with};
 use crate::error::Fault;
 use crate::lifecycle::Input;
 use crate::report::ConnectionUse;
-use crate::temporal::Link;
-use crate::temporal::channel::{Answer, Route};
-use crate::temporal::connect::{Server as Known, answered_with};
 use crate::temporal::in_flight::InFlight;
 
 /// A server that hangs on polls until it is told to answer them, and remembers what it was asked.

@@ -24,7 +24,7 @@ use temporalio_client::tonic::{Code, Request, Status};
 use temporalio_client::{ConnectionOptions, GrpcCompression, TlsOptions};
 
 /// The answer to a call.
-pub(super) type Answer = Result<GrpcSuccessResponse, Status>;
+pub(crate) type Answer = Result<GrpcSuccessResponse, Status>;
 
 /// The largest message that is taken: 128 MiB, as in the SDK.
 const LARGEST_MESSAGE: usize = 128 * 1024 * 1024;
@@ -46,7 +46,7 @@ pub(super) enum DialError {
 
 /// The way to the server.
 #[derive(Clone)]
-pub(super) enum Route {
+pub(crate) enum Route {
     /// Over a channel of our own; the flag says whether messages are compressed.
     Dialed(Channel, bool),
     /// The user's own service in the place of the network.
@@ -88,14 +88,14 @@ impl Route {
 }
 
 /// A service that answers calls by this function.
-pub(super) fn service(
+pub(crate) fn service(
     answer: impl Fn(GrpcRequest) -> BoxFuture<'static, Answer> + Send + Sync + 'static,
 ) -> CallbackBasedGrpcService {
     CallbackBasedGrpcService { callback: Arc::new(answer) }
 }
 
 /// Whether this status was made on this side: nobody has answered.
-pub(super) fn is_unanswered(status: &Status) -> bool {
+pub(crate) fn is_unanswered(status: &Status) -> bool {
     status.metadata().contains_key(UNANSWERED) || std::error::Error::source(status).is_some()
 }
 

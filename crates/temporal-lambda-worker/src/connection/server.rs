@@ -1,9 +1,8 @@
-//! Connecting, and keeping the channel for the next invocation.
+//! The server at the other end of a channel, and what is known of it.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use prost::Message as _;
 use temporalio_client::callback_based::{GrpcRequest, GrpcSuccessResponse};
@@ -17,144 +16,31 @@ use tokio::time::Instant;
 
 use super::Link;
 use super::channel::{Answer, DialError, Route, chain, is_unanswered, service};
-pub(crate) use crate::config::conceal;
-use crate::config::{ConfigError, LambdaWorkerConfig};
+use crate::config::{ConfigError, conceal};
 use crate::error::Fault;
 use crate::report::ConnectionUse;
-
-/// How long a kept channel may take to prove that it is alive: 0.5 s. A healthy one answers within
-/// a round trip; beyond this, dialing anew is the better bet.
-pub(crate) const PROBE_CAP: Duration = Duration::from_millis(500);
-
-/// How long an invocation waits for the channel that another one is dialing: 1 s.
-const TURN_CAP: Duration = Duration::from_secs(1);
 
 /// A server that has refused a call because there were too many is taken to do so again for this long:
 /// 60 s.
 const THROTTLED_FOR: Duration = Duration::from_secs(60);
 
-/// The channel of the last invocation.
-#[derive(Clone, Default)]
-pub(crate) struct ChannelCache {
-    kept: Arc<Mutex<Option<Kept>>>,
-    /// Held while a channel is dialed: invocations that begin together wait for one, and share it.
-    dialing: Arc<tokio::sync::Mutex<()>>,
-}
-
-#[derive(Clone)]
-struct Kept {
-    server: Server,
-    fingerprint: String,
-    /// By wall clock, since the monotonic clock may stand still while the environment is frozen.
-    dialed: SystemTime,
-}
-
 /// A channel, and what is known of the server at its other end.
 #[derive(Clone)]
 pub(crate) struct Server {
-    pub(super) route: Route,
+    route: Route,
     known: Arc<Mutex<Known>>,
 }
 
 #[derive(Default)]
-pub(super) struct Known {
-    pub(super) info: Option<GetSystemInfoResponse>,
-    pub(super) namespaces: HashMap<String, DescribeNamespaceResponse>,
+pub(crate) struct Known {
+    pub(crate) info: Option<GetSystemInfoResponse>,
+    pub(crate) namespaces: HashMap<String, DescribeNamespaceResponse>,
     /// When the server last refused a call because there were too many.
     throttled: Option<Instant>,
 }
 
-/// What connecting depends on, taken from the configuration.
-pub(crate) struct Request {
-    options: ConnectionOptions,
-    reuse: bool,
-    max_age: Duration,
-}
-
-impl Request {
-    pub(crate) fn of(config: &LambdaWorkerConfig) -> Self {
-        let mut options = config.connection_options.clone();
-        options.identity = config.identity();
-        Self { options, reuse: config.reuse_connection, max_age: config.max_connection_age }
-    }
-}
-
-impl ChannelCache {
-    /// A connection for one invocation: over the kept channel if it fits and the server answers,
-    /// else over a new one.
-    ///
-    /// # Cancel safety
-    /// Dropping the future leaves the cache as it was.
-    pub(crate) async fn connect(self, request: Request) -> Result<Link, Fault> {
-        if !request.reuse {
-            self.keep(None);
-            return dial(&request.options, ConnectionUse::New).await;
-        }
-        let fingerprint = fingerprint(&request.options);
-        let tried = self.kept();
-        let mut how = match &tried {
-            None => ConnectionUse::New,
-            Some(kept) => match self.take_over(kept, &request, &fingerprint).await {
-                Ok(link) => return link,
-                Err(how) => how,
-            },
-        };
-        // Beyond the cap the other one is in trouble, which may be its own.
-        let _dialing = tokio::time::timeout(TURN_CAP, self.dialing.lock()).await;
-        // While this one waited, another may have dialed the channel that it wants.
-        let dialed = tried.map(|kept| kept.dialed);
-        if let Some(kept) = self.kept().filter(|kept| Some(kept.dialed) != dialed) {
-            match self.take_over(&kept, &request, &fingerprint).await {
-                Ok(link) => return link,
-                Err(why_not) => how = why_not,
-            }
-        }
-        let link = dial(&request.options, how).await?;
-        let server = link.server.clone();
-        self.keep(Some(Kept { server, fingerprint, dialed: SystemTime::now() }));
-        Ok(link)
-    }
-
-    /// Forgets the kept channel, so that its socket closes when nobody uses it any more.
-    pub(crate) fn forget(&self) {
-        self.keep(None);
-    }
-
-    fn kept(&self) -> Option<Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn keep(&self, kept: Option<Kept>) {
-        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
-    }
-
-    /// A connection over this channel: what the server says to it, or why the channel is of no use.
-    async fn take_over(
-        &self,
-        kept: &Kept,
-        request: &Request,
-        fingerprint: &str,
-    ) -> Result<Result<Link, Fault>, ConnectionUse> {
-        let age = SystemTime::now().duration_since(kept.dialed);
-        // After a step backwards of the clock the age is unknown, so the channel counts as too old.
-        if kept.fingerprint != fingerprint || !age.is_ok_and(|it| it <= request.max_age) {
-            return Err(ConnectionUse::Replaced);
-        }
-        let linking = kept.server.link(&request.options, ConnectionUse::Reused);
-        match tokio::time::timeout(PROBE_CAP, linking).await {
-            Ok(Err(Fault::Unreachable { .. })) | Err(_) => {
-                tracing::info!("the kept connection does not answer; connecting anew");
-                // Or the next invocation would wait for it, too, if dialing fails.
-                self.forget();
-                Err(ConnectionUse::Revived)
-            }
-            Ok(answered) => Ok(answered),
-        }
-    }
-}
-
 impl Server {
-    pub(super) fn new(route: Route) -> Self {
+    pub(crate) fn new(route: Route) -> Self {
         Self { route, known: Arc::default() }
     }
 
@@ -166,7 +52,11 @@ impl Server {
 
     /// A connection of the SDK over this channel, under the identity and with the credentials of
     /// `options`. The server is asked for its capabilities, which proves both.
-    async fn link(&self, options: &ConnectionOptions, how: ConnectionUse) -> Result<Link, Fault> {
+    pub(super) async fn link(
+        &self,
+        options: &ConnectionOptions,
+        how: ConnectionUse,
+    ) -> Result<Link, Fault> {
         let server = self.clone();
         let mut bare = without_network(options);
         bare.service_override = Some(service(move |call| {
@@ -203,7 +93,7 @@ impl Server {
     }
 
     /// A call over the channel.
-    pub(super) async fn call(&self, call: GrpcRequest) -> Answer {
+    pub(crate) async fn call(&self, call: GrpcRequest) -> Answer {
         let answer = self.route.call(call).await;
         let code = answer.as_ref().err().map(Status::code);
         if code == Some(Code::ResourceExhausted) {
@@ -213,23 +103,23 @@ impl Server {
     }
 
     /// Whether the server may refuse calls because there are too many, as it did not long ago.
-    pub(super) fn is_throttling(&self) -> bool {
+    pub(crate) fn is_throttling(&self) -> bool {
         self.known().throttled.is_some_and(|last| last.elapsed() < THROTTLED_FOR)
     }
 
     /// What the server said of itself and of its namespaces.
-    pub(super) fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+    pub(crate) fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// An answer with this message.
-pub(super) fn answered_with(proto: Vec<u8>) -> GrpcSuccessResponse {
+pub(crate) fn answered_with(proto: Vec<u8>) -> GrpcSuccessResponse {
     GrpcSuccessResponse { headers: Default::default(), proto }
 }
 
 /// The options of a connection that does not dial: what is for the network is the channel's.
-pub(super) fn without_network(options: &ConnectionOptions) -> ConnectionOptions {
+pub(crate) fn without_network(options: &ConnectionOptions) -> ConnectionOptions {
     let mut options = options.clone();
     options.dns_load_balancing = None;
     options.http_connect_proxy = None;
@@ -238,7 +128,7 @@ pub(super) fn without_network(options: &ConnectionOptions) -> ConnectionOptions 
 }
 
 /// A connection over a new channel.
-async fn dial(options: &ConnectionOptions, how: ConnectionUse) -> Result<Link, Fault> {
+pub(super) async fn dial(options: &ConnectionOptions, how: ConnectionUse) -> Result<Link, Fault> {
     // The SDK has a kind of certificate that is looked up for each handshake, in a field that is
     // there with a feature of its client only. Nothing here could hand it on.
     if format!("{:?}", options.tls_options).contains("client_cert_resolver: Some") {
@@ -269,35 +159,6 @@ async fn dial(options: &ConnectionOptions, how: ConnectionUse) -> Result<Link, F
 fn is_about_compression(reason: &str) -> bool {
     let reason = reason.to_lowercase();
     ["decompress", "grpc-encoding", "compressor"].iter().any(|word| reason.contains(word))
-}
-
-/// What a channel depends on. Kept in memory only and never shown.
-fn fingerprint(options: &ConnectionOptions) -> String {
-    // The SDK prints certificates as their lengths and services as their names.
-    let tls = options.tls_options.as_ref().map(|tls| {
-        let mut hasher = DefaultHasher::new();
-        tls.server_root_ca_cert.hash(&mut hasher);
-        if let Some(client) = &tls.client_tls_options {
-            (&client.client_cert, &client.client_private_key).hash(&mut hasher);
-        }
-        let verifier = tls.server_cert_verifier.as_ref().map(Arc::as_ptr);
-        (tls.domain.clone(), hasher.finish(), verifier.map(|it| it.cast::<()>() as usize))
-    });
-    let service =
-        options.service_override.as_ref().map(|it| Arc::as_ptr(&it.callback).cast::<()>() as usize);
-    format!(
-        "{:?}",
-        (
-            options.target.as_str(),
-            &options.override_origin,
-            options.connect_timeout,
-            &options.keep_alive,
-            &options.http_connect_proxy,
-            options.grpc_compression,
-            tls,
-            service,
-        )
-    )
 }
 
 fn fault(error: ClientConnectError, options: &ConnectionOptions) -> Fault {

@@ -1,0 +1,23 @@
+//! Connecting: one channel for many invocations, and a connection of the SDK over it for each of them.
+
+mod cache;
+mod channel;
+mod server;
+
+use temporalio_client::Connection;
+
+use crate::report::ConnectionUse;
+
+pub(crate) use cache::{ChannelCache, Request};
+#[cfg(test)]
+pub(crate) use channel::Route;
+pub(crate) use channel::{Answer, chain, is_unanswered, service};
+pub(crate) use server::{Server, answered_with, status_fault, without_network};
+
+/// A connection for one invocation, under that invocation's identity and with its credentials.
+#[derive(Clone)]
+pub(crate) struct Link {
+    pub(crate) connection: Connection,
+    pub(crate) how: ConnectionUse,
+    pub(crate) server: Server,
+}
