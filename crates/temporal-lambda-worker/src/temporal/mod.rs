@@ -12,7 +12,7 @@
 //!    before it). When a poll is there, the server is told to close that queue (by `ShutdownWorker`
 //!    with its name): the poll ends, and later tasks of its workflows go to the normal queue. Without a
 //!    poll, a task that waits there would wait for its timeout. A server that refuses calls for their
-//!    number is asked for 3 s; after that, the workflows are reset.
+//!    number is asked for up to 3 s.
 //! 3. waits for the polls under way. The server answers a poll 1 s before the time that it asks for is
 //!    over, so each asks for a time that ends when polling may end, and lasts 1.25 s at least. If the
 //!    namespace has `worker_poll_complete_on_shutdown`, an idle worker says that it shuts down, and

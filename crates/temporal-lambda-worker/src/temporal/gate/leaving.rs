@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use temporalio_client::grpc::WorkflowService as _;
-use temporalio_client::tonic::{Code, IntoRequest as _, Status};
-use temporalio_common::protos::temporal::api::common::v1::WorkflowExecution;
+use temporalio_client::tonic::{IntoRequest as _, Status};
 use temporalio_common::protos::temporal::api::enums::v1::WorkflowTaskFailedCause;
 use temporalio_common::protos::temporal::api::failure::v1::Failure;
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
-    ResetStickyTaskQueueRequest, RespondWorkflowTaskFailedRequest, ShutdownWorkerRequest,
+    RespondWorkflowTaskFailedRequest, ShutdownWorkerRequest,
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -48,8 +47,8 @@ impl Gate {
         self.in_flight.until(|state| state.nothing_sticks()).await;
         if !self.in_flight.has_sticky() {
             self.hold_sticky(Sticky::EndNow);
-        } else if !self.close_sticky_queue().await {
-            let _ = timeout(TOLD_WITHIN, self.reset_sticky()).await;
+        } else {
+            self.close_sticky_queue().await;
         }
         let received = self.in_flight.until(|state| state.is_received());
         tokio::select! {
@@ -61,9 +60,9 @@ impl Gate {
 
     /// Has the server close the sticky queue: it ends the poll there, and hands out on the normal queue
     /// what would come to the sticky one. A poll must be there in that moment: a task that nobody polls for
-    /// would wait on the closed queue for its timeout. Says whether the server has done so; one that refuses
-    /// calls for their number is asked for longer.
-    async fn close_sticky_queue(&self) -> bool {
+    /// would wait on the closed queue for its timeout. A server that refuses calls for their number is asked for
+    /// longer.
+    async fn close_sticky_queue(&self) {
         let began = Instant::now();
         loop {
             let refuses = self.server.is_throttling();
@@ -74,13 +73,12 @@ impl Gate {
             self.hold_sticky(Sticky::GoOn);
             let Some(request) = self.identity.sticky_queue_shutdown().filter(|_| !left.is_zero())
             else {
-                return false;
+                return;
             };
             let over = self.in_flight.until(|state| state.polls_sticky_queue_since().is_none());
             match tokio::join!(self.tell_of_shutdown(request), timeout(TOLD_AGAIN_AFTER, over)) {
                 (true, Ok(())) => {
-                    self.sticky_queue_is_closed.store(true, Ordering::SeqCst);
-                    return true;
+                    return self.sticky_queue_is_closed.store(true, Ordering::SeqCst);
                 }
                 // A poll that was on its way to the server meanwhile opens the queue again.
                 (true, Err(_)) => {}
@@ -90,7 +88,7 @@ impl Gate {
     }
 
     /// Gives back what the worker leaves behind: workflow tasks that it has not answered, which
-    /// would wait for their timeout, and sticky workflows whose queue the server has not closed. The polls
+    /// would wait for their timeout, and its sticky queue if the server has not closed that. The polls
     /// must be [closed](Self::close).
     pub(in crate::temporal) async fn give_back(&self) {
         self.is_left.store(true, Ordering::SeqCst);
@@ -115,30 +113,11 @@ impl Gate {
         });
         let all = stream::iter(tasks).buffer_unordered(GIVE_BACK_WIDTH).collect::<()>();
         let _ = timeout(FAREWELL_CAP, all).await;
-        if !self.sticky_queue_is_closed.load(Ordering::SeqCst) {
-            let _ = timeout(FAREWELL_CAP, self.reset_sticky()).await;
+        let has_sticky = self.in_flight.has_sticky();
+        if has_sticky && !self.sticky_queue_is_closed.load(Ordering::SeqCst) {
+            let request = self.identity.sticky_queue_shutdown().unwrap_or_default();
+            let _ = timeout(FAREWELL_CAP, self.tell_of_shutdown(request)).await;
         }
-    }
-
-    /// Tells the server that workflows are sticky to this worker no longer. Only where the queue could not
-    /// be closed: a task that is on its way there in the moment of the reset waits for its timeout.
-    async fn reset_sticky(&self) {
-        let resets = self.in_flight.sticky().into_iter().map(|(run_id, workflow_id)| {
-            let mut service = self.connection.clone();
-            let execution = WorkflowExecution { workflow_id, run_id: run_id.clone() };
-            let request = ResetStickyTaskQueueRequest {
-                namespace: self.namespace(),
-                execution: Some(execution),
-            };
-            async move {
-                let told = service.reset_sticky_task_queue(request.into_request()).await;
-                // A workflow that is closed by now is an error, and the usual case.
-                if told.map_or_else(|status| status.code() == Code::NotFound, |_| true) {
-                    self.in_flight.is_given_back(&run_id);
-                }
-            }
-        });
-        stream::iter(resets).buffer_unordered(GIVE_BACK_WIDTH).collect::<()>().await;
     }
 
     /// Tells the server that this worker shuts down, so that it ends the polls. Again and again,

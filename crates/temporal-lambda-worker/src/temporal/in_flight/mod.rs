@@ -7,7 +7,7 @@
 mod slots;
 mod under_way;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,9 +76,8 @@ pub(super) struct State {
     local_abandoned: bool,
     /// How often the payload codec is at work.
     codec_work: usize,
-    /// The open workflows whose next task the server puts on the sticky queue: run ID to
-    /// workflow ID.
-    sticky: HashMap<String, String>,
+    /// The open workflow runs whose next task the server puts on the sticky queue.
+    sticky: HashSet<String>,
     counts: TaskCounts,
     failed: Vec<FailedWorkflowTask>,
 }
@@ -297,17 +296,6 @@ impl InFlight {
         self.change(|state| {
             state.activities.remove(token);
         });
-    }
-
-    /// The workflows that are sticky to this worker: run ID and workflow ID.
-    pub(super) fn sticky(&self) -> Vec<(String, String)> {
-        let state = self.state.borrow();
-        state.sticky.iter().map(|(run, workflow)| (run.clone(), workflow.clone())).collect()
-    }
-
-    /// The server has heard that this workflow run is sticky no longer.
-    pub(super) fn is_given_back(&self, run_id: &str) {
-        self.change(|state| drop(state.sticky.remove(run_id)));
     }
 
     /// Takes the tokens of the workflow tasks that nobody has answered.

@@ -77,9 +77,7 @@ impl Drop for AnswerUnderWay {
             let Some(Heard { sticky, next }) = heard else { return };
             state.counts.workflow.completed += 1;
             match (task, sticky) {
-                (Some(task), Some(true)) => {
-                    state.sticky.insert(task.run_id, task.workflow_id);
-                }
+                (Some(task), Some(true)) => drop(state.sticky.insert(task.run_id)),
                 (Some(task), Some(false)) => drop(state.sticky.remove(&task.run_id)),
                 _ => {}
             }

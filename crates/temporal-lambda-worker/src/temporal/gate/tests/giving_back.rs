@@ -2,10 +2,9 @@
 
 use super::*;
 
-/// A task that waits on the sticky queue when it is closed would wait for its timeout; and so would one that
-/// is on its way there when its workflow is reset.
+/// A task that waits on the sticky queue when it is closed would wait for its timeout.
 #[tokio::test(start_paused = true)]
-async fn the_sticky_queue_is_closed_under_a_poll_and_no_workflow_is_reset() {
+async fn the_sticky_queue_is_closed_once_and_under_a_poll() {
     let mut fixture = Fixture::with_sticky_workflow(Server::default()).await;
     let (sticky, normal) = (fixture.poll(Sticky), fixture.poll(Normal));
     a_moment().await;
@@ -28,7 +27,7 @@ async fn the_sticky_queue_is_closed_under_a_poll_and_no_workflow_is_reset() {
     assert_eq!(fixture.told(), ["PollsEnded"]);
     fixture.gate.close();
     fixture.gate.give_back().await;
-    assert!(fixture.server.asked("ResetStickyTaskQueue").is_empty());
+    assert_eq!(fixture.server.asked("ShutdownWorker").len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -83,11 +82,6 @@ async fn a_poll_on_the_sticky_queue_is_waited_for_where_the_server_refuses_to_cl
         a_moment().await;
     }
     assert!(fixture.told().is_empty() && !sticky.is_finished());
-    assert_eq!(
-        fixture.server.asked("ResetStickyTaskQueue").len(),
-        1,
-        "or its tasks would go there"
-    );
     fixture.hand_out("late");
     assert_eq!(sticky.await.unwrap(), "late");
     assert_eq!(fixture.told(), ["Busy"]);
@@ -110,18 +104,7 @@ async fn a_sticky_queue_that_polling_has_opened_again_is_closed_again() {
     // Nothing has closed it since.
     fixture.gate.close();
     fixture.gate.give_back().await;
-    assert_eq!(fixture.server.asked("ResetStickyTaskQueue").len(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_workflow_whose_reset_was_refused_is_reset_the_next_time_and_a_closed_one_never() {
-    for (code, stays) in [(Code::PermissionDenied, true), (Code::NotFound, false)] {
-        let fixture = Fixture::with_sticky_workflow(Server::default()).await;
-        *fixture.server.refuses.lock().unwrap() = Some((code, "no"));
-        fixture.gate.give_back().await;
-        assert_eq!(fixture.server.asked("ResetStickyTaskQueue").len(), 1);
-        assert_eq!(fixture.in_flight.has_sticky(), stays, "{code}");
-    }
+    assert_eq!(fixture.server.asked("ShutdownWorker").len(), 3);
 }
 
 /// The server hands a task that is given back to the next poll. One that is about to be dropped would
