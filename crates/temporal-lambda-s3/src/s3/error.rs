@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use crate::driver::BoxError;
-use crate::error::seconds;
+use crate::error::{BoxError, seconds};
 
 /// An object, and what is known of the client, for messages:
 /// `[bucket=B, key=K, client_region=R]`.
