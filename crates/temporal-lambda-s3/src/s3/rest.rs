@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::StatusCode;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential, AwsCredentialProvider};
 
 use crate::error::ExternalStorageError;
@@ -164,7 +164,7 @@ impl S3Client for AwsS3Client {
     }
 
     async fn exists(&self, bucket: &str, key: &str) -> Result<bool, S3Error> {
-        let operation = Operation::new(Method::HEAD, bucket, key);
+        let operation = Operation::head(bucket, key);
         let answer = self.inner.answer(&operation).await?;
         match answer.status() {
             status if status.is_success() => Ok(true),
@@ -176,8 +176,8 @@ impl S3Client for AwsS3Client {
         }
     }
 
-    async fn get(&self, bucket: &str, key: &str) -> Result<Bytes, S3Error> {
-        let operation = Operation::new(Method::GET, bucket, key);
+    async fn get(&self, bucket: &str, key: &str, limit: u64) -> Result<Bytes, S3Error> {
+        let operation = Operation::get(bucket, key, limit);
         let answer = self.inner.answer(&operation).await?;
         if answer.status() == StatusCode::OK {
             Ok(answer.into_body())
