@@ -52,6 +52,9 @@ impl LambdaWorker for Capitals {
     async fn configure(&mut self, config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
         self.storage.apply_to_worker(config);
         let worker = &mut config.worker_options;
+        if worker.task_queue.is_empty() {
+            worker.task_queue = "s3-payloads".to_owned();
+        }
         worker.register_activities(Activities).register_workflow::<CapitalsWorkflow>()?;
         Ok(())
     }

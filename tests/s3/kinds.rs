@@ -97,22 +97,3 @@ async fn a_workflow_that_goes_on_in_another_invocation_is_replayed_from_referenc
         assert_eq!(invocation.report()["tasks"]["workflow"]["failed"], 0);
     }
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_signal_with_start_is_stored_for_the_workflow_that_it_starts() {
-    let world = World::new("signal-start").await;
-    let temporal = world.temporal().await;
-    let bucket = TestBucket::new("signal-start").await;
-    let client = client(&bucket).await;
-    let id = world.id("it");
-    let options = WorkflowStartOptions::new(world.name.clone(), id.clone()).build();
-    let (run, deliver) = (MailboxWorkflow::run, MailboxWorkflow::deliver);
-    let started =
-        client.signal_with_start_workflow(run, large("input"), deliver, large("signal"), options);
-    started.await.unwrap();
-    let keys = bucket.keys().await;
-    let prefix = format!("v0/ns/default/wt/MailboxWorkflow/wi/{id}/ri/null/d/sha256/");
-    assert_eq!(keys.len(), 2, "{keys:?}");
-    assert!(keys.iter().all(|key| key.starts_with(&prefix)), "{keys:?}");
-    assert_small(&temporal.history(&id).await);
-}

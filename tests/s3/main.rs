@@ -10,6 +10,7 @@ mod peers;
 mod round_trip;
 mod s3_server;
 mod scene;
+mod targets;
 mod tools;
 mod trouble;
 #[path = "../functions/stored/workflows.rs"]

@@ -9,7 +9,7 @@ use temporal_lambda_s3::{
     StorageDriver as _, StorageDriverStoreContext, StorageDriverTargetInfo,
     StorageDriverWorkflowInfo,
 };
-use temporal_lambda_testkit::lambda::{Function, Invocation};
+use temporal_lambda_testkit::lambda::{Function, FunctionConfig, Invocation};
 use temporal_lambda_tests::{Invoked as _, SOON, Temporal, World};
 use temporalio_client::{Client, WorkflowGetResultOptions, WorkflowStartOptions};
 use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
@@ -130,9 +130,14 @@ async fn a_workflow_task_whose_input_cannot_be_fetched_is_tried_again_until_s3_a
     start(&client, &world, &id, large("down")).await;
     let (failure, first) =
         work_until_it_fails(&function, async || task_failure(&temporal, &id).await).await;
-    assert!(failure.contains("S3 retrieve"), "{failure}");
-    for part in [bucket.name.as_str(), &id, REGION] {
-        assert!(failure.contains(part), "{failure}");
+    let report = first.last().unwrap().report();
+    let named = &report["failed_workflow_tasks"][0];
+    assert_eq!(named["workflow_id"], *id, "{report}");
+    // In the history and in the invocation's report; what S3 said last is told, too.
+    for failure in [failure.as_str(), named["failure"].as_str().unwrap()] {
+        for part in ["S3 retrieve", &bucket.name, &id, REGION, "HTTP 503"] {
+            assert!(failure.contains(part), "{failure}");
+        }
     }
     assert!(!temporal.has_ended(&id).await);
     gate.open();
@@ -278,4 +283,26 @@ async fn a_transfer_that_outlasts_the_idle_timeout_keeps_the_worker() {
             assert_eq!(started.attempt, 1, "an attempt was lost: {started:?}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_without_storage_fails_tasks_with_temporals_mark_and_one_with_it_goes_on() {
+    let world = World::new("no-storage").await;
+    let temporal = world.temporal().await;
+    let bucket = TestBucket::new("no-storage").await;
+    let idle = |function: FunctionConfig| function.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s");
+    let without = world.add(idle(world.config("without", STORED)));
+    let with = world.add(stored(&world, &bucket));
+    let client = client(&bucket).await;
+    let id = world.id("it");
+    start(&client, &world, &id, large("n")).await;
+    let (failure, invocations) =
+        work_until_it_fails(&without, async || task_failure(&temporal, &id).await).await;
+    assert!(failure.contains("[TMPRL1105]") && failure.contains("aws.s3driver"), "{failure}");
+    let report = invocations.last().unwrap().report();
+    let named = report["failed_workflow_tasks"][0]["failure"].as_str().unwrap();
+    assert!(named.contains("[TMPRL1105]"), "{report}");
+    assert!(!temporal.has_ended(&id).await, "the task failed, and not the workflow");
+    work_until_the_end(&with, &temporal, &id).await;
+    assert!(capitals_of(&client, &id).await == large("n").to_uppercase());
 }

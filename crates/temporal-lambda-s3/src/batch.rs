@@ -48,6 +48,13 @@ impl<T> Groups<T> {
             }),
         }
     }
+
+    /// The drivers that have something to do, sorted, with commas.
+    pub(crate) fn driver_names(&self) -> String {
+        let mut names: Vec<_> = self.groups.iter().map(|group| group.driver.name()).collect();
+        names.sort_unstable();
+        names.join(", ")
+    }
 }
 
 impl Groups<(Payload, u64)> {

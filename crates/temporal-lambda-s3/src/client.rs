@@ -8,13 +8,14 @@ use temporalio_client::errors::{
     AsyncActivityError, WorkflowInteractionError, WorkflowQueryError, WorkflowStartError,
     WorkflowUpdateError, WorkflowUpdateWithStartError,
 };
+use temporalio_client::schedules::{ScheduleAction, ScheduleError};
 use temporalio_client::{
     ActivityHeartbeatResponse, ActivityIdentifier, ClientInterceptor, ClientOptions,
-    CompleteAsyncActivityInput, FailAsyncActivityInput, HeartbeatAsyncActivityInput, Next,
-    QueryWorkflowInput, QueryWorkflowOutput, ReportAsyncActivityCancellationInput,
-    SignalWithStartWorkflowInput, SignalWorkflowInput, StartWorkflowInput, StartWorkflowOutput,
-    StartWorkflowUpdateInput, StartWorkflowUpdateOutput, UpdateWithStartWorkflowInput,
-    UpdateWithStartWorkflowOutput,
+    CompleteAsyncActivityInput, CreateScheduleInput, CreateScheduleOutput, FailAsyncActivityInput,
+    HeartbeatAsyncActivityInput, Next, QueryWorkflowInput, QueryWorkflowOutput,
+    ReportAsyncActivityCancellationInput, SignalWithStartWorkflowInput, SignalWorkflowInput,
+    StartWorkflowInput, StartWorkflowOutput, StartWorkflowUpdateInput, StartWorkflowUpdateOutput,
+    UpdateWithStartWorkflowInput, UpdateWithStartWorkflowOutput,
 };
 
 use crate::codec::{StorageLayer, Watch, data_converter};
@@ -162,6 +163,20 @@ impl ClientInterceptor for Targets {
         >,
     ) -> Outcome<'a, UpdateWithStartWorkflowOutput, WorkflowUpdateWithStartError> {
         let target = self.workflow(&input.options.workflow_id, None, Some(&input.workflow_type));
+        Box::pin(stored_for(target, next.run(input)))
+    }
+
+    fn create_schedule<'a>(
+        &'a self,
+        input: CreateScheduleInput,
+        next: Next<'a, CreateScheduleInput, Outcome<'a, CreateScheduleOutput, ScheduleError>>,
+    ) -> Outcome<'a, CreateScheduleOutput, ScheduleError> {
+        let target = match &input.options.action {
+            ScheduleAction::StartWorkflow { workflow_type, workflow_id, .. } => {
+                self.workflow(workflow_id, None, Some(workflow_type))
+            }
+            _ => some_workflow(&self.namespace),
+        };
         Box::pin(stored_for(target, next.run(input)))
     }
 

@@ -2,16 +2,12 @@
 //! drivers can move over to the SDK's own traits once they are released.
 
 use std::collections::HashMap;
-use std::error::Error;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 
 use crate::error::ExternalStorageError;
-
-/// An error of any type: a driver's own, or that of a bucket function.
-pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// What a driver needs to find a stored payload again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,8 +1,10 @@
 //! What can go wrong between a payload and its storage.
 
+use std::error::Error;
 use std::time::Duration;
 
-use crate::driver::BoxError;
+/// An error of any type: a driver's own, or that of a bucket function.
+pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// A failure of external storage. Its text has the text of its cause, because the SDK writes no
 /// more than that into histories and logs.

@@ -15,11 +15,11 @@ mod worker;
 
 pub use client::refuse_references;
 pub use driver::{
-    BoxError, StorageDriver, StorageDriverActivityInfo, StorageDriverClaim,
-    StorageDriverRetrieveContext, StorageDriverSelector, StorageDriverStoreContext,
-    StorageDriverTargetInfo, StorageDriverWorkflowInfo,
+    StorageDriver, StorageDriverActivityInfo, StorageDriverClaim, StorageDriverRetrieveContext,
+    StorageDriverSelector, StorageDriverStoreContext, StorageDriverTargetInfo,
+    StorageDriverWorkflowInfo,
 };
-pub use error::ExternalStorageError;
+pub use error::{BoxError, ExternalStorageError};
 pub use s3::{
     AwsS3Client, AwsS3ClientBuilder, Bucket, ConditionalPut, DEFAULT_CONCURRENT_TRANSFERS,
     DEFAULT_MAX_PAYLOAD_SIZE, DEFAULT_TRANSFER_TIMEOUT, DRIVER_TYPE, Location, S3Client, S3Error,

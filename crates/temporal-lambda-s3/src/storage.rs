@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 
@@ -110,7 +111,10 @@ impl ExternalStorage {
                 None => results.push(payload),
             }
         }
-        for (at, stored) in groups.store(context).await? {
+        let told = Told::begin("stored payloads", groups.driver_names());
+        let stored = groups.store(context).await?;
+        told.end(stored.len(), stored.iter().map(|(_, reference)| reference.size).sum());
+        for (at, stored) in stored {
             results[at] = stored.into_payload();
         }
         Ok(results)
@@ -140,7 +144,11 @@ impl ExternalStorage {
                 groups.push(driver, at, reference.claim);
             }
         }
-        for (at, payload) in groups.retrieve(&StorageDriverRetrieveContext::default()).await? {
+        let told = Told::begin("retrieved payloads", groups.driver_names());
+        let retrieved = groups.retrieve(&StorageDriverRetrieveContext::default()).await?;
+        let sizes = retrieved.iter().map(|(_, payload)| wire::serialized_size(payload) as u64);
+        told.end(retrieved.len(), sizes.sum());
+        for (at, payload) in retrieved {
             results[at] = payload;
         }
         Ok(results)
@@ -185,6 +193,28 @@ impl ExternalStorage {
         let mut names: Vec<_> = self.drivers.keys().map(String::as_str).collect();
         names.sort_unstable();
         names
+    }
+}
+
+/// What a batch cost, for the log: transfers are a part of a task's latency that no metric of the
+/// SDK has.
+struct Told {
+    message: &'static str,
+    drivers: String,
+    began: Instant,
+}
+
+impl Told {
+    fn begin(message: &'static str, drivers: String) -> Self {
+        Self { message, drivers, began: Instant::now() }
+    }
+
+    fn end(self, payloads: usize, bytes: u64) {
+        if payloads > 0 {
+            let milliseconds = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let Self { message, drivers, .. } = self;
+            tracing::debug!(payloads, bytes, milliseconds, drivers, "{message}");
+        }
     }
 }
 

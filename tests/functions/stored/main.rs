@@ -1,13 +1,14 @@
 //! A function that keeps payloads in S3. Its storage lives as long as the invocation.
 //!
-//! `TRANSFER_TIMEOUT_MS` and `MAX_PAYLOAD_SIZE` (in bytes) are settings of the driver.
+//! `TRANSFER_TIMEOUT_MS` and `MAX_PAYLOAD_SIZE` (in bytes) are settings of the driver. Without
+//! `PAYLOAD_BUCKET` there is no storage, and references are refused.
 
 mod workflows;
 
 use std::env;
 use std::time::Duration;
 
-use temporal_lambda_s3::{AwsS3Client, ExternalStorage, S3StorageDriver};
+use temporal_lambda_s3::{AwsS3Client, ExternalStorage, S3StorageDriver, refuse_references};
 use temporal_lambda_worker::{
     BoxError, LambdaWorker, LambdaWorkerConfig, LambdaWorkerError, Shutdown,
     WorkerDeploymentVersion, async_trait, run_worker,
@@ -23,8 +24,17 @@ struct Stored {
 #[async_trait]
 impl LambdaWorker for Stored {
     async fn configure(&mut self, config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
-        let driver =
-            S3StorageDriver::builder(AwsS3Client::from_env()?, env::var("PAYLOAD_BUCKET")?);
+        config
+            .worker_options
+            .register_activities(Activities)
+            .register_workflow::<CapitalsWorkflow>()?
+            .register_workflow::<GrowWorkflow>()?
+            .register_workflow::<MailboxWorkflow>()?;
+        let Ok(bucket) = env::var("PAYLOAD_BUCKET") else {
+            refuse_references(&mut config.client_options);
+            return Ok(());
+        };
+        let driver = S3StorageDriver::builder(AwsS3Client::from_env()?, bucket);
         let number = |name| env::var(name).ok().map(|value| value.parse::<u64>()).transpose();
         let driver = match number("TRANSFER_TIMEOUT_MS")? {
             Some(millis) => driver.transfer_timeout(Duration::from_millis(millis)),
@@ -37,12 +47,6 @@ impl LambdaWorker for Stored {
         let storage = ExternalStorage::new(driver.build()?)?;
         storage.apply_to_worker(config);
         self.storage = Some(storage);
-        config
-            .worker_options
-            .register_activities(Activities)
-            .register_workflow::<CapitalsWorkflow>()?
-            .register_workflow::<GrowWorkflow>()?
-            .register_workflow::<MailboxWorkflow>()?;
         Ok(())
     }
 

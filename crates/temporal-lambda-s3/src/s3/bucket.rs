@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 
-use crate::driver::{BoxError, StorageDriverStoreContext};
+use crate::driver::StorageDriverStoreContext;
+use crate::error::BoxError;
 
 type Choose =
     dyn Fn(&StorageDriverStoreContext, &Payload) -> Result<String, BoxError> + Send + Sync;

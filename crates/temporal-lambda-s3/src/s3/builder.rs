@@ -10,7 +10,7 @@ use crate::s3::bucket::Bucket;
 use crate::s3::client::S3Client;
 use crate::s3::driver::{DRIVER_TYPE, Inner, S3StorageDriver};
 
-/// The largest payload that is stored unless another size is set: 50 MiB of the serialized
+/// The largest payload that is stored or read unless another size is set: 50 MiB of the serialized
 /// payload, as in all SDKs.
 pub const DEFAULT_MAX_PAYLOAD_SIZE: u64 = 50 * 1024 * 1024;
 
@@ -72,8 +72,8 @@ impl S3StorageDriverBuilder {
         self
     }
 
-    /// The largest payload that is stored, in bytes of the serialized payload. Default:
-    /// [`DEFAULT_MAX_PAYLOAD_SIZE`].
+    /// The largest payload that is stored or read, in bytes of the serialized payload. Readers need
+    /// no less than writers have. Default: [`DEFAULT_MAX_PAYLOAD_SIZE`].
     #[must_use]
     pub fn max_payload_size(mut self, bytes: u64) -> Self {
         self.max_payload_size = bytes;

@@ -30,8 +30,9 @@ pub trait S3Client: Send + Sync + 'static {
     /// object as well as its absence.
     async fn exists(&self, bucket: &str, key: &str) -> Result<bool, S3Error>;
 
-    /// The whole content of an object.
-    async fn get(&self, bucket: &str, key: &str) -> Result<Bytes, S3Error>;
+    /// The whole content of an object of at most `limit` bytes. One that has more is
+    /// [`S3Error::object_too_large`], best before it is in memory.
+    async fn get(&self, bucket: &str, key: &str, limit: u64) -> Result<Bytes, S3Error>;
 
     /// What helps whoever reads an error message, such as `client_region`. Default: nothing.
     async fn describe(&self) -> Result<BTreeMap<String, String>, S3Error> {
@@ -62,8 +63,8 @@ impl<C: S3Client + ?Sized> S3Client for Arc<C> {
         (**self).exists(bucket, key).await
     }
 
-    async fn get(&self, bucket: &str, key: &str) -> Result<Bytes, S3Error> {
-        (**self).get(bucket, key).await
+    async fn get(&self, bucket: &str, key: &str, limit: u64) -> Result<Bytes, S3Error> {
+        (**self).get(bucket, key, limit).await
     }
 
     async fn describe(&self) -> Result<BTreeMap<String, String>, S3Error> {

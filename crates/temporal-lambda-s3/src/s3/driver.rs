@@ -24,6 +24,7 @@ use crate::s3::claim::{self, Address};
 use crate::s3::client::{ConditionalPut, S3Client};
 use crate::s3::error::{Location, S3Error, S3StorageError};
 use crate::s3::key::object_key;
+use crate::s3::last_failure;
 use crate::wire;
 
 /// How long a client may take to describe itself.
@@ -146,15 +147,13 @@ impl Inner {
         let failure = match self.in_time(upload).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(failure)) => failure,
-            Err(after) => Failed::TimedOut(after),
+            Err(last) => Failed::TimedOut(last),
         };
         let location = self.location(&address).await;
         Err(match failure {
             Failed::Store(source) => S3StorageError::Store { location, source },
             Failed::Exists(source) => S3StorageError::Exists { location, source },
-            Failed::TimedOut(after) => {
-                S3StorageError::TimedOut { operation: "store", location, after }
-            }
+            Failed::TimedOut(last) => self.timed_out("store", location, last),
         })
     }
 
@@ -163,19 +162,25 @@ impl Inner {
         address: Address,
         claim: &StorageDriverClaim,
     ) -> Result<Payload, S3StorageError> {
-        let download = self.client.get(&address.bucket, &address.key);
-        let content = match self.in_time(download).await {
+        let limit = self.max_payload_size;
+        let download = self.client.get(&address.bucket, &address.key, limit);
+        let downloaded = self.in_time(download).await;
+        let location = self.location(&address).await;
+        let content = match downloaded {
             Ok(Ok(content)) => content,
             Ok(Err(source)) => {
-                let location = self.location(&address).await;
-                return Err(S3StorageError::Retrieve { location, source });
+                return Err(match source.too_large() {
+                    Some(at_least) => S3StorageError::ObjectTooLarge { location, at_least, limit },
+                    None => S3StorageError::Retrieve { location, source },
+                });
             }
-            Err(after) => {
-                let location = self.location(&address).await;
-                return Err(S3StorageError::TimedOut { operation: "retrieve", location, after });
-            }
+            Err(last) => return Err(self.timed_out("retrieve", location, last)),
         };
-        let location = self.location(&address).await;
+        // Other clients need not know of the limit.
+        let at_least = content.len() as u64;
+        if at_least > limit {
+            return Err(S3StorageError::ObjectTooLarge { location, at_least, limit });
+        }
         let expected = claim::digest(claim, &location)?;
         let actual = sha256(&content);
         if expected != actual {
@@ -185,13 +190,21 @@ impl Inner {
             .map_err(|source| S3StorageError::NotAPayload { location, source })
     }
 
-    /// Runs a transfer when there is room for it. The time counts from when it begins.
-    async fn in_time<T>(&self, transfer: impl Future<Output = T>) -> Result<T, Duration> {
+    /// Runs a transfer when there is room for it. The time counts from when it begins. If it was too
+    /// long: how the last attempt failed.
+    async fn in_time<T>(&self, transfer: impl Future<Output = T>) -> Result<T, Option<S3Error>> {
         let room = self.transfers.acquire().await;
         let _room = room.expect("the semaphore is never closed");
-        tokio::time::timeout(self.transfer_timeout, transfer)
-            .await
-            .map_err(|_| self.transfer_timeout)
+        last_failure::in_time(self.transfer_timeout, transfer).await
+    }
+
+    fn timed_out(
+        &self,
+        operation: &'static str,
+        location: Location,
+        last: Option<S3Error>,
+    ) -> S3StorageError {
+        S3StorageError::TimedOut { operation, location, after: self.transfer_timeout, last }
     }
 
     async fn location(&self, address: &Address) -> Location {
@@ -216,7 +229,7 @@ fn is_for_nobody(context: &StorageDriverStoreContext) -> bool {
 enum Failed {
     Store(S3Error),
     Exists(S3Error),
-    TimedOut(Duration),
+    TimedOut(Option<S3Error>),
 }
 
 fn failed(error: S3StorageError) -> ExternalStorageError {

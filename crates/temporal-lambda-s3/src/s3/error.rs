@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use crate::driver::BoxError;
-use crate::error::seconds;
+use crate::error::{BoxError, seconds};
 
 /// An object, and what is known of the client, for messages:
 /// `[bucket=B, key=K, client_region=R]`.
@@ -71,7 +70,9 @@ pub enum S3StorageError {
         source: S3Error,
     },
     /// A transfer took longer than the driver's transfer timeout, retries included.
-    #[error("S3 {operation} {location} was given up after {}", seconds(*.after))]
+    #[error(
+        "S3 {operation} {location} was given up after {}: {}", seconds(*.after), last_attempt(.last)
+    )]
     TimedOut {
         /// "store" or "retrieve".
         operation: &'static str,
@@ -79,6 +80,25 @@ pub enum S3StorageError {
         location: Location,
         /// The transfer timeout.
         after: Duration,
+        /// How the last attempt failed: S3's answer, or why there was none. `None` if no attempt had
+        /// ended, and for clients that repeat requests by themselves.
+        #[source]
+        last: Option<S3Error>,
+    },
+    /// The object has more bytes than the driver reads. It may be another than the one that was
+    /// stored.
+    #[error(
+        "The object has {at_least} bytes or more, and the S3 driver reads {limit} at most \
+         {location}: if somebody stores payloads of this size, raise the driver's \
+         `max_payload_size`"
+    )]
+    ObjectTooLarge {
+        /// The object.
+        location: Location,
+        /// Its bytes, or as many as came before it was given up.
+        at_least: u64,
+        /// The most that is read.
+        limit: u64,
     },
     /// The object is not what was stored.
     #[error(
@@ -125,6 +145,13 @@ pub enum S3StorageError {
     },
 }
 
+fn last_attempt(last: &Option<S3Error>) -> String {
+    match last {
+        Some(error) => format!("its last attempt failed with {error}"),
+        None => "no attempt had ended".to_owned(),
+    }
+}
+
 fn retrieve_advice(error: &S3Error) -> &'static str {
     match (error.code(), error.status()) {
         (Some("NoSuchKey"), _) => {
@@ -147,13 +174,22 @@ struct Said {
     code: Option<String>,
     status: Option<u16>,
     message: String,
+    too_large: Option<u64>,
     source: Option<BoxError>,
 }
 
 impl S3Error {
     /// An error with this text, which must not have secrets.
     pub fn new(message: impl Into<String>) -> Self {
-        Self(Box::new(Said { code: None, status: None, message: message.into(), source: None }))
+        let (code, status, too_large, source) = (None, None, None, None);
+        Self(Box::new(Said { code, status, message: message.into(), too_large, source }))
+    }
+
+    /// The object has more bytes than were asked for: so many at least.
+    pub fn object_too_large(at_least: u64) -> Self {
+        let mut error = Self::new(format!("the object has {at_least} bytes or more"));
+        error.0.too_large = Some(at_least);
+        error
     }
 
     /// With S3's code, such as `NoSuchBucket`.
@@ -186,6 +222,11 @@ impl S3Error {
     /// S3's code, such as `NoSuchBucket`.
     pub fn code(&self) -> Option<&str> {
         self.0.code.as_deref()
+    }
+
+    /// How many bytes the object has at least, if it is too large.
+    pub fn too_large(&self) -> Option<u64> {
+        self.0.too_large
     }
 
     /// The HTTP status; `None` if there was no answer.

@@ -31,9 +31,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long sent data may stay unacknowledged: a connection that died in a freeze shows that way.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
 
-/// The most memory that is reserved because a server says that it will send so much: somewhat more
-/// than the largest payload.
-const LARGEST_RESERVATION: u64 = 64 * 1024 * 1024;
+/// More bytes than any error of S3 has, or the answer of a server of credentials.
+pub(crate) const MOST_TEXT: u64 = 64 * 1024;
 
 /// An answer with its whole body.
 pub(crate) type Answer = http::Response<Bytes>;
@@ -53,32 +52,43 @@ struct Made {
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(crate) struct Unanswered {
-    pub(crate) kind: HttpErrorKind,
-    message: String,
+pub(crate) enum Unanswered {
+    /// The content has so many bytes at least, and that is more than was asked for.
+    TooLong(u64),
+    Failed {
+        kind: HttpErrorKind,
+        message: String,
+    },
 }
 
 impl Transport {
-    /// Sends a request and takes the whole answer. Dropping the future ends the request.
-    pub(crate) async fn execute(&self, request: HttpRequest) -> Result<Answer, Unanswered> {
+    /// Sends a request and takes the whole answer, with a content of at most `limit` bytes. The text
+    /// of an error is left out where it is longer than any of S3. Dropping the future ends the
+    /// request.
+    pub(crate) async fn execute(
+        &self,
+        request: HttpRequest,
+        limit: u64,
+    ) -> Result<Answer, Unanswered> {
+        let unknown = |message| Unanswered::Failed { kind: HttpErrorKind::Unknown, message };
         let made = self.made.get_or_init(Made::new).as_ref();
-        let made = made.map_err(|reason| Unanswered {
-            kind: HttpErrorKind::Unknown,
-            message: reason.clone(),
-        })?;
+        let made = made.map_err(|reason| unknown(reason.clone()))?;
         let runtime = made.runtime.as_ref().expect("it is there until it is dropped");
         let client = made.client.clone();
         let exchange = async move {
             let response = client.request(request).await.map_err(|e| unanswered(&e))?;
             let (parts, body) = response.into_parts();
-            let content = whole(body)
-                .await
-                .map_err(|e| Unanswered { kind: HttpErrorKind::Interrupted, message: chain(&e) })?;
+            let content = match parts.status.is_success() {
+                true => whole(body, limit).await?,
+                false => match whole(body, MOST_TEXT).await {
+                    Err(Unanswered::TooLong(_)) => Bytes::new(),
+                    text => text?,
+                },
+            };
             Ok(Answer::from_parts(parts, content))
         };
-        AbortOnDropHandle::new(runtime.spawn(exchange)).await.unwrap_or_else(|error| {
-            Err(Unanswered { kind: HttpErrorKind::Unknown, message: error.to_string() })
-        })
+        let exchange = AbortOnDropHandle::new(runtime.spawn(exchange));
+        exchange.await.unwrap_or_else(|error| Err(unknown(error.to_string())))
     }
 }
 
@@ -111,13 +121,19 @@ impl Made {
     }
 }
 
-/// A body in one piece. It is collected where it will stay: pieces that are joined in the end would
-/// be in memory twice.
-async fn whole(mut body: Incoming) -> Result<Bytes, hyper::Error> {
-    let size = body.size_hint().exact().unwrap_or_default().min(LARGEST_RESERVATION);
-    let mut content = BytesMut::with_capacity(usize::try_from(size).unwrap_or_default());
+/// A body of at most `limit` bytes in one piece. It is collected where it will stay: pieces that are
+/// joined in the end would be in memory twice.
+async fn whole(mut body: Incoming, limit: u64) -> Result<Bytes, Unanswered> {
+    let within = |size| if size > limit { Err(Unanswered::TooLong(size)) } else { Ok(size) };
+    let announced = within(body.size_hint().lower())?;
+    let mut content = BytesMut::with_capacity(usize::try_from(announced).unwrap_or_default());
     while let Some(frame) = body.frame().await {
-        if let Ok(data) = frame?.into_data() {
+        let frame = frame.map_err(|error| Unanswered::Failed {
+            kind: HttpErrorKind::Interrupted,
+            message: chain(&error),
+        })?;
+        if let Ok(data) = frame.into_data() {
+            within(content.len() as u64 + data.len() as u64)?;
             content.extend_from_slice(&data);
         }
     }
@@ -135,7 +151,7 @@ impl Drop for Made {
 
 fn unanswered(error: &Error) -> Unanswered {
     let kind = if error.is_connect() { HttpErrorKind::Connect } else { HttpErrorKind::Interrupted };
-    Unanswered { kind, message: chain(error) }
+    Unanswered::Failed { kind, message: chain(error) }
 }
 
 /// The texts of an error and its causes. None of them has the request's headers.
@@ -151,7 +167,10 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 impl fmt::Display for Unanswered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        match self {
+            Self::TooLong(at_least) => write!(f, "the answer has {at_least} bytes or more"),
+            Self::Failed { message, .. } => f.write_str(message),
+        }
     }
 }
 
@@ -176,7 +195,10 @@ impl HttpConnector for ForCredentials {
 #[async_trait]
 impl HttpService for Transport {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let answer = self.execute(request).await.map_err(|e| HttpError::new(e.kind, e))?;
+        let answer = self.execute(request, MOST_TEXT).await.map_err(|error| match error {
+            Unanswered::Failed { kind, .. } => HttpError::new(kind, error),
+            Unanswered::TooLong(_) => HttpError::new(HttpErrorKind::Decode, error),
+        })?;
         let (parts, body) = answer.into_parts();
         let body = HttpResponseBody::new(Full::new(body).map_err(|never| match never {}));
         Ok(HttpResponse::from_parts(parts, body))

@@ -8,6 +8,7 @@ mod driver;
 mod error;
 mod http;
 mod key;
+mod last_failure;
 mod rest;
 
 pub use bucket::Bucket;

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::StatusCode;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential, AwsCredentialProvider};
 
 use crate::error::ExternalStorageError;
@@ -164,7 +164,7 @@ impl S3Client for AwsS3Client {
     }
 
     async fn exists(&self, bucket: &str, key: &str) -> Result<bool, S3Error> {
-        let operation = Operation::new(Method::HEAD, bucket, key);
+        let operation = Operation::head(bucket, key);
         let answer = self.inner.answer(&operation).await?;
         match answer.status() {
             status if status.is_success() => Ok(true),
@@ -176,8 +176,8 @@ impl S3Client for AwsS3Client {
         }
     }
 
-    async fn get(&self, bucket: &str, key: &str) -> Result<Bytes, S3Error> {
-        let operation = Operation::new(Method::GET, bucket, key);
+    async fn get(&self, bucket: &str, key: &str, limit: u64) -> Result<Bytes, S3Error> {
+        let operation = Operation::get(bucket, key, limit);
         let answer = self.inner.answer(&operation).await?;
         if answer.status() == StatusCode::OK {
             Ok(answer.into_body())
@@ -240,6 +240,8 @@ impl fmt::Debug for AwsS3ClientBuilder {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
     use super::*;
 
     fn builder(variables: &[(&str, &str)]) -> AwsS3ClientBuilder {
@@ -263,6 +265,46 @@ mod tests {
         let credential = client.inner.credentials.get_credential().await.unwrap();
         assert_eq!((&*credential.key_id, &*credential.secret_key), ("AKIA", "secret"));
         assert_eq!(credential.token.as_deref(), Some("token"));
+    }
+
+    /// A server of credentials that gives others each time.
+    async fn credentials_that_expire_at(time: &'static str) -> String {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let uri = format!("http://{}/role", listener.local_addr().unwrap());
+        let asked = Arc::new(AtomicUsize::new(0));
+        let answer = move || {
+            let number = asked.fetch_add(1, Ordering::SeqCst);
+            let [id, secret] = ["AKIA", "secret"].map(|name| format!("{name}{number}"));
+            let body = serde_json::json!({
+                "AccessKeyId": id, "SecretAccessKey": secret, "Token": "t", "Expiration": time,
+            });
+            async move { body.to_string() }
+        };
+        let router = axum::Router::new().fallback(answer);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        uri
+    }
+
+    #[tokio::test]
+    async fn credentials_of_a_server_are_kept_until_shortly_before_they_expire_then_fetched_again()
+    {
+        for (time, expected) in [
+            ("2999-01-01T00:00:00Z", ["AKIA0", "AKIA0"]),
+            ("2000-01-01T00:00:00Z", ["AKIA0", "AKIA1"]),
+        ] {
+            let uri = credentials_that_expire_at(time).await;
+            let client = builder(&[
+                ("AWS_REGION", "eu-west-1"),
+                ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &uri),
+                ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/dev/null"),
+            ]);
+            let credentials = client.build().unwrap().inner.credentials.clone();
+            for expected in expected {
+                assert_eq!(credentials.get_credential().await.unwrap().key_id, expected, "{time}");
+                // The server is asked no more often than every 0.1 s.
+                tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+            }
+        }
     }
 
     #[test]

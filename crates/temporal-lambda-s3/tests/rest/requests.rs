@@ -8,10 +8,16 @@ use bytes::Bytes;
 use http::Method;
 use object_store::CredentialProvider;
 use object_store::aws::AwsCredential;
-use temporal_lambda_s3::{AwsS3Client, ConditionalPut, ExternalStorageError, S3Client as _};
+use temporal_lambda_s3::{
+    AwsS3Client, ConditionalPut, DEFAULT_MAX_PAYLOAD_SIZE, ExternalStorageError, S3Client as _,
+    S3StorageDriver, StorageDriver as _, StorageDriverStoreContext,
+};
+use temporalio_common::protos::temporal::api::common::v1::Payload;
 
 use crate::server::{Answer::Status, Server};
 
+/// More than any object here has.
+const LIMIT: u64 = 2_000_000;
 const CONTENT: &[u8] = b"the content";
 /// By Python's hashlib.
 const SHA256: &str = "6e569e05cb6f8608572c79d63b365dc31617bf84d7393d2cb9d2f1ffe0edf95b";
@@ -32,6 +38,25 @@ async fn a_put_is_conditional_signed_and_has_the_contents_hash() {
     assert_eq!(&seen.body[..], CONTENT);
 }
 
+/// The peers send large objects in parts. One PUT can be conditional, an object is there whole or not
+/// at all, and S3 takes a hundred times as much in one.
+#[tokio::test]
+async fn the_largest_payload_is_stored_by_one_conditional_put_and_never_in_parts() {
+    let server = Server::start([Status(200, "")]).await;
+    let driver = S3StorageDriver::new(server.client(), "my-bucket").unwrap();
+    let beside_data = 5;
+    let size = usize::try_from(DEFAULT_MAX_PAYLOAD_SIZE).unwrap();
+    let payload = Payload { data: vec![7; size - beside_data], ..Default::default() };
+    let context = StorageDriverStoreContext::default();
+    driver.store(&context, vec![payload]).await.unwrap();
+    let [seen] = &server.seen()[..] else { panic!("one request") };
+    assert_eq!((&seen.method, seen.body.len()), (&Method::PUT, size));
+    assert!(seen.path.starts_with("/my-bucket/v0/d/sha256/"), "{}", seen.path);
+    assert!(!seen.path.contains('?'), "{}", seen.path);
+    assert_eq!(seen.headers["if-none-match"], "*");
+    assert_eq!(seen.headers["content-length"], size.to_string());
+}
+
 #[tokio::test]
 async fn an_unconditional_put_overwrites() {
     let server = Server::start([Status(200, "")]).await;
@@ -45,7 +70,7 @@ async fn an_unconditional_put_overwrites() {
 async fn a_get_returns_a_megabyte_byte_for_byte() {
     let content: &'static str = "0123456789abcdef".repeat(65_536).leak();
     let server = Server::start([Status(200, content)]).await;
-    let got = server.client().get("my-bucket", "k").await.unwrap();
+    let got = server.client().get("my-bucket", "k", LIMIT).await.unwrap();
     assert_eq!(got.len(), 1_048_576);
     assert!(got == content.as_bytes());
     assert_eq!(server.seen()[0].method, Method::GET);
@@ -83,7 +108,7 @@ impl CredentialProvider for Rotating {
 async fn each_attempt_is_signed_with_the_credentials_of_its_time() {
     let server = Server::start([Status(503, ""), Status(200, "x")]).await;
     let client = server.builder().credentials(Arc::new(Rotating::default())).build().unwrap();
-    client.get("my-bucket", "k").await.unwrap();
+    client.get("my-bucket", "k", LIMIT).await.unwrap();
     for (number, seen) in server.seen().iter().enumerate() {
         let authorization = seen.headers["authorization"].to_str().unwrap();
         assert!(authorization.contains(&format!("Credential=AKIA{number}/")), "{authorization}");
@@ -96,7 +121,7 @@ async fn credentials_that_cannot_be_headers_are_refused_and_not_shown() {
     let server = Server::start([Status(200, "")]).await;
     let token = Some("never\nshown".to_owned());
     let client = server.builder().static_credentials("AKIA", "secret", token).build().unwrap();
-    let error = client.get("my-bucket", "k").await.unwrap_err().to_string();
+    let error = client.get("my-bucket", "k", LIMIT).await.unwrap_err().to_string();
     assert!(error.contains("session token") && !error.contains("never"), "{error}");
     assert!(server.seen().is_empty());
 }
@@ -127,7 +152,7 @@ async fn a_client_and_what_it_was_made_of_show_no_credentials() {
 async fn a_bucket_that_is_no_bucket_is_refused_before_any_request() {
     let server = Server::start([Status(200, "")]).await;
     for bucket in ["../other", "a", "host/path", "arn:aws:s3:us-east-1:1:accesspoint/x"] {
-        let error = server.client().get(bucket, "k").await.unwrap_err().to_string();
+        let error = server.client().get(bucket, "k", LIMIT).await.unwrap_err().to_string();
         assert!(error.contains(bucket), "{error}");
     }
     assert!(server.seen().is_empty());
@@ -143,10 +168,9 @@ fn a_client_outlives_the_runtimes_that_use_it() {
     let client = server.client();
     for _ in 0..3 {
         let client = client.clone();
-        let got: Bytes =
-            on_its_own_runtime(Box::pin(
-                async move { client.get("my-bucket", "k").await.unwrap() },
-            ));
+        let got: Bytes = on_its_own_runtime(Box::pin(async move {
+            client.get("my-bucket", "k", LIMIT).await.unwrap()
+        }));
         assert_eq!(&got[..], b"x");
     }
     // Dropped where a future is polled.

@@ -8,6 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use http::{HeaderMap, Method};
 use temporal_lambda_s3::{AwsS3Client, AwsS3ClientBuilder};
 use tokio::net::TcpListener;
@@ -32,9 +33,11 @@ pub(crate) enum Answer {
     Silence,
     /// A length, and less than that.
     CutOff,
+    /// A body that never ends, of which 8 MB come, and perhaps a length.
+    Endless(u16, Option<u64>),
 }
 
-use Answer::{CutOff, Region, RetryAfter, Silence, Status};
+use Answer::{CutOff, Endless, Region, RetryAfter, Silence, Status};
 
 #[derive(Clone)]
 pub(crate) struct Server {
@@ -103,6 +106,16 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
             ]);
             let body = Body::from_stream(pieces);
             response(200).header("content-length", "16").body(body).unwrap()
+        }
+        Endless(status, length) => {
+            let piece = Bytes::from_static(&[b'x'; 1_000_000]);
+            let pieces = futures_util::stream::repeat(piece).map(std::io::Result::Ok).take(8);
+            let endless = pieces.chain(futures_util::stream::pending());
+            let response = match length {
+                Some(length) => response(status).header("content-length", length),
+                None => response(status),
+            };
+            response.body(Body::from_stream(endless)).unwrap()
         }
     }
 }

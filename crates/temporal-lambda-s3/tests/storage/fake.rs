@@ -131,7 +131,7 @@ impl S3Client for FakeS3 {
         Ok(self.objects.lock().unwrap().contains_key(&(bucket.to_owned(), key.to_owned())))
     }
 
-    async fn get(&self, bucket: &str, key: &str) -> Result<Bytes, S3Error> {
+    async fn get(&self, bucket: &str, key: &str, _: u64) -> Result<Bytes, S3Error> {
         self.gets.fetch_add(1, Ordering::SeqCst);
         self.transfer().await?;
         self.check(bucket)?;

@@ -206,6 +206,25 @@ async fn an_s3_object_that_is_missing_is_called_missing_whatever_its_claim_lacks
 }
 
 #[tokio::test]
+async fn an_s3_object_over_the_limit_is_refused_though_the_client_hands_it_over() {
+    let s3 = Arc::new(FakeS3::default());
+    // A writer with a higher limit. `encoding` and its value take 24 bytes, the data's header 2.
+    let claim = stored(&s3, &[]).await;
+    let read = async |limit| {
+        let reader = S3StorageDriver::builder(s3.clone(), "bucket").max_payload_size(limit);
+        let context = StorageDriverRetrieveContext::default();
+        reader.build().unwrap().retrieve(&context, vec![claim.clone()]).await.map_err(s3_error)
+    };
+    assert_eq!(read(76).await.unwrap(), [payload("a", 50)]);
+    let error = read(75).await.unwrap_err();
+    assert!(matches!(error, S3StorageError::ObjectTooLarge { at_least: 76, limit: 75, .. }));
+    let text = error.to_string();
+    for part in ["76 bytes", "75", "max_payload_size", "bucket=bucket, key=v0/ns/ns1/"] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn an_s3_object_that_is_no_payload_is_refused() {
     let s3 = Arc::new(FakeS3::default());
     let content = Bytes::from_static(b"\xff\xff\xff no payload");

@@ -1,5 +1,6 @@
-//! Which payload goes where, and comes from where.
+//! Which payload goes where, and comes from where, and what is told of it.
 
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -120,4 +121,49 @@ async fn both_forms_of_references_may_stand_in_one_batch() {
     stored.push(old);
     let back = storage.retrieve(stored).await.unwrap();
     assert_eq!(back, [payload("a1", 2), payload("a2", 2)]);
+}
+
+/// What is logged on this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_batchs_payloads_bytes_drivers_and_time_are_logged_and_small_ones_do_not_count() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .with_max_level(tracing::Level::DEBUG)
+        .with_writer(move || writer.clone());
+    let _guard = tracing::subscriber::set_default(subscriber.finish());
+    let storage = by_first_letter(&[Arc::new(Driver::named("a")), Arc::new(Driver::named("b"))]);
+    let storage = storage.payload_size_threshold(100);
+    let small = storage.store(&Default::default(), vec![payload("a", 5)]).await.unwrap();
+    storage.retrieve(small).await.unwrap();
+    assert_eq!(log.0.lock().unwrap().len(), 0);
+    let payloads = vec![payload("b", 74), payload("a", 74), payload("b", 75), payload("a", 5)];
+    let stored = storage.store(&Default::default(), payloads).await.unwrap();
+    storage.retrieve(stored).await.unwrap();
+    let lines = log.0.lock().unwrap().clone();
+    let lines: Vec<serde_json::Value> =
+        lines.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    for (line, message) in lines.iter().zip(["stored payloads", "retrieved payloads"]) {
+        let fields = &line["fields"];
+        assert_eq!((&line["level"], &fields["message"]), (&"DEBUG".into(), &message.into()));
+        // 24 bytes of metadata and 2 of the data's header each.
+        assert_eq!((&fields["payloads"], &fields["bytes"]), (&3.into(), &301.into()));
+        assert_eq!(fields["drivers"], "a, b");
+        assert!(fields["milliseconds"].is_u64(), "{line}");
+    }
 }

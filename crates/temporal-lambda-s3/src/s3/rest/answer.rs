@@ -8,9 +8,6 @@ use http::{StatusCode, header};
 use crate::s3::error::S3Error;
 use crate::s3::http::Answer;
 
-/// More of a body than any error of S3 has.
-const MOST_TEXT: usize = 16 * 1024;
-
 /// Whether the same request, signed anew, may be answered otherwise in a moment: throttled (503
 /// `SlowDown`, 429), broken inside, or too late. 501 is none of these. A frozen environment sends
 /// late what it signed before.
@@ -68,7 +65,7 @@ pub(super) fn error(answer: &Answer, client_region: &str) -> S3Error {
 }
 
 fn text(answer: &Answer) -> Cow<'_, str> {
-    String::from_utf8_lossy(&answer.body()[..answer.body().len().min(MOST_TEXT)])
+    String::from_utf8_lossy(answer.body())
 }
 
 /// The answer to HEAD has no body.

@@ -12,7 +12,8 @@ use object_store::client::{HttpRequest, HttpRequestBody};
 use super::answer;
 use super::endpoint::Endpoint;
 use crate::s3::error::S3Error;
-use crate::s3::http::{Answer, Transport};
+use crate::s3::http::{Answer, MOST_TEXT, Transport, Unanswered};
+use crate::s3::last_failure;
 
 /// An attempt may take this long, and a second more for each megabyte that it uploads. Downloads
 /// have no size before they begin, so they have the time of the largest default payload.
@@ -46,12 +47,23 @@ pub(super) struct Operation<'a> {
     content: Bytes,
     if_absent: bool,
     attempt: Duration,
+    /// The most bytes that an answer's content may have.
+    limit: u64,
 }
 
 impl<'a> Operation<'a> {
-    pub(super) fn new(method: Method, bucket: &'a str, key: &'a str) -> Self {
-        let attempt = if method == Method::GET { DOWNLOAD_ATTEMPT } else { ATTEMPT };
-        Self { method, bucket, key, content: Bytes::new(), if_absent: false, attempt }
+    fn new(method: Method, bucket: &'a str, key: &'a str) -> Self {
+        let (content, if_absent, attempt, limit) = (Bytes::new(), false, ATTEMPT, MOST_TEXT);
+        Self { method, bucket, key, content, if_absent, attempt, limit }
+    }
+
+    pub(super) fn head(bucket: &'a str, key: &'a str) -> Self {
+        Self::new(Method::HEAD, bucket, key)
+    }
+
+    /// The whole object, of at most `limit` bytes.
+    pub(super) fn get(bucket: &'a str, key: &'a str, limit: u64) -> Self {
+        Self { attempt: DOWNLOAD_ATTEMPT, limit, ..Self::new(Method::GET, bucket, key) }
     }
 
     pub(super) fn put(bucket: &'a str, key: &'a str, content: Bytes) -> Self {
@@ -94,9 +106,11 @@ impl Exchange {
                 Ok(answer) => {
                     let status = answer.status().as_u16();
                     tracing::debug!(status, attempt, method = %operation.method, "S3 again");
+                    last_failure::note(self.error(&answer));
                 }
                 Err(Attempt::Failed(error)) => {
                     tracing::debug!(%error, attempt, method = %operation.method, "S3 again");
+                    last_failure::note(error);
                 }
             }
             tokio::time::sleep(about(pause).max(wanted)).await;
@@ -123,9 +137,12 @@ impl Exchange {
         }
         let region = target.region.as_deref().unwrap_or(&self.region);
         self.sign(&mut request, region).await?;
-        let answer = tokio::time::timeout(operation.attempt, self.transport.execute(request)).await;
-        match answer {
+        let exchange = self.transport.execute(request, operation.limit);
+        match tokio::time::timeout(operation.attempt, exchange).await {
             Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(Unanswered::TooLong(at_least))) => {
+                Err(Attempt::Refused(S3Error::object_too_large(at_least)))
+            }
             Ok(Err(unanswered)) => {
                 let error = S3Error::new(format!("S3 cannot be reached: {unanswered}"));
                 Err(Attempt::Failed(error))
