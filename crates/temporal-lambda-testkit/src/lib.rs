@@ -6,10 +6,13 @@
 
 pub mod context;
 pub mod frontend;
+mod grpc;
 pub mod lambda;
 pub mod lifecycle;
+mod net;
 pub mod otlp;
 pub mod server;
+mod sync;
 mod under_test;
 
 pub use under_test::UnderTest;

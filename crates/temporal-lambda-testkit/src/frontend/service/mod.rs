@@ -1,43 +1,46 @@
 //! From a request to its answer, whichever way it came in.
 
-use super::{
-    MockFrontend, OpenPoll, Rpc, Seen,
-    rpc::Told,
-    script::{Action, Step},
-};
-use bytes::Bytes;
-use http::HeaderMap;
-use prost::Message;
+mod answers;
+mod long_poll;
+
 use std::{
     future::{Future, pending},
     time::Duration,
 };
+
+use bytes::Bytes;
+use http::HeaderMap;
+use prost::Message;
 use temporalio_client::callback_based::GrpcRequest;
-use temporalio_common::protos::temporal::api::workflowservice::v1::{
-    RecordWorkerHeartbeatResponse, ResetStickyTaskQueueResponse, RespondNexusTaskCompletedResponse,
-    RespondNexusTaskFailedResponse, RespondQueryTaskCompletedResponse,
-};
+use temporalio_common::protos::temporal::api::workflowservice::v1 as api;
 use tokio::time::{Instant, sleep, sleep_until};
 use tonic::Status;
+
+use super::{
+    calls::{OpenPoll, RecordedCall},
+    mock::MockFrontend,
+    rpc::{RequestInfo, Rpc},
+    scripts::{Action, Step},
+};
 
 /// A field that announces more bytes than there are: an error for every message type, also for
 /// those without fields.
 const MALFORMED: [u8; 2] = [0x0a, 0x7f];
 
 /// One request.
-pub(crate) struct Call {
-    pub(crate) rpc: Rpc,
-    pub(crate) service: String,
-    pub(crate) headers: HeaderMap,
-    pub(crate) proto: Bytes,
-    pub(crate) told: Told,
+pub(super) struct Call {
+    rpc: Rpc,
+    service: String,
+    headers: HeaderMap,
+    proto: Bytes,
+    info: RequestInfo,
     /// When the caller gives up: the `grpc-timeout` that came with the call.
-    pub(crate) deadline: Option<Instant>,
+    deadline: Option<Instant>,
     /// Whether no connection ends the call then, so that the frontend has to.
     in_process: bool,
 }
 
-pub(crate) enum Answer {
+pub(super) enum Answer {
     Message(Vec<u8>),
     /// The connection is to be cut.
     Cut,
@@ -45,24 +48,24 @@ pub(crate) enum Answer {
 
 impl Call {
     /// A call over a real connection, whose client ends it at its deadline.
-    pub(crate) fn over_the_wire(
+    pub(super) fn over_the_wire(
         service: String,
         rpc: &str,
         headers: HeaderMap,
         proto: Bytes,
     ) -> Self {
         let rpc = Rpc::named(rpc);
-        let told = Told::read(&rpc, &proto);
+        let info = RequestInfo::read(&rpc, &proto);
         let deadline = headers
             .get("grpc-timeout")
             .and_then(|value| value.to_str().ok())
             .and_then(timeout)
             .map(|timeout| Instant::now() + timeout);
-        Self { rpc, service, headers, proto, told, deadline, in_process: false }
+        Self { rpc, service, headers, proto, info, deadline, in_process: false }
     }
 
     /// A call with no connection under it.
-    pub(crate) fn in_process(request: GrpcRequest) -> Self {
+    pub(super) fn in_process(request: GrpcRequest) -> Self {
         let call =
             Self::over_the_wire(request.service, &request.rpc, request.headers, request.proto);
         Self { in_process: true, ..call }
@@ -83,10 +86,22 @@ impl Call {
         }
     }
 
-    pub(crate) fn decode<M: Message + Default>(&self) -> Result<M, Status> {
+    fn decode<M: Message + Default>(&self) -> Result<M, Status> {
         M::decode(self.proto.clone()).map_err(|error| {
             Status::invalid_argument(format!("the {} request cannot be decoded: {error}", self.rpc))
         })
+    }
+}
+
+/// Keeps a poll in the list of open ones for as long as its call is in flight, however that ends.
+struct OpenPollGuard<'a> {
+    frontend: &'a MockFrontend,
+    id: u64,
+}
+
+impl Drop for OpenPollGuard<'_> {
+    fn drop(&mut self) {
+        self.frontend.update(|state| state.polls.open.remove(&self.id));
     }
 }
 
@@ -94,19 +109,13 @@ impl MockFrontend {
     /// Answers one call. Dropping the future is the caller hanging up.
     pub(super) async fn handle(&self, call: Call) -> Result<Answer, Status> {
         let poll = call.rpc.is_poll().then(|| {
-            self.list_poll(OpenPoll {
-                rpc: call.rpc.clone(),
-                task_queue: call.told.task_queue.clone(),
-                sticky_queue: call.told.sticky_queue.clone(),
-                identity: call.told.identity.clone(),
-                worker_instance_key: call.told.worker_instance_key.clone(),
-                since: Instant::now(),
-            })
+            let poll = OpenPoll::new(call.rpc.clone(), &call.info);
+            OpenPollGuard { frontend: self, id: self.update(|state| state.polls.add(poll)) }
         });
         let step = self.update(|state| {
-            let seen = Seen::new(call.rpc.clone(), call.proto.clone(), call.told.clone());
-            state.seen.push(seen);
-            state.settings.authorize(&call)?;
+            let (rpc, proto, info) = (call.rpc.clone(), call.proto.clone(), call.info.clone());
+            state.calls.push(RecordedCall::new(rpc, proto, info));
+            state.settings.authorize(&call.rpc, &call.headers)?;
             Ok::<_, Status>(state.scripts.next(&call.rpc))
         })?;
         let answer = match step {
@@ -137,19 +146,19 @@ impl MockFrontend {
             // `SERVING` is 1, in the first field.
             return Ok(vec![0x08, 0x01]);
         }
-        let namespace = call.told.namespace.as_str();
-        match &call.rpc {
-            Rpc::GetSystemInfo => return Ok(self.lock().system_info()),
-            Rpc::DescribeNamespace => return self.lock().describe_namespace(namespace),
-            Rpc::Other(name) => {
-                return Err(Status::unimplemented(format!(
-                    "unknown method {name} for service {}",
-                    call.service
-                )));
-            }
-            _ => self.lock().known_namespace(namespace)?,
+        let namespace = call.info.namespace.as_str();
+        if let Rpc::Other(name) = &call.rpc {
+            let text = format!("unknown method {name} for service {}", call.service);
+            return Err(Status::unimplemented(text));
+        }
+        if call.rpc != Rpc::GetSystemInfo {
+            self.lock().settings.namespace_id(namespace)?;
         }
         match &call.rpc {
+            Rpc::GetSystemInfo => Ok(self.lock().settings.system_info().encode_to_vec()),
+            Rpc::DescribeNamespace => {
+                Ok(self.lock().settings.describe_namespace(namespace)?.encode_to_vec())
+            }
             Rpc::PollWorkflowTaskQueue => self.poll_workflow_tasks(call).await,
             Rpc::PollActivityTaskQueue => self.poll_activity_tasks(call).await,
             Rpc::PollNexusTaskQueue => self.poll_nexus_tasks(call).await,
@@ -160,25 +169,18 @@ impl MockFrontend {
             Rpc::RespondActivityTaskCanceled => self.activity_task_canceled(call),
             Rpc::RecordActivityTaskHeartbeat => self.activity_task_heartbeat(call),
             Rpc::ShutdownWorker => self.shut_down_worker(call),
-            Rpc::GetWorkflowExecutionHistory => self.read_history(call).await,
             Rpc::StartWorkflowExecution => self.start_for_client(call),
             Rpc::RecordWorkerHeartbeat => {
-                Ok(RecordWorkerHeartbeatResponse::default().encode_to_vec())
+                Ok(api::RecordWorkerHeartbeatResponse::default().encode_to_vec())
             }
             Rpc::ResetStickyTaskQueue => {
-                Ok(ResetStickyTaskQueueResponse::default().encode_to_vec())
+                Ok(api::ResetStickyTaskQueueResponse::default().encode_to_vec())
             }
-            Rpc::RespondQueryTaskCompleted => {
-                Ok(RespondQueryTaskCompletedResponse::default().encode_to_vec())
-            }
-            Rpc::RespondNexusTaskCompleted => {
-                Ok(RespondNexusTaskCompletedResponse::default().encode_to_vec())
-            }
-            Rpc::RespondNexusTaskFailed => {
-                Ok(RespondNexusTaskFailedResponse::default().encode_to_vec())
-            }
-            // Answered above.
-            Rpc::GetSystemInfo | Rpc::DescribeNamespace | Rpc::Other(_) => Ok(Vec::new()),
+            // Messages without fields.
+            Rpc::RespondQueryTaskCompleted
+            | Rpc::RespondNexusTaskCompleted
+            | Rpc::RespondNexusTaskFailed
+            | Rpc::Other(_) => Ok(Vec::new()),
         }
     }
 }
@@ -195,26 +197,5 @@ fn timeout(value: &str) -> Option<Duration> {
         "u" => Some(Duration::from_micros(count)),
         "n" => Some(Duration::from_nanos(count)),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn timeouts_are_read_in_every_unit() {
-        assert_eq!(timeout("2H"), Some(Duration::from_secs(7200)));
-        assert_eq!(timeout("30000000u"), Some(Duration::from_secs(30)));
-        assert_eq!(timeout("5S"), Some(Duration::from_secs(5)));
-        assert_eq!(timeout("5"), None);
-        assert_eq!(timeout(""), None);
-        assert_eq!(timeout("5é"), None);
-    }
-
-    #[test]
-    fn malformed_is_malformed_for_every_message() {
-        assert!(RecordWorkerHeartbeatResponse::decode(&MALFORMED[..]).is_err());
-        assert!(RespondNexusTaskFailedResponse::decode(&MALFORMED[..]).is_err());
     }
 }

@@ -1,38 +1,32 @@
-//! The frontend without a worker: what a server does in the moments that are hard to hit.
+//! Single calls to the frontend, without a worker: for the moments that are hard to hit with one.
 
-mod activities;
-mod engine;
-mod polls;
-
-use super::{
-    MockFrontend, WorkflowStart,
-    dispatch::{Answer, Call},
-};
 use http::{HeaderMap, HeaderValue};
 use prost::Message;
+use temporal_lambda_testkit::frontend::{MockFrontend, WorkflowStart};
+use temporalio_client::callback_based::GrpcRequest;
+use temporalio_client::tonic::Status;
 use temporalio_common::protos::temporal::api::{
-    command::v1::{self as orders, Command, command::Attributes as Order},
+    command::v1::{self as orders, Command, command::Attributes},
     common::v1::{ActivityType, Payload, Payloads},
     enums::v1::{CommandType, EventType},
     failure::v1::{ApplicationFailureInfo, Failure, failure::FailureInfo},
     taskqueue::v1::TaskQueue,
     workflowservice::v1 as api,
 };
-use tonic::Status;
 
 /// What the SDK asks its polls to last.
-const LONG: &str = "70S";
+pub(crate) const LONG: &str = "70S";
 
-struct Wire(MockFrontend);
+pub(crate) struct Wire(pub(crate) MockFrontend);
 
 impl Wire {
-    fn with_workflow() -> Self {
+    pub(crate) fn with_workflow() -> Self {
         let frontend = MockFrontend::new();
         frontend.start_workflow(WorkflowStart::new("q", "W", "w"));
         Self(frontend)
     }
 
-    async fn call<R: Message + Default>(
+    pub(crate) async fn call<R: Message + Default>(
         &self,
         rpc: &str,
         request: impl Message,
@@ -41,7 +35,7 @@ impl Wire {
     }
 
     /// A call with this `grpc-timeout`.
-    async fn call_within<R: Message + Default>(
+    pub(crate) async fn call_within<R: Message + Default>(
         &self,
         timeout: Option<&'static str>,
         rpc: &str,
@@ -53,14 +47,12 @@ impl Wire {
             let name = http::HeaderName::from_static("grpc-timeout");
             (name, HeaderValue::from_static(it))
         }));
-        let call = Call::over_the_wire("test".to_owned(), rpc, headers, proto);
-        match self.0.handle(call).await? {
-            Answer::Message(bytes) => Ok(R::decode(&bytes[..]).expect("a message of that type")),
-            Answer::Cut => panic!("nothing cuts here"),
-        }
+        let (service, rpc) = ("test".to_owned(), rpc.to_owned());
+        let answer = (self.0.service().callback)(GrpcRequest { service, rpc, headers, proto });
+        Ok(R::decode(&answer.await?.proto[..]).expect("a message of that type"))
     }
 
-    async fn workflow_task(&self) -> api::PollWorkflowTaskQueueResponse {
+    pub(crate) async fn workflow_task(&self) -> api::PollWorkflowTaskQueueResponse {
         let request = api::PollWorkflowTaskQueueRequest {
             namespace: "default".to_owned(),
             task_queue: Some(queue()),
@@ -72,7 +64,17 @@ impl Wire {
         task
     }
 
-    async fn activity_task(&self) -> api::PollActivityTaskQueueResponse {
+    pub(crate) async fn activity_task(&self) -> api::PollActivityTaskQueueResponse {
+        let task = self.poll_activity().await;
+        assert!(!task.task_token.is_empty(), "there is a task");
+        task
+    }
+
+    pub(crate) async fn no_activity_task(&self) -> bool {
+        self.poll_activity().await.task_token.is_empty()
+    }
+
+    async fn poll_activity(&self) -> api::PollActivityTaskQueueResponse {
         let request = api::PollActivityTaskQueueRequest {
             namespace: "default".to_owned(),
             task_queue: Some(queue()),
@@ -81,15 +83,19 @@ impl Wire {
         self.call("PollActivityTaskQueue", request).await.expect("polls")
     }
 
-    async fn complete(&self, token: &[u8], commands: Vec<Order>) -> Result<(), Status> {
+    pub(crate) async fn complete(
+        &self,
+        token: &[u8],
+        commands: Vec<Attributes>,
+    ) -> Result<(), Status> {
         let request = api::RespondWorkflowTaskCompletedRequest {
             namespace: "default".to_owned(),
             task_token: token.to_vec(),
             commands: commands
                 .into_iter()
-                .map(|order| Command {
-                    command_type: command_type(&order).into(),
-                    attributes: Some(order),
+                .map(|attributes| Command {
+                    command_type: command_type(&attributes).into(),
+                    attributes: Some(attributes),
                     ..Default::default()
                 })
                 .collect(),
@@ -104,7 +110,7 @@ impl Wire {
     }
 
     /// Fails an activity, with the details of a heartbeat that was not sent any more.
-    async fn fail_activity(
+    pub(crate) async fn fail_activity(
         &self,
         token: &[u8],
         non_retryable: bool,
@@ -127,7 +133,7 @@ impl Wire {
             .expect("the task is known");
     }
 
-    fn events(&self) -> Vec<EventType> {
+    pub(crate) fn events(&self) -> Vec<EventType> {
         let history = self.0.workflow_history("w").expect("started");
         for (index, event) in history.iter().enumerate() {
             assert_eq!(event.event_id, index as i64 + 1, "ids have no gaps");
@@ -136,35 +142,42 @@ impl Wire {
     }
 }
 
-fn queue() -> TaskQueue {
+pub(crate) fn queue() -> TaskQueue {
     TaskQueue { name: "q".to_owned(), ..Default::default() }
 }
 
-fn done() -> Order {
-    Order::CompleteWorkflowExecutionCommandAttributes(Default::default())
+pub(crate) fn done() -> Attributes {
+    Attributes::CompleteWorkflowExecutionCommandAttributes(Default::default())
 }
 
-fn activity() -> Order {
-    Order::ScheduleActivityTaskCommandAttributes(orders::ScheduleActivityTaskCommandAttributes {
-        activity_id: "1".to_owned(),
-        activity_type: Some(ActivityType { name: "A".to_owned() }),
-        task_queue: Some(queue()),
-        ..Default::default()
-    })
+pub(crate) fn activity() -> Attributes {
+    Attributes::ScheduleActivityTaskCommandAttributes(
+        orders::ScheduleActivityTaskCommandAttributes {
+            activity_id: "1".to_owned(),
+            activity_type: Some(ActivityType { name: "A".to_owned() }),
+            task_queue: Some(queue()),
+            ..Default::default()
+        },
+    )
 }
 
 /// Payloads with this one value.
-fn details(value: u32) -> Payloads {
+pub(crate) fn details(value: u32) -> Payloads {
     let payload = Payload { data: value.to_string().into_bytes(), ..Default::default() };
     Payloads { payloads: vec![payload] }
 }
 
-/// The type of a command, as far as the frontend looks at it.
-fn command_type(order: &Order) -> CommandType {
-    match order {
-        Order::StartChildWorkflowExecutionCommandAttributes(_) => {
+/// The type of a command, as far as the tests use it.
+fn command_type(attributes: &Attributes) -> CommandType {
+    match attributes {
+        Attributes::ScheduleActivityTaskCommandAttributes(_) => CommandType::ScheduleActivityTask,
+        Attributes::StartTimerCommandAttributes(_) => CommandType::StartTimer,
+        Attributes::StartChildWorkflowExecutionCommandAttributes(_) => {
             CommandType::StartChildWorkflowExecution
         }
-        _ => CommandType::Unspecified,
+        Attributes::CompleteWorkflowExecutionCommandAttributes(_) => {
+            CommandType::CompleteWorkflowExecution
+        }
+        other => panic!("{other:?} is not used here"),
     }
 }

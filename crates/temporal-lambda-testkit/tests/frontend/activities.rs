@@ -1,20 +1,19 @@
 //! Activities: cancellations, and what one attempt leaves to the next.
 
-use super::{Wire, activity, details};
-use crate::frontend::{ActivityStart, ActivityStatus};
 use std::time::Duration;
+
 use temporal_lambda_test_timing::TimeLimit;
+use temporal_lambda_testkit::frontend::{ActivityStart, ActivityStatus, MockFrontend};
+use temporalio_client::tonic::{Code, Status};
 use temporalio_common::protos::temporal::api::{
-    command::v1::{self as orders, command::Attributes as Order},
-    common::v1::Payloads,
-    failure::v1::failure::FailureInfo,
-    workflowservice::v1 as api,
+    common::v1::Payloads, enums::v1::EventType, workflowservice::v1 as api,
 };
-use tonic::{Code, Status};
+
+use crate::wire::{Wire, activity, details};
 
 impl Wire {
     fn with_activity(retries: u32) -> Self {
-        let wire = Self(crate::frontend::MockFrontend::new());
+        let wire = Self(MockFrontend::new());
         let mut start = ActivityStart::new("q", "A", "a");
         start.max_attempts = retries;
         start.start_to_close_timeout = Duration::from_secs(30);
@@ -89,7 +88,7 @@ async fn an_activity_is_not_canceled_before_its_test_has_asked_for_that() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_activity_is_not_canceled_before_its_workflow_has_asked_for_that() {
+async fn an_activity_of_a_workflow_is_not_canceled_before_its_test_has_asked_for_that() {
     let _limit = TimeLimit::of_this_test();
     let wire = Wire::with_workflow();
     let task = wire.workflow_task().await;
@@ -97,14 +96,35 @@ async fn an_activity_is_not_canceled_before_its_workflow_has_asked_for_that() {
     let held = wire.activity_task().await;
     refused_as_by_a_server(wire.cancel_activity(&held.task_token).await);
 
-    wire.0.signal_workflow("w", "wake", Vec::new()).expect("started");
-    let task = wire.workflow_task().await;
-    let cancel = Order::RequestCancelActivityTaskCommandAttributes(
-        orders::RequestCancelActivityTaskCommandAttributes { scheduled_event_id: 5 },
-    );
-    wire.complete(&task.task_token, vec![cancel]).await.expect("asks");
+    wire.0.cancel_activity("w/1").expect("known");
     wire.cancel_activity(&held.task_token).await.expect("now it was asked for");
     assert_eq!(wire.0.activity_status("w/1").expect("known"), ActivityStatus::Canceled);
+    wire.workflow_task().await;
+    let events = wire.events();
+    assert_eq!(events[5..7], [EventType::ActivityTaskStarted, EventType::ActivityTaskFailed]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_activity_that_no_worker_has_is_canceled_at_once() {
+    let _limit = TimeLimit::of_this_test();
+    let wire = Wire::with_activity(1);
+    wire.0.cancel_activity("a").expect("known");
+    assert_eq!(wire.0.activity_status("a").expect("known"), ActivityStatus::Canceled);
+    assert!(wire.no_activity_task().await, "there is nothing left to hand out");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_activity_that_is_scheduled_again_is_handed_out_once() {
+    let _limit = TimeLimit::of_this_test();
+    let wire = Wire::with_activity(0);
+    let first = wire.activity_task().await;
+    wire.fail_activity(&first.task_token, false, None).await;
+    wire.0.schedule_activity(ActivityStart::new("q", "A", "a"));
+    // The retry of the first one is due by then.
+    tokio::time::advance(Duration::from_secs(5)).await;
+    let again = wire.activity_task().await;
+    assert_eq!(again.attempt, 1);
+    assert!(wire.no_activity_task().await, "the retry is that of an activity that is gone");
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,26 +161,4 @@ async fn the_next_attempt_of_an_activity_gets_the_details_of_heartbeats_and_fail
     assert_eq!(fourth.heartbeat_details, None, "a heartbeat without takes them away");
     let sent = wire.0.activity_heartbeats("a").expect("known");
     assert_eq!(sent, [details(1), details(8), Payloads::default()]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_timeout_that_ends_an_activity_has_the_details_of_its_last_heartbeat() {
-    let _limit = TimeLimit::of_this_test();
-    let wire = Wire::with_activity(2);
-    wire.0.enforce_task_timeouts();
-    let first = wire.activity_task().await;
-    wire.heartbeat(&first.task_token, Some(details(1))).await;
-
-    let second = wire.activity_task().await;
-    assert_eq!((second.attempt, second.heartbeat_details), (2, Some(details(1))));
-    wire.heartbeat(&second.task_token, Some(details(2))).await;
-
-    let ActivityStatus::Failed(failure) = wire.0.activity_result("a").await.expect("closed") else {
-        panic!("it timed out twice");
-    };
-    assert_eq!(failure.message, "activity Heartbeat timeout");
-    let Some(FailureInfo::TimeoutFailureInfo(info)) = failure.failure_info else {
-        panic!("it timed out");
-    };
-    assert_eq!(info.last_heartbeat_details, Some(details(2)));
 }

@@ -1,10 +1,5 @@
 //! The frontend as real gRPC on the loopback interface.
 
-use super::{
-    FrontendError, MockFrontend, MockTls,
-    dispatch::{Answer, Call},
-    wire,
-};
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper::{body::Incoming, rt::Executor, server::conn::http2, service::service_fn};
@@ -21,11 +16,21 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::watch,
-    task::JoinHandle,
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+
+use super::tls::MockTls;
+use crate::{
+    frontend::{
+        error::FrontendError,
+        mock::MockFrontend,
+        service::{Answer, Call},
+    },
+    grpc,
+    net::Listening,
+};
 
 /// A [`MockFrontend`] that listens on a port of 127.0.0.1, until it is stopped or dropped.
 ///
@@ -36,18 +41,14 @@ pub struct ServedFrontend {
     address: SocketAddr,
     tls: Option<MockTls>,
     listening: Option<Listening>,
-}
-
-#[derive(Debug)]
-struct Listening {
+    /// Ends the listener and every connection.
     stop: CancellationToken,
     /// Of the connections that are accepted from now on.
     fate: watch::Sender<Fate>,
-    accepting: JoinHandle<()>,
 }
 
 /// How connections end. Each new token or grace is for those that are made later.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Fate {
     cut: CancellationToken,
     /// How long calls may go on once the connection is said to be going away.
@@ -83,6 +84,8 @@ impl MockFrontend {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             tls,
             listening: None,
+            stop: CancellationToken::new(),
+            fate: watch::Sender::default(),
         };
         served.start().await?;
         Ok(served)
@@ -130,30 +133,23 @@ impl ServedFrontend {
 
     /// Closes every connection, whatever it was doing. New ones are accepted.
     pub fn drop_connections(&self) {
-        if let Some(listening) = &self.listening {
-            listening.fate.send_replace(Fate::under(&listening.stop)).cut.cancel();
-        }
+        self.fate.send_replace(Fate::under(&self.stop)).cut.cancel();
     }
 
     /// Ends every connection as a server does when it is too old: the client is told to begin no call
     /// on it any more (`GOAWAY`), and what is still under way after `grace` is cut with the
     /// connection. New connections are accepted, and live on.
     pub fn go_away(&self, grace: Duration) {
-        if let Some(listening) = &self.listening {
-            listening.fate.send_modify(|fate| {
-                let old = std::mem::take(&mut fate.grace);
-                old.send_replace(Some(grace));
-            });
-        }
+        self.fate.send_modify(|fate| {
+            std::mem::take(&mut fate.grace).send_replace(Some(grace));
+        });
     }
 
     /// Stops listening and closes every connection; connecting is refused from then on. Does
     /// nothing when it is stopped already. Dropped half-way, it goes on stopping.
     pub async fn stop(&mut self) {
-        if let Some(mut listening) = self.listening.take() {
-            listening.stop.cancel();
-            // It only fails if the task panicked, and then it does not listen either.
-            let _ = (&mut listening.accepting).await;
+        if let Some(listening) = self.listening.take() {
+            listening.stop().await;
         }
     }
 
@@ -172,46 +168,20 @@ impl ServedFrontend {
         let listener = TcpListener::bind(address).await.map_err(error)?;
         self.address = listener.local_addr().map_err(error)?;
 
-        let stop = CancellationToken::new();
-        let fate = watch::Sender::new(Fate::under(&stop));
-        let accept = accept(listener, acceptor, self.frontend.clone(), fate.subscribe());
-        let stopping = stop.clone();
-        let accepting = tokio::spawn(async move {
-            stopping.run_until_cancelled_owned(accept).await;
-        });
-        self.listening = Some(Listening { stop, fate, accepting });
-        Ok(())
-    }
-}
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
-async fn accept(
-    listener: TcpListener,
-    acceptor: Option<TlsAcceptor>,
-    frontend: MockFrontend,
-    fate: watch::Receiver<Fate>,
-) {
-    loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                // The client is gone already; the next one may fare better.
-                tracing::debug!(%error, "a connection could not be accepted");
-                tokio::task::yield_now().await;
-                continue;
+        self.stop = CancellationToken::new();
+        self.fate = watch::Sender::new(Fate::under(&self.stop));
+        let (frontend, fate) = (self.frontend.clone(), self.fate.subscribe());
+        self.listening = Some(Listening::start(listener, self.stop.clone(), move |stream| {
+            // A token of its own, so that a script can cut this connection alone.
+            let Fate { cut, grace } = fate.borrow().clone();
+            let fate = Fate { cut: cut.child_token(), grace };
+            let cut = fate.cut.clone();
+            let serving = connect(stream, acceptor.clone(), frontend.clone(), fate);
+            async move {
+                cut.run_until_cancelled_owned(serving).await;
             }
-        };
-        // A token of its own, so that a script can cut this connection alone.
-        let Fate { cut, grace } = fate.borrow().clone();
-        let fate = Fate { cut: cut.child_token(), grace };
-        let cut = fate.cut.clone();
-        let serving = connect(stream, acceptor.clone(), frontend.clone(), fate);
-        tokio::spawn(cut.run_until_cancelled_owned(serving));
+        }));
+        Ok(())
     }
 }
 
@@ -221,8 +191,6 @@ async fn connect(
     frontend: MockFrontend,
     fate: Fate,
 ) {
-    // Answers are small and somebody waits for them.
-    let _ = stream.set_nodelay(true);
     match acceptor {
         None => serve(stream, frontend, fate).await,
         Some(acceptor) => match acceptor.accept(stream).await {
@@ -273,13 +241,13 @@ async fn answer(
     request: Request<Incoming>,
     frontend: MockFrontend,
     cut: CancellationToken,
-) -> Result<Response<wire::Body>, Infallible> {
+) -> Result<Response<grpc::Body>, Infallible> {
     let (parts, body) = request.into_parts();
     let mut path = parts.uri.path().trim_start_matches('/').splitn(2, '/');
     let service = path.next().unwrap_or_default().to_owned();
     let rpc = path.next().unwrap_or_default().to_owned();
     let proto = match body.collect().await {
-        Ok(body) => wire::read(&parts.headers, &body.to_bytes()),
+        Ok(body) => grpc::read(&parts.headers, &body.to_bytes()),
         // The client hung up: nobody reads the answer.
         Err(error) => Err(tonic::Status::cancelled(error.to_string())),
     };
@@ -291,8 +259,8 @@ async fn answer(
         Err(status) => Err(status),
     };
     Ok(match answer {
-        Ok(Answer::Message(proto)) => wire::message(&proto),
-        Err(status) => wire::status(&status),
+        Ok(Answer::Message(proto)) => grpc::message(&proto),
+        Err(status) => grpc::status(&status),
         Ok(Answer::Cut) => {
             cut.cancel();
             pending().await

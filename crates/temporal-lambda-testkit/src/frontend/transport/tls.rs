@@ -1,6 +1,5 @@
 //! Certificates for a frontend served over TLS, made on the spot.
 
-use super::FrontendError;
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
@@ -16,6 +15,8 @@ use tokio_rustls::{
         server::WebPkiClientVerifier,
     },
 };
+
+use crate::frontend::error::FrontendError;
 
 /// The names that the server's certificate is good for.
 const SERVER_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "frontend.test"];
@@ -100,7 +101,7 @@ impl MockTls {
             .build()
     }
 
-    pub(crate) fn acceptor(&self) -> Result<TlsAcceptor, FrontendError> {
+    pub(super) fn acceptor(&self) -> Result<TlsAcceptor, FrontendError> {
         // Named, not looked up: another crate may have installed another provider.
         let provider = Arc::new(ring::default_provider());
         let config = ServerConfig::builder_with_provider(Arc::clone(&provider))

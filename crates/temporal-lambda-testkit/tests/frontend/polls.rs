@@ -1,14 +1,16 @@
 //! How long polls for tasks last.
 
-use super::{LONG, Wire, queue};
-use crate::frontend::MockFrontend;
 use std::time::Duration;
+
 use temporal_lambda_test_timing::TimeLimit;
+use temporal_lambda_testkit::frontend::MockFrontend;
+use temporalio_client::tonic::{Code, Status};
 use temporalio_common::protos::temporal::api::{
-    enums::v1::TaskQueueType, namespace::v1::namespace_info, workflowservice::v1 as api,
+    enums::v1::TaskQueueType, workflowservice::v1 as api,
 };
 use tokio::time::Instant;
-use tonic::{Code, Status};
+
+use crate::wire::{LONG, Wire, queue};
 
 impl Wire {
     /// Polls for an activity task; whether it got one.
@@ -149,23 +151,6 @@ async fn shutdown_worker_ends_the_polls_of_that_worker_where_that_is_set() {
     let began = Instant::now();
     assert!(!wire.poll_within(Some(LONG), "leaving").await.expect("answered"));
     assert_eq!(began.elapsed(), Duration::ZERO);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_the_namespace_says_of_polls_at_shutdown_is_what_is_done() {
-    let _limit = TimeLimit::of_this_test();
-    let wire = Wire(MockFrontend::new());
-    let ends = |it| namespace_info::Capabilities {
-        worker_poll_complete_on_shutdown: it,
-        ..Default::default()
-    };
-    wire.0.namespace_capabilities(ends(true));
-    assert_eq!(wire.polls_around_a_shutdown().await, [1, 8]);
-
-    let wire = Wire(MockFrontend::new());
-    wire.0.end_polls_at_shutdown().namespace_capabilities(ends(false));
-    assert!(!wire.says_that_it_ends_polls().await);
-    assert_eq!(wire.polls_around_a_shutdown().await, [8, 8]);
 }
 
 #[tokio::test(start_paused = true)]
