@@ -1,7 +1,7 @@
 //! STS as far as a Temporal server needs it: `AssumeRole` and `GetCallerIdentity`, in the query
 //! protocol (a form in, XML out).
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     extract::State,
@@ -10,29 +10,27 @@ use axum::{
 };
 use bytes::Bytes;
 
-use super::{emulator::Shared, form};
+use super::Account;
+use crate::lambda::shared::ACCOUNT;
 
 /// Far enough away that credentials never expire within a test.
 const EXPIRATION: &str = "2099-01-01T00:00:00Z";
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
-pub(super) async fn call(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
-    let form = form::parse(&String::from_utf8_lossy(&body));
-    let value = |name: &str| {
-        let found = form.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.as_str())
-    };
+pub(super) async fn call(State(account): State<Arc<Account>>, body: Bytes) -> Response {
+    let form: BTreeMap<_, _> = form_urlencoded::parse(&body).collect();
+    let value = |name: &str| form.get(name).map(|value| &**value);
     match value("Action") {
         Some("AssumeRole") => {
             let role = value("RoleArn").unwrap_or_default();
             let session = value("RoleSessionName").unwrap_or("session");
-            let answer = assume_role(&shared, role, session, value("ExternalId"));
-            shared.called("AssumeRole", role, &answer);
+            let answer = assume_role(&account, role, session, value("ExternalId"));
+            account.record_call("AssumeRole", role, &answer);
             answer
         }
         Some("GetCallerIdentity") => {
             let answer = caller_identity();
-            shared.called("GetCallerIdentity", "", &answer);
+            account.record_call("GetCallerIdentity", "", &answer);
             answer
         }
         other => error(
@@ -43,11 +41,16 @@ pub(super) async fn call(State(shared): State<Arc<Shared>>, body: Bytes) -> Resp
     }
 }
 
-fn assume_role(shared: &Shared, role: &str, session: &str, external_id: Option<&str>) -> Response {
+fn assume_role(
+    account: &Account,
+    role: &str,
+    session: &str,
+    external_id: Option<&str>,
+) -> Response {
     if role.is_empty() {
         return error(StatusCode::BAD_REQUEST, "ValidationError", "RoleArn is missing");
     }
-    if shared.external_id.as_deref().is_some_and(|expected| external_id != Some(expected)) {
+    if account.external_id.as_deref().is_some_and(|expected| external_id != Some(expected)) {
         return error(
             StatusCode::FORBIDDEN,
             "AccessDenied",
@@ -73,13 +76,12 @@ fn assume_role(shared: &Shared, role: &str, session: &str, external_id: Option<&
 }
 
 fn caller_identity() -> Response {
-    let account = super::ACCOUNT;
     xml(
         StatusCode::OK,
         format!(
             "<GetCallerIdentityResponse xmlns=\"{NAMESPACE}\"><GetCallerIdentityResult>\
-             <Arn>arn:aws:iam::{account}:user/test</Arn><UserId>AIDATEST</UserId>\
-             <Account>{account}</Account></GetCallerIdentityResult>{metadata}\
+             <Arn>arn:aws:iam::{ACCOUNT}:user/test</Arn><UserId>AIDATEST</UserId>\
+             <Account>{ACCOUNT}</Account></GetCallerIdentityResult>{metadata}\
              </GetCallerIdentityResponse>",
             metadata = metadata(),
         ),

@@ -12,7 +12,8 @@ use serde_json::Value;
 use tokio::{net::TcpStream, task::AbortHandle};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{config::Handler, environment::EnvCore};
+use super::state::{EnvCore, Exit};
+use crate::lambda::config::Handler;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -41,7 +42,11 @@ pub(super) fn spawn(env: &Arc<EnvCore>, handler: Handler, api: SocketAddr) -> Ab
     let env = env.clone();
     tokio::spawn(async move {
         let aborted = task.await.is_err_and(|error| error.is_cancelled());
-        env.task_ended(aborted);
+        let killed = Some(nix::sys::signal::Signal::SIGKILL as i32);
+        env.exited(match aborted {
+            true => Exit { code: None, signal: killed },
+            false => Exit { code: Some(1), signal: None },
+        });
     });
     abort
 }

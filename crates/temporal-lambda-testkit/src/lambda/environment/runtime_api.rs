@@ -14,10 +14,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{
-    environment::{Answer, EnvCore, deadline_ms},
-    event::EnvEvent,
-};
+use super::state::{Answer, EnvCore, deadline_ms};
+use crate::lambda::{event::EnvEvent, shared::ACCOUNT};
 
 /// Serves the Runtime API of `env` on `listener` until the environment is gone.
 pub(super) fn serve(env: Arc<EnvCore>, listener: TcpListener) -> std::io::Result<()> {
@@ -141,7 +139,7 @@ async fn register(State(env): Env, headers: HeaderMap, body: Bytes) -> Response 
         "functionName": env.config.name,
         "functionVersion": env.config.version,
         "handler": "bootstrap",
-        "accountId": super::ACCOUNT,
+        "accountId": ACCOUNT,
     });
     ([("lambda-extension-identifier", id)], Json(body)).into_response()
 }

@@ -1,6 +1,9 @@
 //! The part of AWS's API that a Temporal server calls: Lambda's `GetFunction` and `Invoke`, and
 //! STS on `/`.
 
+mod account;
+mod sts;
+
 use std::sync::Arc;
 
 use axum::{
@@ -14,14 +17,12 @@ use bytes::Bytes;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::{
-    emulator::Shared, error::EmulatorError, event::EmulatorEvent, form, function::Function, lock,
-    sts,
-};
+pub(super) use self::account::Account;
+use super::{error::EmulatorError, function::Function, shared::ACCOUNT};
 
 /// Serves the control plane until the emulator is shut down.
-pub(super) fn serve(shared: Arc<Shared>, listener: TcpListener) {
-    let closed = shared.closed.clone();
+pub(super) fn serve(account: Arc<Account>, listener: TcpListener) {
+    let closed = account.shared.closed.clone();
     let app = Router::new()
         .route("/", post(sts::call))
         .route("/2015-03-31/functions/{name}", get(get_function))
@@ -29,7 +30,7 @@ pub(super) fn serve(shared: Arc<Shared>, listener: TcpListener) {
         .route("/2015-03-31/functions/{name}/invocations", post(invoke))
         .fallback(unknown)
         .layer(DefaultBodyLimit::disable())
-        .with_state(shared);
+        .with_state(account);
     tokio::spawn(async move {
         let served =
             axum::serve(listener, app).with_graceful_shutdown(closed.cancelled_owned()).await;
@@ -39,56 +40,28 @@ pub(super) fn serve(shared: Arc<Shared>, listener: TcpListener) {
     });
 }
 
-impl Shared {
-    pub(super) fn called(&self, operation: &'static str, target: &str, answer: &Response) {
-        let _ = self.events.send(EmulatorEvent::ApiCall {
-            operation,
-            target: target.to_owned(),
-            status: answer.status().as_u16(),
-        });
-    }
-
-    /// The function that a name, partial ARN or ARN means, with or without a qualifier.
-    fn find(&self, name: &str, query: Option<&str>) -> Option<(Function, String)> {
-        let after = name.rsplit_once("function:").map_or(name, |(_, rest)| rest);
-        let (name, inline) = match after.split_once(':') {
-            Some((name, qualifier)) => (name, Some(qualifier)),
-            None => (after, None),
-        };
-        let function = lock(&self.functions).get(name)?.clone();
-        let config = function.config();
-        let fields = form::parse(query.unwrap_or_default());
-        let qualifier = fields.iter().find(|(key, _)| key == "Qualifier");
-        let qualifier = inline.or(qualifier.map(|(_, value)| value.as_str())).unwrap_or("$LATEST");
-        let known = qualifier == "$LATEST"
-            || qualifier == config.version
-            || config.aliases.iter().any(|alias| alias == qualifier);
-        known.then(|| (function.clone(), qualifier.to_owned()))
-    }
-
-    /// Answers a call that asks for what is known of a function.
-    fn describe(
-        &self,
-        operation: &'static str,
-        name: &str,
-        query: Option<&str>,
-        describe: impl FnOnce(&Function) -> serde_json::Value,
-    ) -> Response {
-        let answer = match self.find(name, query) {
-            None => not_found(name),
-            Some((function, _)) => Json(describe(&function)).into_response(),
-        };
-        self.called(operation, name, &answer);
-        answer
-    }
+/// Answers a call that asks for what is known of a function.
+fn describe(
+    account: &Account,
+    operation: &'static str,
+    name: &str,
+    query: Option<&str>,
+    describe: impl FnOnce(&Function) -> serde_json::Value,
+) -> Response {
+    let answer = match account.find(name, query) {
+        None => not_found(name),
+        Some((function, _)) => Json(describe(&function)).into_response(),
+    };
+    account.record_call(operation, name, &answer);
+    answer
 }
 
 async fn get_function(
-    State(shared): State<Arc<Shared>>,
+    State(account): State<Arc<Account>>,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    shared.describe("GetFunction", &name, query.as_deref(), |function| {
+    describe(&account, "GetFunction", &name, query.as_deref(), |function| {
         json!({
             "Configuration": configuration(function),
             "Code": { "RepositoryType": "S3", "Location": "" },
@@ -101,11 +74,11 @@ async fn get_function(
 }
 
 async fn get_configuration(
-    State(shared): State<Arc<Shared>>,
+    State(account): State<Arc<Account>>,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    shared.describe("GetFunctionConfiguration", &name, query.as_deref(), configuration)
+    describe(&account, "GetFunctionConfiguration", &name, query.as_deref(), configuration)
 }
 
 fn configuration(function: &Function) -> serde_json::Value {
@@ -120,7 +93,7 @@ fn configuration(function: &Function) -> serde_json::Value {
         "Version": config.version,
         "PackageType": "Zip",
         "Architectures": [if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }],
-        "Role": format!("arn:aws:iam::{}:role/{}", super::ACCOUNT, config.name),
+        "Role": format!("arn:aws:iam::{}:role/{}", ACCOUNT, config.name),
         "State": "Active",
         "LastUpdateStatus": "Successful",
         "LastModified": "2026-01-01T00:00:00.000+0000",
@@ -131,7 +104,7 @@ fn configuration(function: &Function) -> serde_json::Value {
 }
 
 async fn invoke(
-    State(shared): State<Arc<Shared>>,
+    State(account): State<Arc<Account>>,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -141,7 +114,7 @@ async fn invoke(
         .get("x-amz-invocation-type")
         .and_then(|value| value.to_str().ok())
         .unwrap_or("RequestResponse");
-    let answer = match shared.find(&name, query.as_deref()) {
+    let answer = match account.find(&name, query.as_deref()) {
         None => not_found(&name),
         Some((function, version)) => match invocation_type {
             "DryRun" => StatusCode::NO_CONTENT.into_response(),
@@ -157,7 +130,7 @@ async fn invoke(
             ),
         },
     };
-    shared.called("Invoke", &name, &answer);
+    account.record_call("Invoke", &name, &answer);
     answer
 }
 
