@@ -11,9 +11,9 @@ use temporal_lambda_testkit::lambda::{
 
 use super::view::{Functions, Log};
 use crate::cost::Bill;
-use crate::log_line::LogLine;
-use crate::narrator::{self, plural, short};
-use crate::paint;
+use crate::show::event_log::{self, plural, short};
+use crate::show::paint;
+use crate::show::parsed_line::ParsedLine;
 use crate::trouble::Told;
 
 /// What stands above the columns of [`Row::text`].
@@ -55,8 +55,8 @@ impl Board {
     pub(super) fn event(&mut self, event: &EmulatorEvent) {
         let mut told = self.log.live().is_none();
         match event {
-            EmulatorEvent::Log { environment, line, .. } => match LogLine::parse(&line.text) {
-                LogLine::Moved(moved) => {
+            EmulatorEvent::Log { environment, line, .. } => match ParsedLine::parse(&line.text) {
+                ParsedLine::Moved(moved) => {
                     self.row(environment).state = moved.state;
                 }
                 _ => told = true,
@@ -68,7 +68,7 @@ impl Board {
             EmulatorEvent::ApiCall { .. } | EmulatorEvent::Retrying { .. } => told = true,
             _ => {}
         }
-        if told && let Some((who, what)) = narrator::telling(event) {
+        if told && let Some((who, what)) = event_log::describe(event) {
             self.log.line(&who, what);
         }
         if let EmulatorEvent::Finished { invocation, .. } = event {
@@ -90,7 +90,7 @@ impl Board {
 
     fn finished(&mut self, invocation: &Invocation) {
         self.bill.add(invocation, self.memory_mb);
-        let Some(report) = narrator::report(invocation) else { return };
+        let Some(report) = event_log::report(invocation) else { return };
         let tasks = report.tasks;
         let done = tasks.workflow.completed + tasks.activity.completed;
         self.row(&invocation.environment).tasks += done + tasks.local_activity.completed;

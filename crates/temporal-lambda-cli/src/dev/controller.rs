@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use temporal_lambda_testkit::lambda::Function;
+use temporal_lambda_testkit::server::Deployment;
 
-use crate::deployment::Deployment;
 use crate::error::CliError;
-use crate::narrator::report;
+use crate::show::event_log::report;
 
 /// How often backlogs are looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -71,7 +71,7 @@ async fn look_after(deployment: Deployment, functions: Functions, concurrency: u
                 continue;
             }
             // A server that does not answer has no backlog that could be worked off.
-            let version = deployment.describe_version(&it.build_id, true).await.ok().flatten();
+            let version = deployment.describe_version(&it.build_id).await.ok().flatten();
             let queues = version.map(|version| version.version_task_queues).unwrap_or_default();
             let stats: Vec<_> = queues.into_iter().filter_map(|queue| queue.stats).collect();
             let backlog = stats.iter().any(|stats| stats.approximate_backlog_count > 0);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use temporal_lambda_testkit::server::Deployment;
 use temporalio_client::errors::ClientConnectError;
 use temporalio_client::tonic::{Code as Grpc, IntoRequest as _, Status};
 use temporalio_client::{Client, ClientOptions, Connection};
@@ -11,8 +12,8 @@ use super::code::Code;
 use super::finding::{Finding, Level};
 use super::settings::Settings;
 use super::version;
-use crate::deployment::Deployment;
-use crate::stage::ENDS_POLLS;
+
+use crate::local_cloud::ENDS_POLLS;
 
 /// How long connecting, and the first call, may take.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use temporal_lambda_testkit::lambda::LambdaEmulator;
-use temporal_lambda_testkit::server::DevServer;
-use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, Url};
+use temporal_lambda_testkit::server::{DevServer, Temporal, connection_options};
+use temporalio_client::Client;
 
 use crate::error::CliError;
 
 /// How long connecting to a server may take in one try.
-const CONNECT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The server's setting that makes it end the polls of a worker that shuts down.
 pub(crate) const ENDS_POLLS: &str = "frontend.enableCancelWorkerPollsOnShutdown";
@@ -24,13 +24,13 @@ pub(crate) struct ServerArgs {
 }
 
 /// A server and an emulator that know each other. Dropping it ends both.
-pub(crate) struct Stage {
+pub(crate) struct LocalCloud {
     pub(crate) lambda: LambdaEmulator,
     pub(crate) server: DevServer,
     pub(crate) client: Client,
 }
 
-impl Stage {
+impl LocalCloud {
     /// Starts both. `ui`: with the server's web UI.
     pub(crate) async fn start(
         ui: bool,
@@ -47,11 +47,11 @@ impl Stage {
             server = server.port(port);
         }
         let server = server.start().await?;
-        let client = connect(&server.address(), "default").await?;
+        let client = connect(&server.address()).await?;
         Ok(Self { lambda, server, client })
     }
 
-    /// Ends both in good order: environments first, as their workers still say goodbye.
+    /// Ends both in good order: environments first, whose workers still call the server.
     pub(crate) async fn stop(self) {
         self.lambda.shutdown().await;
         drop(self.client);
@@ -59,16 +59,10 @@ impl Stage {
     }
 }
 
-/// A client of a server without TLS, as dev servers are.
-pub(crate) async fn connect(address: &str, namespace: &str) -> Result<Client, CliError> {
-    let refused = |reason: String| CliError::Connect { address: address.to_owned(), reason };
-    let url = Url::parse(&format!("http://{address}")).map_err(|error| {
-        refused(format!("{error}; an address is host:port, such as 127.0.0.1:7233"))
-    })?;
-    let mut options = ConnectionOptions::new(url).identity("temporal-lambda".to_owned()).build();
-    options.connect_timeout = Some(CONNECT);
-    let connection =
-        Connection::connect(options).await.map_err(|error| refused(error.to_string()))?;
-    Client::new(connection, ClientOptions::new(namespace).build())
-        .map_err(|error| refused(error.to_string()))
+/// A client of the namespace `default` on a server without TLS, as dev servers are.
+pub(crate) async fn connect(address: &str) -> Result<Client, CliError> {
+    let mut options = connection_options(address)?;
+    options.identity = "temporal-lambda".to_owned();
+    options.connect_timeout = Some(CONNECT_TIMEOUT);
+    Ok(Temporal::connect(options).await?.client().clone())
 }

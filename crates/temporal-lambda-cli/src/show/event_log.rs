@@ -1,4 +1,4 @@
-//! Tells what happens in the emulator, a line each, with its time.
+//! Prints what happens in the emulator, a line each, with its time.
 
 use std::fmt::Display;
 use std::time::Instant;
@@ -9,22 +9,22 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::log_line::{LogLine, Move};
-use crate::paint;
+use crate::show::paint;
+use crate::show::parsed_line::{Move, ParsedLine};
 
 /// Times of lines, from the start of the command.
 #[derive(Clone, Copy)]
-pub(crate) struct Story {
+pub(crate) struct Timestamps {
     began: Instant,
 }
 
-impl Story {
+impl Timestamps {
     pub(crate) fn begin() -> Self {
         Self { began: Instant::now() }
     }
 
     /// Prints a line: the time, who, what.
-    pub(crate) fn tell(self, who: &str, what: impl Display) {
+    pub(crate) fn print(self, who: &str, what: impl Display) {
         println!("{}", self.line(who, what));
     }
 
@@ -36,18 +36,18 @@ impl Story {
 }
 
 /// Prints an emulator's events for as long as it lives.
-pub(crate) struct Narrator {
+pub(crate) struct EventLog {
     task: JoinHandle<()>,
     questions: mpsc::UnboundedSender<oneshot::Sender<()>>,
 }
 
-impl Narrator {
-    pub(crate) fn start(story: Story, mut events: Receiver<EmulatorEvent>) -> Self {
+impl EventLog {
+    pub(crate) fn start(timestamps: Timestamps, mut events: Receiver<EmulatorEvent>) -> Self {
         let (questions, mut asked) = mpsc::unbounded_channel::<oneshot::Sender<()>>();
         let task = tokio::spawn(async move {
             loop {
                 let event = tokio::select! {
-                    // Events first: who asks is told when there are none.
+                    // Events first: a question is answered when there are none left.
                     biased;
                     event = events.recv() => event,
                     question = asked.recv() => match question {
@@ -58,12 +58,13 @@ impl Narrator {
                 };
                 match event {
                     Ok(event) => {
-                        if let Some((who, what)) = telling(&event) {
-                            story.tell(&who, what);
+                        if let Some((who, what)) = describe(&event) {
+                            timestamps.print(&who, what);
                         }
                     }
                     Err(RecvError::Lagged(missed)) => {
-                        story.tell("", format!("({missed} events were too fast to be shown)"));
+                        timestamps
+                            .print("", format!("({missed} events were too fast to be shown)"));
                     }
                     Err(RecvError::Closed) => return,
                 }
@@ -72,24 +73,24 @@ impl Narrator {
         Self { task, questions }
     }
 
-    /// Waits until everything that has happened is told.
+    /// Waits until everything that has happened is printed.
     pub(crate) async fn caught_up(&self) {
         let (answer, answered) = oneshot::channel();
         if self.questions.send(answer).is_ok() {
-            // It only fails when the narrator panicked, which has been printed.
+            // It only fails when the task panicked, which has been printed.
             let _ = answered.await;
         }
     }
 }
 
-impl Drop for Narrator {
+impl Drop for EventLog {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
 /// Who did what, when it is worth a line.
-pub(crate) fn telling(event: &EmulatorEvent) -> Option<(String, String)> {
+pub(crate) fn describe(event: &EmulatorEvent) -> Option<(String, String)> {
     match event {
         EmulatorEvent::ApiCall { operation: "Invoke", status, .. } => {
             Some(("controller".to_owned(), format!("the server calls Invoke ({status})")))
@@ -98,7 +99,7 @@ pub(crate) fn telling(event: &EmulatorEvent) -> Option<(String, String)> {
             Some((environment.to_string(), environment_event(event, *pid)?))
         }
         EmulatorEvent::Log { environment, line, .. } => {
-            Some((environment.to_string(), log(&LogLine::parse(&line.text))?))
+            Some((environment.to_string(), log(&ParsedLine::parse(&line.text))?))
         }
         EmulatorEvent::Finished { invocation, .. } => {
             Some((invocation.environment.clone(), finished(invocation)))
@@ -131,16 +132,16 @@ fn environment_event(event: &EnvEvent, pid: Option<u32>) -> Option<String> {
     })
 }
 
-/// A line that is not JSON is told as it is; other crates' chatter is not.
-fn log(line: &LogLine) -> Option<String> {
+/// A line that is not JSON is printed as it is; what other crates log in JSON is not, unless it warns.
+fn log(line: &ParsedLine) -> Option<String> {
     match line {
-        LogLine::Moved(moved) => (moved.from != moved.to).then(|| transition(moved)),
-        LogLine::Event { level, message, .. } if line.is_warning() => {
+        ParsedLine::Moved(moved) => (moved.from != moved.to).then(|| transition(moved)),
+        ParsedLine::Event { level, message, .. } if line.is_warning() => {
             let painted = if level == "ERROR" { paint::red } else { paint::yellow };
             Some(painted(format!("{level} {message}")))
         }
-        LogLine::Event { .. } => None,
-        LogLine::Text(text) => (!text.trim().is_empty()).then(|| text.clone()),
+        ParsedLine::Event { .. } => None,
+        ParsedLine::Text(text) => (!text.trim().is_empty()).then(|| text.clone()),
     }
 }
 
@@ -237,9 +238,9 @@ mod tests {
     }
 
     #[test]
-    fn moves_within_a_step_are_not_told() {
+    fn moves_within_a_step_are_not_printed() {
         let moved = |to: &str| {
-            LogLine::Moved(Move {
+            ParsedLine::Moved(Move {
                 request_id: "r".to_owned(),
                 from: "Polling".to_owned(),
                 to: to.to_owned(),

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 /// One line of a function's log, as far as it is understood.
 #[derive(Debug, PartialEq)]
-pub(crate) enum LogLine {
+pub(crate) enum ParsedLine {
     /// The worker's lifecycle moved.
     Moved(Move),
     /// Another `tracing` event.
@@ -33,7 +33,7 @@ struct Json {
     fields: serde_json::Value,
 }
 
-impl LogLine {
+impl ParsedLine {
     pub(crate) fn parse(text: &str) -> Self {
         let Ok(Json { level, fields }) = serde_json::from_str(text) else {
             return Self::Text(text.to_owned());
@@ -61,16 +61,16 @@ mod tests {
         let line = r#"{"timestamp":"2026-01-01T00:00:00Z","level":"INFO","fields":{"message":
             "lifecycle","request_id":"r-1","from":"ColdStart","to":"Configuring",
             "state":"Configuring","event":"Invoked","elapsed_ms":0,"time_left_ms":19999}}"#;
-        let LogLine::Moved(moved) = LogLine::parse(line) else { panic!("not a move") };
+        let ParsedLine::Moved(moved) = ParsedLine::parse(line) else { panic!("not a move") };
         assert_eq!((moved.from.as_str(), moved.to.as_str()), ("ColdStart", "Configuring"));
         assert_eq!(moved.time_left_ms, Some(19_999));
     }
 
     #[test]
     fn other_lines_are_kept() {
-        assert_eq!(LogLine::parse("hello"), LogLine::Text("hello".to_owned()));
+        assert_eq!(ParsedLine::parse("hello"), ParsedLine::Text("hello".to_owned()));
         let warning =
-            LogLine::parse(r#"{"level":"WARN","target":"a","fields":{"message":"late"}}"#);
+            ParsedLine::parse(r#"{"level":"WARN","target":"a","fields":{"message":"late"}}"#);
         assert!(warning.is_warning());
     }
 }
