@@ -33,7 +33,7 @@ const CONCURRENCY: usize = 3;
 /// Workflows that are started at once in the end; with the two before, 20.
 const BURST: usize = 18;
 /// How long any one step may take before the demo gives up.
-const PATIENCE: Duration = Duration::from_secs(30);
+const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the demo is to run.
 #[derive(clap::Args)]
@@ -127,7 +127,7 @@ impl Demo {
         let deployment = Deployment::new(self.client.clone(), DEPLOYMENT);
         deployment.create().await?;
         deployment.create_version_for_lambda(BUILD_ID, self.function.arn(), None).await?;
-        let queues = deployment.wait_for_poll(BUILD_ID, PATIENCE).await?;
+        let queues = deployment.wait_for_poll(BUILD_ID, STEP_TIMEOUT).await?;
         self.timestamps
             .print("temporal", format!("its worker polled: task queue {}", queues.join(", ")));
         deployment.make_current(BUILD_ID).await?;
@@ -139,7 +139,7 @@ impl Demo {
         self.title("Cold: Lambda took the idle environment away; one workflow is started");
         for environment in self.function.environments() {
             environment.kill();
-            environment.gone(PATIENCE).await?;
+            environment.gone(STEP_TIMEOUT).await?;
         }
         phases.push(self.run_phase("cold", 1).await?);
 
@@ -155,7 +155,7 @@ impl Demo {
     async fn run_phase(&self, name: &'static str, workflows: usize) -> Result<Phase, CliError> {
         let before = self.finished();
         let runs = (0..workflows).map(|number| self.workflow(format!("demo-{name}-{number}")));
-        let ended = tokio::time::timeout(PATIENCE, join_all(runs)).await.unwrap_or_default();
+        let ended = tokio::time::timeout(STEP_TIMEOUT, join_all(runs)).await.unwrap_or_default();
         let latencies: Vec<_> = ended.into_iter().flatten().collect();
         self.timestamps.print("client", format!("{} of {workflows} completed", latencies.len()));
         self.back_to_zero().await?;
@@ -186,7 +186,7 @@ impl Demo {
     }
 
     async fn back_to_zero(&self) -> Result<(), CliError> {
-        self.function.idle(PATIENCE).await?;
+        self.function.idle(STEP_TIMEOUT).await?;
         self.event_log.caught_up().await;
         self.timestamps.print("lambda", paint::bold("back to zero: no invocation runs"));
         Ok(())

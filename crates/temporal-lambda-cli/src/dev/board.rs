@@ -14,7 +14,7 @@ use crate::cost::Bill;
 use crate::show::event_log::{self, plural, short};
 use crate::show::paint;
 use crate::show::parsed_line::ParsedLine;
-use crate::trouble::Told;
+use crate::trouble::KnownTroubles;
 
 /// What stands above the columns of [`Row::text`].
 const HEADER: &str = "environment          state        invocation, time left        done   memory";
@@ -25,7 +25,7 @@ pub(super) struct Board {
     functions: Functions,
     memory_mb: u32,
     bill: Bill,
-    told: Told,
+    known: KnownTroubles,
     /// By environment.
     rows: BTreeMap<String, Row>,
     header: ProgressBar,
@@ -47,8 +47,8 @@ impl Board {
         let header = line(&log, Some(&totals));
         // The empty line sets it apart from the log.
         header.set_message(format!("\n{}", paint::dim(HEADER)));
-        let (bill, told, rows) = (Bill::default(), Told::default(), BTreeMap::new());
-        Self { log, functions, memory_mb, bill, told, rows, header, totals }
+        let (bill, known, rows) = (Bill::default(), KnownTroubles::default(), BTreeMap::new());
+        Self { log, functions, memory_mb, bill, known, rows, header, totals }
     }
 
     /// Takes note of an event, and tells it if it is not seen in the live part.
@@ -79,7 +79,7 @@ impl Board {
     /// Tells what an invocation has reported that no earlier one has.
     fn troubles(&mut self, invocation: &Invocation) {
         let Some(report) = invocation.outcome.response() else { return };
-        for trouble in self.told.unheard(report) {
+        for trouble in self.known.new_ones(report) {
             self.log.line(&invocation.environment, paint::yellow(trouble.text));
         }
     }

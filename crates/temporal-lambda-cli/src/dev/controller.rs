@@ -12,7 +12,7 @@ use crate::show::event_log::report;
 /// How often backlogs are looked at.
 const LOOK: Duration = Duration::from_millis(250);
 /// How long a backlog may stand before another environment is called for it.
-const PATIENCE: Duration = Duration::from_secs(1);
+const SCALE_OUT_AFTER: Duration = Duration::from_secs(1);
 /// How old the server's statistics may be. A backlog that an invocation found empty is not
 /// believed for so long.
 const STALE: Duration = Duration::from_secs(6);
@@ -64,7 +64,7 @@ async fn look_after(deployment: Deployment, functions: Functions, concurrency: u
             let wait = match running {
                 0 if found_nothing(&it.function) => STALE,
                 0 => Duration::ZERO,
-                _ => PATIENCE,
+                _ => SCALE_OUT_AFTER,
             };
             let due = it.invoked.elapsed() >= wait;
             if running >= concurrency || !due {

@@ -57,8 +57,8 @@ pub(crate) struct Args {
     port: Option<u16>,
     #[command(flatten)]
     server: ServerArgs,
-    /// Builds anew when sources change: a new version, current at once. Workflows that are
-    /// pinned to an old version stay there.
+    /// Rebuilds when sources change, and deploys the result as a new version, which is made current
+    /// immediately. Pinned workflows stay on their version.
     #[arg(long)]
     watch: bool,
 }

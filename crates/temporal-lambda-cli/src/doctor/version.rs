@@ -17,7 +17,7 @@ use super::finding::Finding;
 use super::settings::Settings;
 
 /// How long the server may try to reach the compute provider.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PROVIDER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Every check, until one makes the next pointless.
 pub(super) async fn check(
@@ -91,7 +91,7 @@ async fn provider(
         );
         return Finding::found("provider", Code::NoComputeProvider, message).advice(advice);
     }
-    let tried = tokio::time::timeout(PATIENCE, provider_error(deployment, build_id)).await;
+    let tried = tokio::time::timeout(PROVIDER_TIMEOUT, provider_error(deployment, build_id)).await;
     let error = match tried {
         Ok(Ok(error)) => error,
         // A server that does not try at once may have tried earlier.

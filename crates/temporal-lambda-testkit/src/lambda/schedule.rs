@@ -20,9 +20,9 @@ use crate::sync::lock;
 
 /// How long a finished invocation waits for its environment to ask for more, so that what the
 /// function wrote is on record and the environment is free when the caller hears of it.
-const SETTLE: Duration = Duration::from_secs(1);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the system may take to end a killed process.
-const KILL: Duration = Duration::from_secs(5);
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(super) struct FunctionCore {
@@ -174,7 +174,7 @@ impl FunctionCore {
         let billed = record.duration + record.init.unwrap_or_default();
         record.billed = round_up_to_ms(billed);
 
-        let settled = tokio::time::timeout(SETTLE, env.settled(&request.id)).await;
+        let settled = tokio::time::timeout(SETTLE_TIMEOUT, env.settled(&request.id)).await;
         record.log = env.log_since(log_start);
         record.max_memory_kb = env.peak_kb();
         if settled.is_ok() {
@@ -305,7 +305,7 @@ fn answered(completion: Completion) -> Outcome {
 /// Kills the environment and waits until it is gone.
 pub(super) async fn end(env: &EnvCore) {
     env.kill();
-    if tokio::time::timeout(KILL, env.gone.cancelled()).await.is_err() {
+    if tokio::time::timeout(KILL_TIMEOUT, env.gone.cancelled()).await.is_err() {
         tracing::warn!(environment = %env.id, "a killed execution environment did not end");
     }
 }

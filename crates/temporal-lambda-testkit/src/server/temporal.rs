@@ -55,7 +55,8 @@ impl Temporal {
     pub async fn connect(options: ConnectionOptions) -> Result<Self, TemporalError> {
         let address = options.target.to_string();
         let failed = |reason| TemporalError::Connect { address, reason };
-        let client = match Connection::connect(options).await {
+        // Boxed: the SDK's future is large, and would make every caller's so.
+        let client = match Box::pin(Connection::connect(options)).await {
             Ok(connection) => Client::new(connection, ClientOptions::new("default").build())
                 .map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),

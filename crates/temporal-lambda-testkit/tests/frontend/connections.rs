@@ -11,7 +11,7 @@ use temporalio_client::tonic::{Code, Status};
 use temporalio_common::protos::temporal::api::workflowservice::v1::GetSystemInfoResponse;
 use tokio::time::{Instant, timeout};
 
-use crate::{BOUND, TestResult, describe, greet, greets_ada, with_worker, worker};
+use crate::{TEST_TIMEOUT, TestResult, describe, greet, greets_ada, with_worker, worker};
 
 #[tokio::test]
 async fn a_workflow_completes_over_tls_with_an_api_key() -> TestResult {
@@ -50,7 +50,7 @@ async fn an_unknown_namespace_is_not_found() -> TestResult {
     let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     let mut lost = worker(frontend.connection_options(), "nowhere").await?;
-    let error = timeout(BOUND, lost.run()).await?.expect_err("no namespace");
+    let error = timeout(TEST_TIMEOUT, lost.run()).await?.expect_err("no namespace");
     let message = format!("{error:?}");
     assert!(message.contains("Namespace nowhere is not found."), "{message}");
 

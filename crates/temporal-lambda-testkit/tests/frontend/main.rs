@@ -31,7 +31,7 @@ use temporalio_sdk::{
 use tokio::time::timeout;
 
 /// Far longer than anything here takes.
-const BOUND: Duration = Duration::from_secs(120);
+const TEST_TIMEOUT: Duration = Duration::from_secs(120);
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
@@ -148,8 +148,9 @@ async fn with_worker<T>(mut worker: Worker, test: impl Future<Output = T>) -> T 
         shutdown();
         result
     };
-    let (result, run) =
-        timeout(BOUND, async { join!(test, worker.run()) }).await.expect("the worker drains");
+    let (result, run) = timeout(TEST_TIMEOUT, async { join!(test, worker.run()) })
+        .await
+        .expect("the worker drains");
     run.expect("the worker runs");
     result
 }

@@ -52,7 +52,7 @@ struct Origin {
 
 enum ActivityOutcome {
     Completed(Option<Payloads>),
-    Failed(Failure, RetryState),
+    Failed(Box<Failure>, RetryState),
     Canceled(Option<Payloads>),
 }
 
@@ -221,7 +221,8 @@ impl Engine {
         match next {
             Ok(delay) => self.wait_for_next_attempt(name, failure, delay),
             Err(retry_state) => {
-                let status = ActivityStatus::Failed(Box::new(failure.clone()));
+                let failure = Box::new(failure);
+                let status = ActivityStatus::Failed(failure.clone());
                 let outcome = ActivityOutcome::Failed(failure, retry_state);
                 self.end_activity(&name, status, outcome, request.identity);
             }
@@ -299,7 +300,7 @@ impl Engine {
             ..Default::default()
         });
         let end = Box::new(move |started| end_event(outcome, scheduled, started, identity));
-        self.deliver(&workflow_id, Arrival::ActivityEnded { started, end });
+        self.deliver(&workflow_id, Arrival::ActivityEnded { started: started.map(Box::new), end });
     }
 }
 
@@ -330,11 +331,11 @@ fn end_event(
                 failure_info: Some(FailureInfo::CanceledFailureInfo(info)),
                 ..Default::default()
             };
-            (failure, RetryState::NonRetryableFailure)
+            (Box::new(failure), RetryState::NonRetryableFailure)
         }
     };
     Attributes::ActivityTaskFailedEventAttributes(events::ActivityTaskFailedEventAttributes {
-        failure: Some(failure),
+        failure: Some(*failure),
         scheduled_event_id,
         started_event_id,
         identity,

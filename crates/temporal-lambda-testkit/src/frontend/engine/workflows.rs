@@ -56,7 +56,7 @@ pub(super) enum Arrival {
     },
     ActivityEnded {
         /// The activity's last attempt; none if no worker had it.
-        started: Option<events::ActivityTaskStartedEventAttributes>,
+        started: Option<Box<events::ActivityTaskStartedEventAttributes>>,
         /// The end, from the ID of the started event.
         end: Box<dyn FnOnce(i64) -> Attributes + Send>,
     },
@@ -108,7 +108,7 @@ impl Run {
             // A server only writes the started event now.
             Arrival::ActivityEnded { started, end } => {
                 let started = started.map_or(0, |started| {
-                    self.append(at, Attributes::ActivityTaskStartedEventAttributes(started))
+                    self.append(at, Attributes::ActivityTaskStartedEventAttributes(*started))
                 });
                 self.append(at, end(started));
             }

@@ -176,7 +176,7 @@ impl ServedFrontend {
             let Fate { cut, grace } = fate.borrow().clone();
             let fate = Fate { cut: cut.child_token(), grace };
             let cut = fate.cut.clone();
-            let serving = connect(stream, acceptor.clone(), frontend.clone(), fate);
+            let serving = Box::pin(connect(stream, acceptor.clone(), frontend.clone(), fate));
             async move {
                 cut.run_until_cancelled_owned(serving).await;
             }

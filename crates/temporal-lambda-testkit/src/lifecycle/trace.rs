@@ -1,4 +1,4 @@
-//! A scenario, played: the machine, the time, and what answers the machine.
+//! Running a scenario: the machine, the time, and what answers the machine.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::scenario::{Failure, Happening, Scenario};
 
 /// What a lifecycle did in a [`Scenario`].
 #[derive(Clone, Debug)]
-pub struct Performance {
+pub struct Trace {
     /// The scenario.
     pub scenario: Scenario,
     /// What the lifecycle wanted done, and when, in order.
@@ -25,28 +25,28 @@ pub struct Performance {
 }
 
 impl Scenario {
-    /// Plays it to its end. Timers fire on time.
-    pub fn play(&self) -> Performance {
-        let mut stage = Stage::new(self);
+    /// Runs the lifecycle through it, to its end. Timers fire on time.
+    pub fn run(&self) -> Trace {
+        let mut run = Run::new(self);
         let (window, allowance) = (self.window, self.before);
-        stage.say(Input::Invoked { window, allowance });
+        run.say(Input::Invoked { window, allowance });
         for (after, happening) in &self.happenings {
-            stage.wait(*after);
-            stage.happen(*happening);
+            run.wait(*after);
+            run.happen(*happening);
         }
-        stage.wait_for_the_end();
-        Performance {
+        run.wait_for_the_end();
+        Trace {
             scenario: self.clone(),
-            effects: stage.effects,
-            moves_before: stage.moves_before,
-            refusals: stage.refusals,
-            ended: stage.now,
-            machine: stage.machine,
+            effects: run.effects,
+            moves_before: run.moves_before,
+            refusals: run.refusals,
+            ended: run.now,
+            machine: run.machine,
         }
     }
 }
 
-impl Performance {
+impl Trace {
     /// How often this was wanted.
     pub fn count(&self, effect: Effect) -> usize {
         self.effects.iter().filter(|(_, it)| *it == effect).count()
@@ -64,7 +64,7 @@ impl Performance {
 }
 
 /// A line for every move and for everything that was wanted, in order.
-impl fmt::Display for Performance {
+impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let arrival = self.scenario.window.arrival;
         let millis = |at: Moment| at.since(arrival).as_millis();
@@ -84,7 +84,7 @@ impl fmt::Display for Performance {
     }
 }
 
-struct Stage<'a> {
+struct Run<'a> {
     scenario: &'a Scenario,
     now: Moment,
     machine: Machine<Failure>,
@@ -95,7 +95,7 @@ struct Stage<'a> {
     refusals: Vec<Refusal>,
 }
 
-impl<'a> Stage<'a> {
+impl<'a> Run<'a> {
     fn new(scenario: &'a Scenario) -> Self {
         Self {
             scenario,
