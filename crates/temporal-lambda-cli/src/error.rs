@@ -1,9 +1,7 @@
 //! What can go wrong in a command, and what to do about it.
 
-use std::time::Duration;
-
-use temporal_lambda_testkit::{lambda::EmulatorError, server::DevServerError};
-use temporalio_client::tonic::{Code, Status};
+use temporal_lambda_testkit::lambda::EmulatorError;
+use temporal_lambda_testkit::server::{DevServerError, TemporalError};
 
 /// Why a command could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -12,10 +10,8 @@ pub(crate) enum CliError {
     Server(#[from] DevServerError),
     #[error(transparent)]
     Lambda(#[from] EmulatorError),
-    #[error("Temporal at {address} cannot be reached: {reason}")]
-    Connect { address: String, reason: String },
-    #[error("{what} was refused by Temporal ({code:?}): {message}")]
-    Rpc { what: &'static str, code: Code, message: String },
+    #[error(transparent)]
+    Temporal(#[from] TemporalError),
     #[error("cargo cannot be run: {0}; install Rust, or name a built program instead")]
     NoCargo(std::io::Error),
     #[error("cargo could not build {what}; its messages are above")]
@@ -33,8 +29,6 @@ pub(crate) enum CliError {
     FunctionEnv { file: std::path::PathBuf, reason: String },
     #[error("a file or folder cannot be used: {0}")]
     Folder(std::io::Error),
-    #[error("{what} did not happen within {within:?}; {hint}")]
-    NotInTime { what: String, within: Duration, hint: String },
     #[error("the first call of {version} failed, so no worker polled: {reason}")]
     FirstCall { version: String, reason: String },
     #[error(
@@ -47,15 +41,6 @@ pub(crate) enum CliError {
 }
 
 impl CliError {
-    pub(crate) fn rpc(what: &'static str, status: &Status) -> Self {
-        Self::Rpc { what, code: status.code(), message: status.message().to_owned() }
-    }
-
-    /// Whether the server was only asked too often.
-    pub(crate) fn is_throttled(&self) -> bool {
-        matches!(self, Self::Rpc { code: Code::ResourceExhausted, .. })
-    }
-
     /// 130 is what shells say of a command that Ctrl-C ended.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {

@@ -7,9 +7,9 @@ use temporal_lambda_worker::InvocationReport;
 
 use crate::cost::Bill;
 use crate::error::CliError;
-use crate::narrator::{self, Narrator, Story};
-use crate::paint;
 use crate::program::ProgramArgs;
+use crate::show::event_log::{self, EventLog, Timestamps};
+use crate::show::paint;
 use crate::trouble::troubles;
 
 /// The function's name in the emulator; nothing depends on it.
@@ -39,10 +39,10 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
         .envs(own)
         .envs(args.program.variables.clone());
     let function = lambda.add_function(config)?;
-    let narrator = (!args.json).then(|| Narrator::start(Story::begin(), lambda.subscribe()));
+    let event_log = (!args.json).then(|| EventLog::start(Timestamps::begin(), lambda.subscribe()));
     let invocation = function.invoke(args.payload).await?;
-    if let Some(narrator) = narrator {
-        narrator.caught_up().await;
+    if let Some(event_log) = event_log {
+        event_log.caught_up().await;
         println!();
         for (name, value) in facts(&invocation, args.program.memory) {
             println!("{name:<12} {value}");
@@ -60,7 +60,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
 fn facts(invocation: &Invocation, memory_mb: u32) -> Vec<(&'static str, String)> {
     let mut bill = Bill::default();
     bill.add(invocation, memory_mb);
-    let report = narrator::report(invocation);
+    let report = event_log::report(invocation);
     let mut facts = vec![("ended", ended(invocation, report.as_ref()))];
     if let Some(init) = invocation.init {
         facts.push(("init", format!("{} ms", init.as_millis())));
@@ -99,7 +99,7 @@ fn reported(report: &InvocationReport) -> Vec<(&'static str, String)> {
     let mut facts = vec![
         ("version", format!("{}:{}", report.deployment_name, report.build_id)),
         ("task queue", format!("{} in namespace {}", report.task_queue, report.namespace)),
-        ("tasks", narrator::tasks(report)),
+        ("tasks", event_log::tasks(report)),
     ];
     if let Some(connection) = report.connection {
         facts.push(("connection", format!("{connection:?}").to_lowercase()));

@@ -6,16 +6,13 @@
 mod cargo;
 mod cost;
 mod demo;
-mod deployment;
 mod dev;
 mod doctor;
 mod error;
 mod invoke;
-mod log_line;
-mod narrator;
-mod paint;
+mod local_cloud;
 mod program;
-mod stage;
+mod show;
 mod trouble;
 
 use std::process::ExitCode;

@@ -17,7 +17,8 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// It as an emulated function that logs as JSON, so that its moves can be read.
+    /// The configuration of an emulated function that runs the program and logs as JSON, so that its lifecycle can be
+    /// read from the log.
     pub(crate) fn function(&self, name: &str, timeout: Duration, memory_mb: u32) -> FunctionConfig {
         FunctionConfig::process(name, &self.path)
             .args(&self.args)
@@ -87,7 +88,7 @@ impl ProgramArgs {
         Program { path, args: args.to_vec() }
     }
 
-    /// It as an emulated function, with the variables that were given.
+    /// The configuration of an emulated function that runs the program, with the variables that were given.
     pub(crate) fn function(&self, name: &str, program: &Program) -> FunctionConfig {
         program.function(name, self.timeout, self.memory).envs(self.variables.clone())
     }

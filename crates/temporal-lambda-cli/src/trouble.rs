@@ -20,21 +20,21 @@ pub(crate) struct Trouble {
     pub(crate) text: String,
 }
 
-/// Tells each trouble once.
+/// The troubles that were shown already.
 #[derive(Default)]
-pub(crate) struct Told {
-    told: HashSet<String>,
+pub(crate) struct KnownTroubles {
+    known: HashSet<String>,
 }
 
-impl Told {
+impl KnownTroubles {
     /// The troubles of a report that no earlier report had.
-    pub(crate) fn unheard(&mut self, body: &[u8]) -> Vec<Trouble> {
+    pub(crate) fn new_ones(&mut self, body: &[u8]) -> Vec<Trouble> {
         let mut troubles = troubles(body);
         troubles.retain(|trouble| {
-            if self.told.len() >= KEPT {
-                self.told.clear();
+            if self.known.len() >= KEPT {
+                self.known.clear();
             }
-            self.told.insert(trouble.same.clone())
+            self.known.insert(trouble.same.clone())
         });
         troubles
     }
@@ -104,11 +104,11 @@ mod tests {
 
     #[test]
     fn a_workflow_and_its_failure_are_told_once() {
-        let mut told = Told::default();
-        let first = texts(told.unheard(&stuck(1, "no such type")));
+        let mut told = KnownTroubles::default();
+        let first = texts(told.new_ones(&stuck(1, "no such type")));
         assert_eq!(first, ["workflow order (Order): its task failed at attempt 1: no such type"]);
-        assert_eq!(told.unheard(&stuck(2, "no such type")), []);
-        let other = texts(told.unheard(&stuck(3, "another")));
+        assert_eq!(told.new_ones(&stuck(2, "no such type")), []);
+        let other = texts(told.new_ones(&stuck(3, "another")));
         assert_eq!(other, ["workflow order (Order): its task failed at attempt 3: another"]);
     }
 

@@ -11,7 +11,7 @@
 //! assert!(!event.context.request_id.is_empty());
 //! ```
 //!
-//! Make it right before the handler has it: the deadline counts from when the context is made.
+//! Make the event immediately before calling the handler: the deadline starts then.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -27,9 +27,9 @@ pub const DEFAULT_TIME: Duration = Duration::from_secs(30);
 /// The ARN unless told otherwise.
 pub const DEFAULT_ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:under-test";
 
-/// What Lambda says about an invocation, in the making.
+/// Settings of a context: what Lambda says about an invocation.
 #[derive(Clone, Debug)]
-#[must_use = "it is no context before `build` or `event` makes one of it"]
+#[must_use = "call `build` or `event` to get a context"]
 pub struct TestContext {
     request_id: String,
     arn: String,

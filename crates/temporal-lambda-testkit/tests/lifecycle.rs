@@ -22,10 +22,10 @@ proptest! {
 
     #[test]
     fn scenarios_say_nothing_illegal_and_end(scenario in scenarios()) {
-        let performance = scenario.play();
-        prop_assert!(performance.machine.step().is_torn_down());
-        for refusal in &performance.refusals {
-            prop_assert!(matches!(refusal, Refusal::NoOp { .. }), "{refusal:?}\n{performance}");
+        let trace = scenario.run();
+        prop_assert!(trace.machine.step().is_torn_down());
+        for refusal in &trace.refusals {
+            prop_assert!(matches!(refusal, Refusal::NoOp { .. }), "{refusal:?}\n{trace}");
         }
     }
 
@@ -46,14 +46,14 @@ fn scenarios_reach_every_step() {
     let mut reached = HashSet::from([Step::ColdStart]);
     for _ in 0..5_000 {
         let scenario = scenarios().new_tree(&mut runner).expect("a scenario").current();
-        reached.extend(scenario.play().moves().iter().map(|it| it.to));
+        reached.extend(scenario.run().moves().iter().map(|it| it.to));
     }
     let missing: Vec<_> = Step::ALL.iter().filter(|step| !reached.contains(step)).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]
-fn a_performance_reads_like_a_story() {
+fn a_trace_prints_every_move_and_effect_with_its_time() {
     let second = Duration::from_secs(1);
     let arrival = Moment::new(5 * second);
     let allowance = Allowance {
@@ -72,13 +72,13 @@ fn a_performance_reads_like_a_story() {
         cold: true,
         happenings: vec![done; 4],
     };
-    let performance = scenario.play();
-    assert_eq!(performance.count(Effect::RunHook(0)), 1);
+    let trace = scenario.run();
+    assert_eq!(trace.count(Effect::RunHook(0)), 1);
     // The last polls need 2 s, and here they are never said to have ended.
-    assert_eq!(performance.first(Effect::HoldPolls), Some(arrival.later(15 * second)));
+    assert_eq!(trace.first(Effect::HoldPolls), Some(arrival.later(15 * second)));
     let stopped = arrival.later(Duration::from_millis(17_300));
-    assert_eq!(performance.first(Effect::StopWorker), Some(stopped));
-    let text = performance.to_string();
+    assert_eq!(trace.first(Effect::StopWorker), Some(stopped));
+    let text = trace.to_string();
     for line in [
         "       0 ms  ColdStart -> Configuring (Invoked)\n       0 ms  Configure\n      10 ms",
         "      40 ms  Starting -> Polling (WorkerStarted)",

@@ -5,11 +5,12 @@
 use std::{path::PathBuf, time::Duration};
 
 use serde_json::{Value, json};
-use temporal_lambda_test_timing::TimeLimit;
+use temporal_lambda_test_timing::{TimeLimit, test_timeout};
 use temporal_lambda_testkit::{
     lambda::{FunctionConfig, LambdaEmulator},
-    server::{DevServer, DevServerError},
+    server::{Deployment, DevServer, DevServerError, Role, TemporalError},
 };
+use temporalio_client::tonic::Code;
 
 #[tokio::test]
 async fn a_server_starts_answers_and_stops() {
@@ -28,17 +29,11 @@ async fn a_server_starts_answers_and_stops() {
     assert_eq!(server.url(), format!("http://{}", server.address()));
     assert!(server.ui_url().is_none());
 
-    let unknown = server.describe_workflow_json("nobody").await.unwrap_err();
+    let secret = ["workflow", "describe", "--workflow-id", "secret"];
+    let unknown = server.cli(secret).await.unwrap_err();
     let said = unknown.to_string();
     assert!(said.starts_with("`temporal workflow describe` failed"), "{said}");
     assert!(said.contains("not found"), "{said}");
-
-    let start = ["workflow", "start", "--type", "W", "--task-queue", "q", "--workflow-id", "w"];
-    server.cli(start).await.unwrap();
-    let described = server.describe_workflow_json("w").await.unwrap();
-    assert_eq!(described["workflowExecutionInfo"]["taskQueue"], "q");
-    let history = server.show_workflow_json("w").await.unwrap();
-    assert!(history["events"].as_array().is_some_and(|events| !events.is_empty()));
 
     let (address, pid) = (server.address(), server.pid());
     server.stop().await;
@@ -59,12 +54,13 @@ async fn a_restarted_server_is_where_it_was_and_knows_what_its_file_knows() {
     let ui = server.ui_url().unwrap();
     let ui = ui.strip_prefix("http://").unwrap();
     tokio::net::TcpStream::connect(ui).await.unwrap();
-    let start = ["workflow", "start", "--type", "W", "--task-queue", "q", "--workflow-id", "kept"];
-    server.cli(start).await.unwrap();
+    let temporal = server.temporal().await.unwrap();
+    temporal.start_workflow("q", "W", "kept", &1).await.unwrap();
     let address = server.address();
     let server = server.restart().await.unwrap();
     assert_eq!(server.address(), address);
-    server.describe_workflow_json("kept").await.unwrap();
+    let temporal = server.temporal().await.unwrap();
+    assert!(!temporal.workflow_history("kept").await.unwrap().is_empty());
 
     drop(server);
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
@@ -111,12 +107,14 @@ async fn the_worker_controller_invokes_the_emulator() {
     let function = lambda.add_function(function).unwrap();
     let server =
         DevServer::builder().worker_controller(lambda.endpoint_url()).start().await.unwrap();
-    server.create_deployment("d").await.unwrap();
-    server.create_version_for_lambda("d", "b1", function.arn()).await.unwrap();
+    let deployment = server.temporal().await.unwrap().deployment("d");
+    deployment.create().await.unwrap();
+    deployment.create_version_for_lambda("b1", function.arn(), None).await.unwrap();
     let invoked = function.wait_for(1, Duration::from_secs(30)).await.unwrap();
     // The controller's events are empty.
     assert_eq!(invoked[0].json(), Some(json!(true)));
-    server.set_current_version("d", "b1").await.unwrap();
+    deployment.make_current("b1").await.unwrap();
+    assert_eq!(current(&deployment).await.as_deref(), Some("b1"));
 }
 
 /// With a role, the server assumes it first, and checks that it cannot without the external ID.
@@ -128,15 +126,56 @@ async fn the_worker_controller_assumes_the_role() {
     let function = lambda.add_function(function).unwrap();
     let server =
         DevServer::builder().worker_controller(lambda.endpoint_url()).start().await.unwrap();
-    server.create_deployment("d").await.unwrap();
-    let role = "arn:aws:iam::000000000000:role/invoker";
-    server
-        .create_version_for_lambda_with_role("d", "b1", function.arn(), role, "the-id")
-        .await
-        .unwrap();
+    let deployment = server.temporal().await.unwrap().deployment("d");
+    deployment.create().await.unwrap();
+    let arn = "arn:aws:iam::000000000000:role/invoker";
+    let role = |external_id| Some(Role { arn, external_id });
+    deployment.create_version_for_lambda("b1", function.arn(), role("the-id")).await.unwrap();
     function.wait_for(1, Duration::from_secs(30)).await.unwrap();
-    let wrong =
-        server.create_version_for_lambda_with_role("d", "b2", function.arn(), role, "wrong").await;
-    let Err(DevServerError::Command { stderr, .. }) = wrong else { panic!("{wrong:?}") };
-    assert!(stderr.contains("AccessDenied"), "{stderr}");
+    let wrong = deployment.create_version_for_lambda("b2", function.arn(), role("wrong")).await;
+    let error = wrong.unwrap_err();
+    assert!(error.to_string().contains("AccessDenied"), "{error}");
+}
+
+/// A function that the test calls itself has no version before its first call.
+#[tokio::test]
+async fn a_version_that_only_polls_make_gets_the_workflows_that_start_afterwards() {
+    let _limit = TimeLimit::of_this_test();
+    let server = DevServer::start().await.unwrap();
+    let temporal = server.temporal().await.unwrap();
+    let deployment = temporal.deployment("d");
+    assert_eq!(deployment.describe().await.unwrap(), None);
+    deployment.make_current_by_polling("b1", "q", test_timeout()).await.unwrap();
+    assert_eq!(current(&deployment).await.as_deref(), Some("b1"));
+    assert_eq!(deployment.wait_for_poll("b1", test_timeout()).await.unwrap(), ["q"]);
+    let error = deployment.wait_for_poll("b2", Duration::from_millis(200)).await.unwrap_err();
+    assert!(matches!(error, TemporalError::NotInTime { .. }), "{error}");
+    assert!(error.to_string().contains("d:b2"), "{error}");
+}
+
+#[tokio::test]
+async fn a_workflow_is_started_and_its_end_is_waited_for() {
+    let _limit = TimeLimit::of_this_test();
+    let server = DevServer::start().await.unwrap();
+    let temporal = server.temporal().await.unwrap();
+    temporal.start_workflow("q", "W", "w", &json!({ "a": 1 })).await.unwrap();
+    let again = temporal.start_workflow("q", "W", "w", &1).await.unwrap_err();
+    assert_eq!(again.code(), Some(Code::AlreadyExists), "{again}");
+
+    let short = Duration::from_millis(200);
+    let early = temporal.workflow_result("w", short).await.unwrap_err();
+    assert!(matches!(early, TemporalError::NotInTime { .. }), "{early}");
+    let terminate = ["workflow", "terminate", "--workflow-id", "w", "--reason", "enough"];
+    let (ended, terminated) =
+        tokio::join!(temporal.workflow_result("w", test_timeout()), server.cli(terminate));
+    terminated.unwrap();
+    let ended = ended.unwrap_err();
+    assert!(matches!(ended, TemporalError::NoResult { .. }), "{ended}");
+    assert!(ended.to_string().contains("enough"), "{ended}");
+}
+
+/// The build ID of the current version.
+async fn current(deployment: &Deployment) -> Option<String> {
+    let routing = deployment.describe().await.unwrap()?.routing_config?;
+    Some(routing.current_deployment_version?.build_id)
 }

@@ -92,26 +92,26 @@ proptest! {
 
     #[test]
     fn scenarios_hold_the_designs_invariants(scenario in scenarios()) {
-        let performance = scenario.play();
-        let count = |effect| performance.count(effect);
+        let trace = scenario.run();
+        let count = |effect| trace.count(effect);
         prop_assert!(count(Effect::Configure) <= 1);
         prop_assert!(count(Effect::OnStart) <= count(Effect::Connect));
-        prop_assert_eq!(count(Effect::OnShutdown), count(Effect::Configure), "{}", performance);
+        prop_assert_eq!(count(Effect::OnShutdown), count(Effect::Configure), "{}", trace);
         // A worker whose creation failed is none.
         let workers = count(Effect::OnStart)..=count(Effect::CreateWorker);
-        prop_assert!(workers.contains(&count(Effect::Finalize)), "{performance}");
+        prop_assert!(workers.contains(&count(Effect::Finalize)), "{trace}");
         for hook in 0..scenario.hooks {
             let runs = count(Effect::RunHook(hook));
-            prop_assert_eq!(runs, count(Effect::Configure), "hook {} {}", hook, performance);
+            prop_assert_eq!(runs, count(Effect::Configure), "hook {} {}", hook, trace);
         }
         if let (Some(poll), Some(stop)) =
-            (performance.first(Effect::Poll), performance.machine.stop_at())
+            (trace.first(Effect::Poll), trace.machine.stop_at())
         {
-            prop_assert!(poll < stop, "{performance}");
+            prop_assert!(poll < stop, "{trace}");
         }
-        prop_assert!(performance.machine.step().is_torn_down());
-        let cold = performance.moves().first().map(|it| it.from == Step::ColdStart);
+        prop_assert!(trace.machine.step().is_torn_down());
+        let cold = trace.moves().first().map(|it| it.from == Step::ColdStart);
         // An event that comes too late to a warm environment moves nothing.
-        prop_assert!(cold.is_none_or(|it| it == scenario.cold), "{performance}");
+        prop_assert!(cold.is_none_or(|it| it == scenario.cold), "{trace}");
     }
 }

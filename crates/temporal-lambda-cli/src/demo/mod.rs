@@ -8,17 +8,18 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use temporal_lambda_testkit::lambda::Function;
+use temporal_lambda_testkit::server::Deployment;
 use temporalio_client::{Client, UntypedWorkflow, WorkflowGetResultOptions, WorkflowStartOptions};
 use temporalio_common::data_converters::{PayloadConverter, RawValue};
 
 use self::table::Phase;
 use crate::cargo::{CargoTarget, checkout};
-use crate::deployment::Deployment;
+
 use crate::error::CliError;
-use crate::narrator::{Narrator, Story};
+use crate::local_cloud::{LocalCloud, ServerArgs};
 use crate::program::Program;
-use crate::stage::{ServerArgs, Stage};
-use crate::{cost::Bill, paint};
+use crate::show::event_log::{EventLog, Timestamps};
+use crate::{cost::Bill, show::paint};
 
 /// The function's own names for itself: its deployment, its build, its task queue.
 const DEPLOYMENT: &str = "hello";
@@ -32,7 +33,7 @@ const CONCURRENCY: usize = 3;
 /// Workflows that are started at once in the end; with the two before, 20.
 const BURST: usize = 18;
 /// How long any one step may take before the demo gives up.
-const PATIENCE: Duration = Duration::from_secs(30);
+const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the demo is to run.
 #[derive(clap::Args)]
@@ -49,27 +50,28 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
         Some(path) => path,
         None => hello().await?,
     };
-    let story = Story::begin();
-    story.tell("temporal", "a real Temporal server and an emulated Lambda are starting");
-    let stage = Stage::start(false, None, &args.server).await?;
-    story.tell(
+    let timestamps = Timestamps::begin();
+    timestamps.print("temporal", "a real Temporal server and an emulated Lambda are starting");
+    let cloud = LocalCloud::start(false, None, &args.server).await?;
+    timestamps.print(
         "temporal",
-        format!("server at {}, Lambda at {}", stage.server.address(), stage.lambda.address()),
+        format!("server at {}, Lambda at {}", cloud.server.address(), cloud.lambda.address()),
     );
     let program = Program { path, args: Vec::new() };
     let config = program
         .function("hello", TIMEOUT, MEMORY_MB)
         .concurrency(CONCURRENCY)
-        .env("TEMPORAL_ADDRESS", stage.server.address())
+        .env("TEMPORAL_ADDRESS", cloud.server.address())
         .env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "500ms");
-    let function = stage.lambda.add_function(config)?;
-    let narrator = Narrator::start(story, stage.lambda.subscribe());
-    let show = Show { story, narrator, function: function.clone(), client: stage.client.clone() };
-    let played = show.play(&stage).await;
-    show.narrator.caught_up().await;
-    // The end of the environments is not part of the show.
-    drop(show);
-    let phases = played?;
+    let function = cloud.lambda.add_function(config)?;
+    let event_log = EventLog::start(timestamps, cloud.lambda.subscribe());
+    let demo =
+        Demo { timestamps, event_log, function: function.clone(), client: cloud.client.clone() };
+    let ran = demo.run().await;
+    demo.event_log.caught_up().await;
+    // The end of the environments is not shown.
+    drop(demo);
+    let phases = ran?;
 
     let mut bill = Bill::default();
     for invocation in function.invocations() {
@@ -85,7 +87,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
     let started: usize = phases.iter().map(|phase| phase.started).sum();
     let completed: usize = phases.iter().map(|phase| phase.latencies.len()).sum();
     let verdict = format!("demo: {started} workflows started, {completed} completed");
-    stage.stop().await;
+    cloud.stop().await;
     if completed == started {
         println!("{}", paint::green(verdict));
         Ok(ExitCode::SUCCESS)
@@ -108,52 +110,54 @@ async fn hello() -> Result<PathBuf, CliError> {
     Ok(target.build(false).await?.program)
 }
 
-/// The demo's plot, and whom it needs.
-struct Show {
-    story: Story,
-    narrator: Narrator,
+/// The demo's phases, and what they need.
+struct Demo {
+    timestamps: Timestamps,
+    event_log: EventLog,
     function: Function,
     client: Client,
 }
 
-impl Show {
-    async fn play(&self, stage: &Stage) -> Result<Vec<Phase>, CliError> {
+impl Demo {
+    async fn run(&self) -> Result<Vec<Phase>, CliError> {
         let mut phases = Vec::new();
 
         self.title("The version is created, and the server calls the function to see it poll");
         let before = self.finished();
         let deployment = Deployment::new(self.client.clone(), DEPLOYMENT);
-        stage.server.create_deployment(DEPLOYMENT).await?;
-        stage.server.create_version_for_lambda(DEPLOYMENT, BUILD_ID, self.function.arn()).await?;
-        let queues = deployment.bound(BUILD_ID, PATIENCE).await?;
-        self.story.tell("temporal", format!("its worker polled: task queue {}", queues.join(", ")));
+        deployment.create().await?;
+        deployment.create_version_for_lambda(BUILD_ID, self.function.arn(), None).await?;
+        let queues = deployment.wait_for_poll(BUILD_ID, STEP_TIMEOUT).await?;
+        self.timestamps
+            .print("temporal", format!("its worker polled: task queue {}", queues.join(", ")));
         deployment.make_current(BUILD_ID).await?;
-        self.story.tell("temporal", format!("{DEPLOYMENT}:{BUILD_ID} is the current version"));
+        self.timestamps
+            .print("temporal", format!("{DEPLOYMENT}:{BUILD_ID} is the current version"));
         self.back_to_zero().await?;
         phases.push(self.phase("first call", before, 0, Vec::new()));
 
         self.title("Cold: Lambda took the idle environment away; one workflow is started");
         for environment in self.function.environments() {
             environment.kill();
-            environment.gone(PATIENCE).await?;
+            environment.gone(STEP_TIMEOUT).await?;
         }
-        phases.push(self.scene("cold", 1).await?);
+        phases.push(self.run_phase("cold", 1).await?);
 
         self.title("Warm: the frozen environment is there; one workflow is started");
-        phases.push(self.scene("warm", 1).await?);
+        phases.push(self.run_phase("warm", 1).await?);
 
         self.title(&format!("Burst: {BURST} workflows are started at once"));
-        phases.push(self.scene("burst", BURST).await?);
+        phases.push(self.run_phase("burst", BURST).await?);
         Ok(phases)
     }
 
     /// Starts workflows, waits for them, and then for the function to be back at zero.
-    async fn scene(&self, name: &'static str, workflows: usize) -> Result<Phase, CliError> {
+    async fn run_phase(&self, name: &'static str, workflows: usize) -> Result<Phase, CliError> {
         let before = self.finished();
         let runs = (0..workflows).map(|number| self.workflow(format!("demo-{name}-{number}")));
-        let ended = tokio::time::timeout(PATIENCE, join_all(runs)).await.unwrap_or_default();
+        let ended = tokio::time::timeout(STEP_TIMEOUT, join_all(runs)).await.unwrap_or_default();
         let latencies: Vec<_> = ended.into_iter().flatten().collect();
-        self.story.tell("client", format!("{} of {workflows} completed", latencies.len()));
+        self.timestamps.print("client", format!("{} of {workflows} completed", latencies.len()));
         self.back_to_zero().await?;
         Ok(self.phase(name, before, workflows, latencies))
     }
@@ -175,16 +179,16 @@ impl Show {
         match result {
             Ok(_) => Some(began.elapsed()),
             Err(error) => {
-                self.story.tell("client", paint::red(format!("{id} failed: {error}")));
+                self.timestamps.print("client", paint::red(format!("{id} failed: {error}")));
                 None
             }
         }
     }
 
     async fn back_to_zero(&self) -> Result<(), CliError> {
-        self.function.idle(PATIENCE).await?;
-        self.narrator.caught_up().await;
-        self.story.tell("lambda", paint::bold("back to zero: no invocation runs"));
+        self.function.idle(STEP_TIMEOUT).await?;
+        self.event_log.caught_up().await;
+        self.timestamps.print("lambda", paint::bold("back to zero: no invocation runs"));
         Ok(())
     }
 

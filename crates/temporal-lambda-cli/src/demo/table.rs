@@ -6,7 +6,7 @@ use std::time::Duration;
 use comfy_table::{CellAlignment, Table, presets};
 use temporal_lambda_testkit::lambda::Invocation;
 
-use crate::narrator::report;
+use crate::show::event_log::report;
 
 /// One part of the demo.
 pub(crate) struct Phase {

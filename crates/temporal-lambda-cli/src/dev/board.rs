@@ -11,10 +11,10 @@ use temporal_lambda_testkit::lambda::{
 
 use super::view::{Functions, Log};
 use crate::cost::Bill;
-use crate::log_line::LogLine;
-use crate::narrator::{self, plural, short};
-use crate::paint;
-use crate::trouble::Told;
+use crate::show::event_log::{self, plural, short};
+use crate::show::paint;
+use crate::show::parsed_line::ParsedLine;
+use crate::trouble::KnownTroubles;
 
 /// What stands above the columns of [`Row::text`].
 const HEADER: &str = "environment          state        invocation, time left        done   memory";
@@ -25,7 +25,7 @@ pub(super) struct Board {
     functions: Functions,
     memory_mb: u32,
     bill: Bill,
-    told: Told,
+    known: KnownTroubles,
     /// By environment.
     rows: BTreeMap<String, Row>,
     header: ProgressBar,
@@ -47,16 +47,16 @@ impl Board {
         let header = line(&log, Some(&totals));
         // The empty line sets it apart from the log.
         header.set_message(format!("\n{}", paint::dim(HEADER)));
-        let (bill, told, rows) = (Bill::default(), Told::default(), BTreeMap::new());
-        Self { log, functions, memory_mb, bill, told, rows, header, totals }
+        let (bill, known, rows) = (Bill::default(), KnownTroubles::default(), BTreeMap::new());
+        Self { log, functions, memory_mb, bill, known, rows, header, totals }
     }
 
     /// Takes note of an event, and tells it if it is not seen in the live part.
     pub(super) fn event(&mut self, event: &EmulatorEvent) {
         let mut told = self.log.live().is_none();
         match event {
-            EmulatorEvent::Log { environment, line, .. } => match LogLine::parse(&line.text) {
-                LogLine::Moved(moved) => {
+            EmulatorEvent::Log { environment, line, .. } => match ParsedLine::parse(&line.text) {
+                ParsedLine::Moved(moved) => {
                     self.row(environment).state = moved.state;
                 }
                 _ => told = true,
@@ -68,7 +68,7 @@ impl Board {
             EmulatorEvent::ApiCall { .. } | EmulatorEvent::Retrying { .. } => told = true,
             _ => {}
         }
-        if told && let Some((who, what)) = narrator::telling(event) {
+        if told && let Some((who, what)) = event_log::describe(event) {
             self.log.line(&who, what);
         }
         if let EmulatorEvent::Finished { invocation, .. } = event {
@@ -79,7 +79,7 @@ impl Board {
     /// Tells what an invocation has reported that no earlier one has.
     fn troubles(&mut self, invocation: &Invocation) {
         let Some(report) = invocation.outcome.response() else { return };
-        for trouble in self.told.unheard(report) {
+        for trouble in self.known.new_ones(report) {
             self.log.line(&invocation.environment, paint::yellow(trouble.text));
         }
     }
@@ -90,7 +90,7 @@ impl Board {
 
     fn finished(&mut self, invocation: &Invocation) {
         self.bill.add(invocation, self.memory_mb);
-        let Some(report) = narrator::report(invocation) else { return };
+        let Some(report) = event_log::report(invocation) else { return };
         let tasks = report.tasks;
         let done = tasks.workflow.completed + tasks.activity.completed;
         self.row(&invocation.environment).tasks += done + tasks.local_activity.completed;

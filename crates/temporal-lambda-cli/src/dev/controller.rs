@@ -4,15 +4,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use temporal_lambda_testkit::lambda::Function;
+use temporal_lambda_testkit::server::Deployment;
 
-use crate::deployment::Deployment;
 use crate::error::CliError;
-use crate::narrator::report;
+use crate::show::event_log::report;
 
 /// How often backlogs are looked at.
 const LOOK: Duration = Duration::from_millis(250);
 /// How long a backlog may stand before another environment is called for it.
-const PATIENCE: Duration = Duration::from_secs(1);
+const SCALE_OUT_AFTER: Duration = Duration::from_secs(1);
 /// How old the server's statistics may be. A backlog that an invocation found empty is not
 /// believed for so long.
 const STALE: Duration = Duration::from_secs(6);
@@ -64,14 +64,14 @@ async fn look_after(deployment: Deployment, functions: Functions, concurrency: u
             let wait = match running {
                 0 if found_nothing(&it.function) => STALE,
                 0 => Duration::ZERO,
-                _ => PATIENCE,
+                _ => SCALE_OUT_AFTER,
             };
             let due = it.invoked.elapsed() >= wait;
             if running >= concurrency || !due {
                 continue;
             }
             // A server that does not answer has no backlog that could be worked off.
-            let version = deployment.describe_version(&it.build_id, true).await.ok().flatten();
+            let version = deployment.describe_version(&it.build_id).await.ok().flatten();
             let queues = version.map(|version| version.version_task_queues).unwrap_or_default();
             let stats: Vec<_> = queues.into_iter().filter_map(|queue| queue.stats).collect();
             let backlog = stats.iter().any(|stats| stats.approximate_backlog_count > 0);

@@ -13,17 +13,17 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use temporal_lambda_testkit::lambda::{Function, LambdaEmulator};
-use temporal_lambda_testkit::server::DevServer;
+use temporal_lambda_testkit::server::{Deployment, DevServer};
 use temporalio_client::Client;
 
 use self::controller::Controller;
 use self::view::View;
 use self::watch::Sources;
-use crate::deployment::Deployment;
+
 use crate::error::CliError;
-use crate::narrator::report;
+use crate::local_cloud::{self, LocalCloud, ServerArgs};
 use crate::program::{Program, ProgramArgs, function_name};
-use crate::stage::{self, ServerArgs, Stage};
+use crate::show::event_log::report;
 
 /// The namespace that dev servers have.
 const NAMESPACE: &str = "default";
@@ -57,8 +57,8 @@ pub(crate) struct Args {
     port: Option<u16>,
     #[command(flatten)]
     server: ServerArgs,
-    /// Builds anew when sources change: a new version, current at once. Workflows that are
-    /// pinned to an old version stay there.
+    /// Rebuilds when sources change, and deploys the result as a new version, which is made current
+    /// immediately. Pinned workflows stay on their version.
     #[arg(long)]
     watch: bool,
 }
@@ -109,13 +109,13 @@ impl Dev {
         let name = args.name.clone().unwrap_or_else(|| name_of(&program));
         let (lambda, server, client) = match &args.address {
             Some(address) => {
-                let client = stage::connect(address, NAMESPACE).await?;
+                let client = local_cloud::connect(address).await?;
                 (LambdaEmulator::start().await?, None, client)
             }
             None => {
                 let port = args.port.or_else(usual_port).filter(|port| *port != 0);
-                let Stage { lambda, server, client } =
-                    Stage::start(true, port, &args.server).await?;
+                let LocalCloud { lambda, server, client } =
+                    LocalCloud::start(true, port, &args.server).await?;
                 (lambda, Some(server), client)
             }
         };
@@ -147,8 +147,8 @@ impl Dev {
         if let Some(ui) = self.server.as_ref().and_then(DevServer::ui_url) {
             self.view.say("temporal", format!("UI at {ui}"));
         }
-        if let Some(server) = &self.server {
-            server.create_deployment(&self.deployment.name).await?;
+        if self.server.is_some() {
+            self.deployment.create().await?;
         }
         let mut number = 1;
         let program = self.copy_of(&self.build_id(number), self.program.path.clone()).await?;
@@ -191,7 +191,7 @@ impl Dev {
         program: Program,
         address: &str,
     ) -> Result<(), CliError> {
-        let name = &self.deployment.name;
+        let name = self.deployment.name();
         let config = self
             .args
             .program
@@ -217,9 +217,8 @@ impl Dev {
 
     /// Gets the function called for the first time, so that its worker polls.
     async fn first_call(&self, build_id: &str, function: &Function) -> Result<(), CliError> {
-        if let Some(server) = &self.server {
-            let name = &self.deployment.name;
-            server.create_version_for_lambda(name, build_id, function.arn()).await?;
+        if self.server.is_some() {
+            self.deployment.create_version_for_lambda(build_id, function.arn(), None).await?;
         }
         if let Some(controller) = &self.controller {
             controller.add(build_id, function.clone())?;
@@ -233,13 +232,13 @@ impl Dev {
         build_id: &str,
         function: &Function,
     ) -> Result<Vec<String>, CliError> {
-        let version = format!("{}:{build_id}", self.deployment.name);
+        let version = format!("{}:{build_id}", self.deployment.name());
         let ended = async {
             let ended = function.wait_for(1, FIRST_POLL).await?;
             Ok::<_, CliError>(ended.into_iter().next())
         };
         let ended = tokio::select! {
-            bound = self.deployment.bound(build_id, FIRST_POLL) => return bound,
+            polled = self.deployment.wait_for_poll(build_id, FIRST_POLL) => return Ok(polled?),
             ended = ended => ended?,
         };
         let outcome = ended.as_ref().map(|call| &call.outcome);
@@ -252,7 +251,7 @@ impl Dev {
         match polled.filter(|polled| *polled != version) {
             Some(polled) => Err(CliError::OtherVersion { version, polled }),
             // The poll and the call's end may be seen in any order.
-            None => self.deployment.bound(build_id, SETTLING).await,
+            None => Ok(self.deployment.wait_for_poll(build_id, SETTLING).await?),
         }
     }
 

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::board::Board;
 use crate::error::CliError;
-use crate::narrator::Story;
-use crate::paint;
+use crate::show::event_log::Timestamps;
+use crate::show::paint;
 
 /// How often the live part is drawn anew.
 const REFRESH: Duration = Duration::from_millis(200);
@@ -33,13 +33,13 @@ pub(super) struct View {
 /// Where lines go: above the live part, or plainly out.
 #[derive(Clone)]
 pub(super) struct Log {
-    story: Story,
+    timestamps: Timestamps,
     live: Option<MultiProgress>,
 }
 
 impl Log {
     pub(super) fn line(&self, who: &str, what: impl Display) {
-        let line = self.story.line(who, what);
+        let line = self.timestamps.line(who, what);
         match &self.live {
             // It fails when the terminal is gone, and then nobody reads.
             Some(live) => drop(live.println(line)),
@@ -58,7 +58,7 @@ impl View {
     pub(super) fn start(lambda: &LambdaEmulator, memory_mb: u32) -> Self {
         let terminal = std::io::stdout().is_terminal();
         let live = terminal.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stdout()));
-        let log = Log { story: Story::begin(), live };
+        let log = Log { timestamps: Timestamps::begin(), live };
         let functions = Functions::default();
         let stop = CancellationToken::new();
         let mut events = lambda.subscribe();

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::code::Code;
 use super::settings::{Setting, Settings};
-use crate::paint;
+use crate::show::paint;
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use temporal_lambda_testkit::server::Deployment;
 use temporalio_client::errors::ClientConnectError;
 use temporalio_client::tonic::{Code as Grpc, IntoRequest as _, Status};
 use temporalio_client::{Client, ClientOptions, Connection};
@@ -11,11 +12,11 @@ use super::code::Code;
 use super::finding::{Finding, Level};
 use super::settings::Settings;
 use super::version;
-use crate::deployment::Deployment;
-use crate::stage::ENDS_POLLS;
+
+use crate::local_cloud::ENDS_POLLS;
 
 /// How long connecting, and the first call, may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Every check that needs the server, until one makes the next pointless.
 pub(super) async fn check(
@@ -63,11 +64,11 @@ pub(super) async fn check(
 async fn connect(settings: &Settings) -> Result<Connection, Finding> {
     let target = &settings.connection.target;
     let connecting = Connection::connect(settings.connection.clone());
-    let error = match tokio::time::timeout(PATIENCE, connecting).await {
+    let error = match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
         Ok(Ok(connection)) => return Ok(connection),
         Ok(Err(error)) => error,
         Err(_) => {
-            let message = format!("{target} does not answer within {PATIENCE:?}");
+            let message = format!("{target} does not answer within {CONNECT_TIMEOUT:?}");
             return Err(unreachable(message));
         }
     };

@@ -2,25 +2,30 @@
 
 use std::time::Duration;
 
-use temporalio_common::protos::temporal::api::deployment::v1::WorkerDeploymentInfo;
-use temporalio_common::protos::temporal::api::workflowservice::v1::DescribeWorkerDeploymentVersionResponse;
+use temporal_lambda_testkit::server::{Deployment, TemporalError};
+use temporalio_client::NamespacedClient as _;
+use temporalio_client::tonic::{Code as Grpc, IntoRequest as _, Status};
+use temporalio_common::protos::temporal::api::deployment::v1::{
+    WorkerDeploymentInfo, WorkerDeploymentVersion,
+};
+use temporalio_common::protos::temporal::api::workflowservice::v1::{
+    DescribeWorkerDeploymentVersionResponse, ValidateWorkerDeploymentVersionComputeConfigRequest,
+};
 
 use super::code::Code;
 use super::finding::Finding;
 use super::settings::Settings;
-use crate::deployment::Deployment;
-use crate::error::CliError;
 
 /// How long the server may try to reach the compute provider.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PROVIDER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Every check, until one makes the next pointless.
 pub(super) async fn check(
     deployment: &Deployment,
     build_id: &str,
     settings: &Settings,
-) -> Result<Vec<Finding>, CliError> {
-    let name = &deployment.name;
+) -> Result<Vec<Finding>, TemporalError> {
+    let name = deployment.name();
     let creation = format!(
         "temporal worker deployment create-version --deployment-name {name} --build-id {build_id} \
          --aws-lambda-function-arn <ARN of the function's version>"
@@ -32,7 +37,7 @@ pub(super) async fn check(
         return Ok(vec![finding]);
     };
     let mut findings = vec![Finding::ok("deployment", format!("{name} exists"))];
-    let Some(version) = deployment.describe_version(build_id, false).await? else {
+    let Some(version) = deployment.describe_version(build_id).await? else {
         findings.push(no_version(&known, name, build_id).advice(creation));
         return Ok(findings);
     };
@@ -69,7 +74,7 @@ async fn provider(
     version: &DescribeWorkerDeploymentVersionResponse,
     build_id: &str,
 ) -> Finding {
-    let name = &deployment.name;
+    let name = deployment.name();
     let info = version.worker_deployment_version_info.as_ref();
     let groups = info.and_then(|info| Some(&info.compute_config.as_ref()?.scaling_groups));
     let providers = groups.into_iter().flat_map(|groups| groups.values());
@@ -86,7 +91,7 @@ async fn provider(
         );
         return Finding::found("provider", Code::NoComputeProvider, message).advice(advice);
     }
-    let tried = tokio::time::timeout(PATIENCE, deployment.provider_error(build_id)).await;
+    let tried = tokio::time::timeout(PROVIDER_TIMEOUT, provider_error(deployment, build_id)).await;
     let error = match tried {
         Ok(Ok(error)) => error,
         // A server that does not try at once may have tried earlier.
@@ -102,6 +107,29 @@ async fn provider(
         None => {
             Finding::ok("provider", format!("the server calls it through {}", kinds.join(", ")))
         }
+    }
+}
+
+/// Has the server try to reach what it would call for the version: why it cannot, or `None`.
+async fn provider_error(deployment: &Deployment, build_id: &str) -> Result<Option<String>, Status> {
+    let client = deployment.client();
+    let request = ValidateWorkerDeploymentVersionComputeConfigRequest {
+        namespace: client.namespace(),
+        deployment_version: Some(WorkerDeploymentVersion {
+            build_id: build_id.to_owned(),
+            deployment_name: deployment.name().to_owned(),
+        }),
+        identity: client.connection().identity().to_owned(),
+        ..Default::default()
+    };
+    let mut service = client.connection().workflow_service();
+    let request = request.into_request();
+    match service.validate_worker_deployment_version_compute_config(request).await {
+        Ok(_) => Ok(None),
+        Err(status) if status.code() == Grpc::InvalidArgument => {
+            Ok(Some(status.message().to_owned()))
+        }
+        Err(status) => Err(status),
     }
 }
 

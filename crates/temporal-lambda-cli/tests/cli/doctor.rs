@@ -119,13 +119,14 @@ async fn each_step_to_a_function_that_works() -> Doctor {
     let known = [NAMED.as_slice(), &ENOUGH].concat();
 
     doctor.finds(&["no-deployment"], &known).await;
-    server.create_deployment("hello").await.unwrap();
+    let deployment = server.temporal().await.unwrap().deployment("hello");
+    deployment.create().await.unwrap();
     doctor.finds(&["no-version"], &known).await;
 
     // It is called, but does not poll.
     let silent = FunctionConfig::in_process("silent", |_| async { Ok(Value::Null) });
     let silent = lambda.add_function(silent).unwrap();
-    server.create_version_for_lambda("hello", "dev", silent.arn()).await.unwrap();
+    deployment.create_version_for_lambda("dev", silent.arn(), None).await.unwrap();
     silent.wait_for(1, Duration::from_secs(30)).await.unwrap();
     doctor.finds(&["no-task-queue", "not-current"], &known).await;
 
@@ -138,7 +139,7 @@ async fn each_step_to_a_function_that_works() -> Doctor {
     server.cli(ramp.into_iter().chain(NAMED)).await.unwrap();
     let said = doctor.finds(&["ramping"], &known).await;
     assert!(said.contains("30 % of new workflows"), "{said}");
-    server.set_current_version("hello", "dev").await.unwrap();
+    deployment.make_current("dev").await.unwrap();
     doctor.finds(&[], &known).await;
     doctor.finds(&["version-unknown"], &ENOUGH).await;
     let other = ["--deployment-name", "hello", "--build-id", "other", "--timeout", "60s"];

@@ -1,17 +1,15 @@
 //! What can go wrong with the mock itself.
 
 use std::{net::SocketAddr, time::Duration};
-use temporalio_common::protos::temporal::api::enums::v1::CommandType;
+
+use temporalio_common::protos::temporal::api::failure::v1::Failure;
 
 /// An error of the mock frontend, as opposed to one that it was told to answer with.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrontendError {
     /// Something that the test waited for did not happen in time.
-    #[error(
-        "waited {waited:?} for {what}; by then the frontend had seen: {seen}{}",
-        in_vain(unsupported)
-    )]
+    #[error("waited {waited:?} for {what}; by then the frontend had seen: {seen}")]
     TimedOut {
         /// What was waited for.
         what: String,
@@ -19,16 +17,10 @@ pub enum FrontendError {
         waited: Duration,
         /// The calls seen so far, by RPC and count.
         seen: String,
-        /// The commands so far that the frontend could not carry out, with the workflow IDs that sent
-        /// them: a workflow that waits for one of them waits in vain.
-        unsupported: Vec<(String, CommandType)>,
     },
     /// The frontend has no workflow with this ID; start it with `start_workflow` first.
     #[error("no workflow {0:?} was started on this frontend")]
     UnknownWorkflow(String),
-    /// The workflow with this ID is closed.
-    #[error("the workflow {0:?} is closed; a server would answer NOT_FOUND")]
-    ClosedWorkflow(String),
     /// The frontend has no activity with this ID.
     #[error(
         "no activity {0:?} on this frontend; those of a workflow are named `<workflow id>/<activity id>`"
@@ -57,11 +49,8 @@ pub enum FrontendError {
     Tls(String),
 }
 
-fn in_vain(unsupported: &[(String, CommandType)]) -> String {
-    if unsupported.is_empty() {
-        return String::new();
+impl FrontendError {
+    pub(super) fn failed(failure: &Failure) -> Self {
+        Self::NoResult(format!("failed: {}", failure.message))
     }
-    let each = unsupported.iter().map(|(workflow, kind)| format!("{kind:?} of {workflow:?}"));
-    let all = each.collect::<Vec<_>>().join(", ");
-    format!("; commands that it does not support, so that nothing comes of them: {all}")
 }

@@ -1,6 +1,6 @@
-//! The RPCs of a worker, and what their requests say about who is calling.
+//! The RPCs of a worker, and what their requests say about the caller.
 
-use prost::Message;
+use prost::Message as _;
 use temporalio_common::protos::temporal::api::{
     deployment::v1::WorkerDeploymentOptions,
     enums::v1::{TaskQueueKind, WorkerVersioningMode},
@@ -70,12 +70,10 @@ rpcs! {
     RespondNexusTaskFailed,
     /// A worker's own heartbeat.
     RecordWorkerHeartbeat,
-    /// A worker says goodbye; the server ends its long polls.
+    /// A worker shuts down; a server may end its long polls.
     ShutdownWorker,
     /// A worker gives up its sticky queue for one workflow.
     ResetStickyTaskQueue,
-    /// A workflow's history.
-    GetWorkflowExecutionHistory,
     /// A client starts a workflow.
     StartWorkflowExecution,
 }
@@ -119,13 +117,13 @@ pub struct DeploymentVersion {
     pub deployment_name: String,
     /// The build ID within it.
     pub build_id: String,
-    /// Whether the worker takes part in worker versioning.
+    /// Whether the worker uses worker versioning.
     pub versioned: bool,
 }
 
 /// What a request says about its sender; empty where the message has no such field.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Told {
+pub(crate) struct RequestInfo {
     pub(crate) namespace: String,
     pub(crate) identity: String,
     pub(crate) task_queue: String,
@@ -134,46 +132,46 @@ pub(crate) struct Told {
     pub(crate) deployment_version: Option<DeploymentVersion>,
 }
 
-/// Reads a request, by a table: the RPC, its message, and those of its fields that tell something.
+/// Reads a request, by a table: the RPC, its message, and the fields that [`RequestInfo`] takes from it.
 /// Each message has a namespace.
 macro_rules! read {
-    ($told:ident, $rpc:ident, $bytes:ident:
+    ($info:ident, $rpc:ident, $bytes:ident:
      $($name:ident($request:ident) { $($field:ident)* })*) => {
         match $rpc {
             $(Rpc::$name => if let Ok(message) = api::$request::decode($bytes) {
-                $told.namespace = message.namespace;
-                $(read!(@$field $told, message);)*
+                $info.namespace = message.namespace;
+                $(read!(@$field $info, message);)*
             })*
             _ => {}
         }
     };
-    (@identity $told:ident, $message:ident) => { $told.identity = $message.identity };
-    (@worker_instance_key $told:ident, $message:ident) => {
-        $told.worker_instance_key = $message.worker_instance_key
+    (@identity $info:ident, $message:ident) => { $info.identity = $message.identity };
+    (@worker_instance_key $info:ident, $message:ident) => {
+        $info.worker_instance_key = $message.worker_instance_key
     };
-    (@deployment_options $told:ident, $message:ident) => {
-        $told.deployment_version = version($message.deployment_options)
+    (@deployment_options $info:ident, $message:ident) => {
+        $info.deployment_version = version($message.deployment_options)
     };
-    (@task_queue $told:ident, $message:ident) => { $told.queue($message.task_queue) };
-    (@worker_heartbeat $told:ident, $message:ident) => {
+    (@task_queue $info:ident, $message:ident) => { $info.queue($message.task_queue) };
+    (@worker_heartbeat $info:ident, $message:ident) => {
         if let Some(heartbeat) = $message.worker_heartbeat.into_iter().next() {
-            $told.worker_instance_key = heartbeat.worker_instance_key;
-            $told.task_queue = heartbeat.task_queue;
+            $info.worker_instance_key = heartbeat.worker_instance_key;
+            $info.task_queue = heartbeat.task_queue;
         }
     };
     // Where the two queues are fields of their own.
-    (@queues $told:ident, $message:ident) => {
-        $told.task_queue = $message.task_queue;
-        $told.sticky_queue = Some($message.sticky_task_queue).filter(|name| !name.is_empty());
+    (@queues $info:ident, $message:ident) => {
+        $info.task_queue = $message.task_queue;
+        $info.sticky_queue = Some($message.sticky_task_queue).filter(|name| !name.is_empty());
     };
 }
 
-impl Told {
-    /// Reads a request. One that cannot be decoded tells nothing.
+impl RequestInfo {
+    /// Reads a request. All fields stay empty when it cannot be decoded.
     pub(crate) fn read(rpc: &Rpc, bytes: &[u8]) -> Self {
-        let mut told = Self::default();
+        let mut info = Self::default();
         read! {
-            told, rpc, bytes:
+            info, rpc, bytes:
             DescribeNamespace(DescribeNamespaceRequest) {}
             PollWorkflowTaskQueue(PollWorkflowTaskQueueRequest) {
                 identity worker_instance_key deployment_options task_queue
@@ -203,10 +201,9 @@ impl Told {
             RecordWorkerHeartbeat(RecordWorkerHeartbeatRequest) { identity worker_heartbeat }
             ShutdownWorker(ShutdownWorkerRequest) { identity worker_instance_key queues }
             ResetStickyTaskQueue(ResetStickyTaskQueueRequest) {}
-            GetWorkflowExecutionHistory(GetWorkflowExecutionHistoryRequest) {}
             StartWorkflowExecution(StartWorkflowExecutionRequest) { identity task_queue }
         }
-        told
+        info
     }
 
     fn queue(&mut self, queue: Option<TaskQueue>) {
@@ -227,38 +224,4 @@ fn version(options: Option<WorkerDeploymentOptions>) -> Option<DeploymentVersion
         deployment_name: options.deployment_name,
         build_id: options.build_id,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_go_there_and_back() {
-        for name in ["GetSystemInfo", "ShutdownWorker", "SomethingNew"] {
-            assert_eq!(Rpc::named(name).name(), name);
-        }
-        assert_eq!(Rpc::named("X"), Rpc::Other("X".to_owned()));
-    }
-
-    #[test]
-    fn a_sticky_poll_tells_both_queues() {
-        let request = api::PollWorkflowTaskQueueRequest {
-            task_queue: Some(TaskQueue {
-                name: "sticky-1".to_owned(),
-                kind: TaskQueueKind::Sticky.into(),
-                normal_name: "orders".to_owned(),
-            }),
-            ..Default::default()
-        };
-        let told = Told::read(&Rpc::PollWorkflowTaskQueue, &request.encode_to_vec());
-        assert_eq!(told.task_queue, "orders");
-        assert_eq!(told.sticky_queue.as_deref(), Some("sticky-1"));
-    }
-
-    #[test]
-    fn an_undecodable_request_tells_nothing() {
-        let told = Told::read(&Rpc::ShutdownWorker, &[0xff, 0xff]);
-        assert_eq!(told.namespace, "");
-    }
 }

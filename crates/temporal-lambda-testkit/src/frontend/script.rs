@@ -1,70 +1,15 @@
-//! Scripts: what an RPC does instead of its usual answer, and how many times.
+//! Writing scripts: what an RPC does instead of its usual answer, and how many times.
 
-use super::{MockFrontend, Rpc, state::State};
+use std::{sync::Arc, time::Duration};
+
 use prost::Message;
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
 use tonic::{Code, Status};
 
-type Answering = Arc<dyn Fn(&[u8]) -> Result<Vec<u8>, Status> + Send + Sync>;
-
-/// What a scripted call does.
-#[derive(Clone)]
-pub(crate) enum Action {
-    Usual,
-    Answer(Answering),
-    Hang,
-    Cut,
-    Malformed,
-}
-
-/// One scripted call: wait, then act.
-#[derive(Clone)]
-pub(crate) struct Step {
-    pub(crate) delay: Duration,
-    pub(crate) action: Action,
-}
-
-struct Entry {
-    id: u64,
-    /// Calls that still go by unscripted before this entry starts.
-    skip: usize,
-    /// Calls still to script; `None` is forever.
-    left: Option<usize>,
-    step: Step,
-}
-
-#[derive(Default)]
-pub(crate) struct Scripts {
-    entries: BTreeMap<Rpc, VecDeque<Entry>>,
-}
-
-impl Scripts {
-    /// What the next call of this RPC is to do.
-    pub(crate) fn next(&mut self, rpc: &Rpc) -> Option<Step> {
-        let queue = self.entries.get_mut(rpc)?;
-        // An entry with no calls left was set to `times(0)`.
-        while queue.front().is_some_and(|entry| entry.left == Some(0)) {
-            queue.pop_front();
-        }
-        let entry = queue.front_mut()?;
-        if entry.skip > 0 {
-            entry.skip -= 1;
-            return None;
-        }
-        let step = entry.step.clone();
-        if let Some(left) = &mut entry.left {
-            *left -= 1;
-            if *left == 0 {
-                queue.pop_front();
-            }
-        }
-        Some(step)
-    }
-}
+use super::{
+    mock::MockFrontend,
+    rpc::Rpc,
+    scripts::{Action, Entry, Step},
+};
 
 impl MockFrontend {
     /// Begins a script for one RPC: choose what it does, then how many times.
@@ -89,7 +34,7 @@ impl MockFrontend {
 
     /// Forgets the scripts of one RPC. A call that hangs by one of them goes on hanging.
     pub fn clear_scripts(&self, rpc: &Rpc) {
-        self.update(|state| state.scripts.entries.remove(rpc));
+        self.update(|state| state.scripts.clear(rpc));
     }
 }
 
@@ -152,16 +97,7 @@ impl<'a> On<'a> {
 
     fn act(self, action: Action, delay: Duration) -> Scripted<'a> {
         let Self { frontend, rpc } = self;
-        let id = frontend.update(|state| {
-            let id = state.number();
-            state.scripts.entries.entry(rpc.clone()).or_default().push_back(Entry {
-                id,
-                skip: 0,
-                left: Some(1),
-                step: Step { delay, action },
-            });
-            id
-        });
+        let id = frontend.update(|state| state.scripts.add(rpc.clone(), Step { delay, action }));
         Scripted { frontend, rpc, id }
     }
 }
@@ -202,61 +138,7 @@ impl Scripted<'_> {
     }
 
     fn change(self, change: impl FnOnce(&mut Entry)) -> Self {
-        self.frontend.update(|state: &mut State| {
-            let queue = state.scripts.entries.get_mut(&self.rpc);
-            // Gone if a call used it up in between.
-            if let Some(entry) = queue.into_iter().flatten().find(|entry| entry.id == self.id) {
-                change(entry);
-            }
-        });
+        self.frontend.update(|state| state.scripts.change(&self.rpc, self.id, change));
         self
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn kinds(frontend: &MockFrontend, rpc: &Rpc, calls: usize) -> String {
-        let mut state = frontend.lock();
-        (0..calls)
-            .map(|_| match state.scripts.next(rpc).map(|step| step.action) {
-                None => '.',
-                Some(Action::Usual) => 'u',
-                Some(Action::Answer(_)) => 'a',
-                Some(Action::Hang) => 'h',
-                Some(Action::Cut) => 'c',
-                Some(Action::Malformed) => 'm',
-            })
-            .collect()
-    }
-
-    #[test]
-    fn scripts_are_used_up_in_order() {
-        let frontend = MockFrontend::new();
-        let rpc = Rpc::DescribeNamespace;
-        frontend.on(rpc.clone()).hang().times(2).after(1);
-        frontend.on(rpc.clone()).malformed();
-        frontend.on(rpc.clone()).drop_connection().after(2);
-        assert_eq!(kinds(&frontend, &rpc, 8), ".hhm..c.");
-    }
-
-    #[test]
-    fn always_never_ends_until_cleared() {
-        let frontend = MockFrontend::new();
-        let rpc = Rpc::GetSystemInfo;
-        frontend.on(rpc.clone()).fail(Code::Internal, "x").always();
-        assert_eq!(kinds(&frontend, &rpc, 4), "aaaa");
-        frontend.clear_scripts(&rpc);
-        assert_eq!(kinds(&frontend, &rpc, 2), "..");
-    }
-
-    #[test]
-    fn no_times_is_no_script_and_other_rpcs_are_untouched() {
-        let frontend = MockFrontend::new();
-        frontend.on(Rpc::GetSystemInfo).hang().times(0);
-        assert_eq!(kinds(&frontend, &Rpc::GetSystemInfo, 2), "..");
-        frontend.on(Rpc::GetSystemInfo).hang();
-        assert_eq!(kinds(&frontend, &Rpc::ShutdownWorker, 1), ".");
     }
 }

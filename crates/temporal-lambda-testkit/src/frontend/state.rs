@@ -1,110 +1,71 @@
-//! All that the frontend knows, behind one lock, and what is due later.
+//! All that the frontend knows, behind one lock.
+
+use std::collections::{BTreeMap, HashSet};
 
 use super::{
-    activities::Activities, auth::Settings, polls::Polls, recorder::Seen, script::Scripts,
-    workflows::Workflows,
+    calls::{OpenPoll, RecordedCall},
+    engine::Engine,
+    scripts::Scripts,
+    settings::Settings,
 };
-use std::{
-    collections::BTreeMap,
-    time::{Duration, SystemTime},
-};
-use tokio::time::Instant;
 
-pub(crate) struct State {
-    pub(crate) settings: Settings,
-    pub(crate) scripts: Scripts,
-    pub(crate) seen: Vec<Seen>,
-    pub(crate) polls: Polls,
-    pub(crate) workflows: Workflows,
-    pub(crate) activities: Activities,
-    pub(crate) clock: Clock,
-    later: BTreeMap<DueKey, Due>,
-    next_number: u64,
-}
-
-/// When something is due; the number tells apart what is due at the same time.
-pub(crate) type DueKey = (Instant, u64);
-
-/// Something that happens later. There is no task that waits for it: whoever waits for a change of
-/// the state also wakes for the next due thing, on whichever runtime they are.
-#[derive(Debug, Clone)]
-pub(crate) enum Due {
-    Timer { run_id: String, timer_id: String },
-    WorkflowTask { run_id: String },
-    WorkflowTaskTimeout { token: Vec<u8> },
-    ActivityTask { activity: u64 },
-    StartToClose { token: Vec<u8> },
-    Heartbeat { token: Vec<u8> },
-}
-
-/// Wall-clock time that follows tokio's clock, so that histories agree with a paused one.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Clock {
-    wall: SystemTime,
-    at: Option<Instant>,
-}
-
-impl Clock {
-    pub(crate) fn now(&mut self) -> SystemTime {
-        // Not taken at construction: a frontend may be made outside of the runtime.
-        let at = *self.at.get_or_insert_with(Instant::now);
-        self.wall + at.elapsed()
-    }
+pub(super) struct State {
+    pub(super) settings: Settings,
+    pub(super) scripts: Scripts,
+    pub(super) calls: Vec<RecordedCall>,
+    pub(super) polls: Polls,
+    pub(super) engine: Engine,
 }
 
 impl State {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             settings: Settings::new(),
             scripts: Scripts::default(),
-            seen: Vec::new(),
+            calls: Vec::new(),
             polls: Polls::default(),
-            workflows: Workflows::default(),
-            activities: Activities::default(),
-            clock: Clock { wall: SystemTime::now(), at: None },
-            later: BTreeMap::new(),
-            next_number: 1,
+            engine: Engine::new(),
+        }
+    }
+}
+
+/// The open polls, and what ends them.
+#[derive(Default)]
+pub(super) struct Polls {
+    pub(super) open: BTreeMap<u64, OpenPoll>,
+    opened: u64,
+    /// Instance keys of workers that shut down. Where that ends polls, a poll of theirs that was still on
+    /// its way is answered at once.
+    shut_down: HashSet<String>,
+    /// How often each sticky queue was given up.
+    given_up: BTreeMap<String, u64>,
+}
+
+impl Polls {
+    /// Adds a poll; its number, for its removal.
+    pub(super) fn add(&mut self, poll: OpenPoll) -> u64 {
+        self.opened += 1;
+        self.open.insert(self.opened, poll);
+        self.opened
+    }
+
+    pub(super) fn shut_down(&mut self, worker_instance_key: String) {
+        if !worker_instance_key.is_empty() {
+            self.shut_down.insert(worker_instance_key);
         }
     }
 
-    /// A number that was not used before, for tokens and keys.
-    pub(crate) fn number(&mut self) -> u64 {
-        let number = self.next_number;
-        self.next_number += 1;
-        number
+    pub(super) fn is_shut_down(&self, worker_instance_key: &str) -> bool {
+        self.shut_down.contains(worker_instance_key)
     }
 
-    pub(crate) fn schedule(&mut self, delay: Duration, due: Due) -> DueKey {
-        let key = (Instant::now() + delay, self.number());
-        self.later.insert(key, due);
-        key
-    }
-
-    pub(crate) fn unschedule(&mut self, key: DueKey) {
-        self.later.remove(&key);
-    }
-
-    pub(crate) fn next_due(&self) -> Option<Instant> {
-        self.later.keys().next().map(|(at, _)| *at)
-    }
-
-    /// Does what is due by `now`; says whether there was anything.
-    pub(crate) fn run_due(&mut self, now: Instant) -> bool {
-        let mut ran = false;
-        while let Some(entry) = self.later.first_entry() {
-            if entry.key().0 > now {
-                break;
-            }
-            ran = true;
-            match entry.remove() {
-                Due::Timer { run_id, timer_id } => self.fire_timer(&run_id, &timer_id),
-                Due::WorkflowTask { run_id } => self.queue_workflow_task(&run_id),
-                Due::WorkflowTaskTimeout { token } => self.time_out_workflow_task(&token),
-                Due::ActivityTask { activity } => self.queue_activity(activity),
-                Due::StartToClose { token } => self.time_out_start_to_close(&token),
-                Due::Heartbeat { token } => self.time_out_heartbeat(&token),
-            }
+    pub(super) fn give_up(&mut self, sticky_queue: String) {
+        if !sticky_queue.is_empty() {
+            *self.given_up.entry(sticky_queue).or_default() += 1;
         }
-        ran
+    }
+
+    pub(super) fn times_given_up(&self, sticky_queue: Option<&String>) -> u64 {
+        sticky_queue.and_then(|name| self.given_up.get(name)).copied().unwrap_or_default()
     }
 }

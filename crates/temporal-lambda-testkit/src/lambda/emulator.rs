@@ -1,31 +1,20 @@
 //! The emulator: functions, and the control plane that they are called through.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-};
+use std::{net::SocketAddr, sync::Arc};
 
-use tokio::{runtime::Handle, sync::broadcast};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::broadcast;
 
 use super::{
-    config::FunctionConfig, control_plane, environment::EnvCore, error::EmulatorError,
-    event::EmulatorEvent, function::Function, lock,
+    aws::{self, Account},
+    config::FunctionConfig,
+    environment::EnvCore,
+    error::EmulatorError,
+    event::EmulatorEvent,
+    function::Function,
+    schedule,
+    shared::{SHUTDOWN_TIME, Shared},
 };
-
-/// How many events a subscriber may fall behind.
-const EVENTS: usize = 4096;
-
-/// What every part of one emulator has.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) runtime: Handle,
-    pub(super) events: broadcast::Sender<EmulatorEvent>,
-    pub(super) closed: CancellationToken,
-    pub(super) external_id: Option<String>,
-    pub(super) functions: Mutex<BTreeMap<String, Function>>,
-}
+use crate::sync::lock;
 
 /// Settings of an emulator. Made by [`LambdaEmulator::builder`].
 #[derive(Debug, Clone, Default)]
@@ -60,22 +49,20 @@ impl LambdaEmulatorBuilder {
             .await
             .map_err(EmulatorError::Listen)?;
         let address = listener.local_addr().map_err(EmulatorError::Listen)?;
-        let shared = Arc::new(Shared {
-            runtime: Handle::current(),
-            events: broadcast::Sender::new(EVENTS),
-            closed: CancellationToken::new(),
+        let account = Arc::new(Account {
+            shared: Arc::new(Shared::new()),
             external_id: self.external_id,
-            functions: Mutex::default(),
+            functions: Default::default(),
         });
-        control_plane::serve(shared.clone(), listener);
-        Ok(LambdaEmulator { shared, address })
+        aws::serve(account.clone(), listener);
+        Ok(LambdaEmulator { account, address })
     }
 }
 
 /// An emulator of AWS Lambda on a loopback port. Dropping it kills every environment.
 #[derive(Debug)]
 pub struct LambdaEmulator {
-    shared: Arc<Shared>,
+    account: Arc<Account>,
     address: SocketAddr,
 }
 
@@ -102,26 +89,26 @@ impl LambdaEmulator {
     /// [`EmulatorError::ShutDown`] after [`shutdown`](Self::shutdown).
     pub fn add_function(&self, config: FunctionConfig) -> Result<Function, EmulatorError> {
         config.validate()?;
-        if self.shared.closed.is_cancelled() {
+        if self.account.shared.closed.is_cancelled() {
             return Err(EmulatorError::ShutDown);
         }
-        let mut functions = lock(&self.shared.functions);
+        let mut functions = lock(&self.account.functions);
         if functions.contains_key(&config.name) {
             return Err(EmulatorError::DuplicateFunction(config.name));
         }
-        let function = Function::new(config, self.shared.clone());
+        let function = Function::new(config, self.account.shared.clone());
         functions.insert(function.name().to_owned(), function.clone());
         Ok(function)
     }
 
     /// The function of this name.
     pub fn function(&self, name: &str) -> Option<Function> {
-        lock(&self.shared.functions).get(name).cloned()
+        lock(&self.account.functions).get(name).cloned()
     }
 
     /// Every function, by name.
     pub fn functions(&self) -> Vec<Function> {
-        lock(&self.shared.functions).values().cloned().collect()
+        lock(&self.account.functions).values().cloned().collect()
     }
 
     /// `http://127.0.0.1:<port>`: what `AWS_ENDPOINT_URL` is set to, so that the AWS SDKs call
@@ -137,7 +124,7 @@ impl LambdaEmulator {
 
     /// What happens from now on. A receiver that falls 4096 events behind loses the oldest.
     pub fn subscribe(&self) -> broadcast::Receiver<EmulatorEvent> {
-        self.shared.events.subscribe()
+        self.account.shared.events.subscribe()
     }
 
     /// Takes every environment down as Lambda does: SIGTERM, up to 500 ms, SIGKILL. Returns when
@@ -146,7 +133,7 @@ impl LambdaEmulator {
     /// Lambda sends SIGTERM only to environments with an extension; this sends it to all.
     /// Not cancel safe: environments that are left are killed when the emulator is dropped.
     pub async fn shutdown(&self) {
-        self.shared.closed.cancel();
+        self.account.shared.closed.cancel();
         let environments = self.environments();
         for env in &environments {
             env.terminate();
@@ -156,16 +143,16 @@ impl LambdaEmulator {
                 env.gone.cancelled().await;
             }
         };
-        let left = tokio::time::timeout(super::SHUTDOWN_TIME, all_gone).await;
+        let left = tokio::time::timeout(SHUTDOWN_TIME, all_gone).await;
         if left.is_err() {
             for env in &environments {
-                super::schedule::end(env).await;
+                schedule::end(env).await;
             }
         }
     }
 
     fn environments(&self) -> Vec<Arc<EnvCore>> {
-        let functions = lock(&self.shared.functions);
+        let functions = lock(&self.account.functions);
         let cores = functions.values().flat_map(Function::environment_cores);
         cores.filter(|env| !env.is_gone()).collect()
     }
@@ -173,11 +160,9 @@ impl LambdaEmulator {
 
 impl Drop for LambdaEmulator {
     fn drop(&mut self) {
-        self.shared.closed.cancel();
+        self.account.shared.closed.cancel();
         for env in self.environments() {
             env.kill();
         }
-        // The functions hold what they are held by.
-        lock(&self.shared.functions).clear();
     }
 }

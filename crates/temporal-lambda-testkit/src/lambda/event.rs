@@ -1,8 +1,8 @@
 //! What happens in an emulator, as it happens.
 
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
-use super::invocation::Invocation;
+use super::{invocation::Invocation, log::LogLine};
 
 /// One step in the life of an execution environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,15 +61,6 @@ pub enum EnvEvent {
         /// The signal that ended it, when one did.
         signal: Option<i32>,
     },
-}
-
-/// A line that an execution environment wrote to stdout or stderr.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogLine {
-    /// When the emulator read it.
-    pub at: SystemTime,
-    /// The line without its end; bytes that are not UTF-8 are replaced.
-    pub text: String,
 }
 
 /// Something that happened, for live views. Subscribe with

@@ -7,14 +7,14 @@ use tokio::sync::{Semaphore, broadcast, watch};
 
 use super::{
     config::FunctionConfig,
-    emulator::Shared,
     environment::{EnvCore, Environment, Init},
     error::EmulatorError,
     event::EmulatorEvent,
     invocation::{Invocation, InvocationType},
-    lock,
-    schedule::{FunctionCore, FunctionState, Request, Unfinished, end},
+    schedule::{FunctionCore, FunctionState, InFlightGuard, Request, end},
+    shared::{ACCOUNT, REGION, Shared},
 };
+use crate::sync::lock;
 
 /// A handle to a function. Clones are the same function.
 #[derive(Clone)]
@@ -76,10 +76,10 @@ impl Function {
         let permit = permit.map_err(|_| self.throttled())?;
         let request = Request::new(payload.into(), InvocationType::RequestResponse);
         self.announce(&request);
-        let unfinished = Unfinished::new(core.clone());
+        let in_flight = InFlightGuard::new(core.clone());
         let running = core.shared.runtime.clone().spawn(async move {
             let invocation = core.attempt(&request, 1, permit).await;
-            drop(unfinished);
+            drop(in_flight);
             invocation
         });
         let invocation = running.await.map_err(|_| EmulatorError::ShutDown)?;
@@ -97,8 +97,8 @@ impl Function {
         let request = Request::new(payload.into(), InvocationType::Event);
         let id = request.id.clone();
         self.announce(&request);
-        let unfinished = Unfinished::new(self.core.clone());
-        let run = self.core.clone().run_queued(request, unfinished);
+        let in_flight = InFlightGuard::new(self.core.clone());
+        let run = self.core.clone().run_queued(request, in_flight);
         self.core.shared.runtime.spawn(run);
         Ok(id)
     }
@@ -117,18 +117,18 @@ impl Function {
             .map(|_| self.core.slots.clone().try_acquire_owned())
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| self.throttled())?;
-        let places: Vec<_> =
+        let reservations: Vec<_> =
             permits.into_iter().map(|permit| self.core.reserve_new(permit)).collect();
         let mut first_failure = None;
-        for place in &places {
-            if let Init::Failed { error_type, message, .. } = place.env.init().await {
-                end(&place.env).await;
-                let log = place.env.log_tail();
+        for reservation in &reservations {
+            if let Init::Failed { error_type, message, .. } = reservation.env.init().await {
+                end(&reservation.env).await;
+                let log = reservation.env.log_tail();
                 let reason = format!("its init failed, {error_type}: {message}\n{log}");
                 first_failure.get_or_insert(reason);
             } else if self.core.config.freezes() {
                 // A failure means that it ended since; the next invocation will start another.
-                let _ = place.env.freeze();
+                let _ = reservation.env.freeze();
             }
         }
         match first_failure {
@@ -235,7 +235,7 @@ impl Function {
     }
 
     fn announce(&self, request: &Request) {
-        let _ = self.core.shared.events.send(EmulatorEvent::Invoked {
+        self.core.shared.announce(EmulatorEvent::Invoked {
             function: self.core.name.clone(),
             request_id: request.id.clone(),
         });
@@ -258,5 +258,5 @@ impl Function {
 }
 
 fn arn(name: &str) -> String {
-    format!("arn:aws:lambda:{}:{}:function:{name}", super::REGION, super::ACCOUNT)
+    format!("arn:aws:lambda:{}:{}:function:{name}", REGION, ACCOUNT)
 }

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use serde_json::json;
 
-use super::event::LogLine;
+use super::log::LogLine;
 
 /// How a function was invoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

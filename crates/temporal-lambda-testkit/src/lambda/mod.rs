@@ -35,43 +35,27 @@
 //! - Freezing is SIGSTOP: time passes, timers are late, but sockets stay up.
 //! - SnapStart: `/restore/next` answers at once, without a snapshot.
 
+mod aws;
 mod config;
-mod control_plane;
 mod emulator;
 mod environment;
 mod error;
 mod event;
-mod form;
 mod function;
-mod in_process;
 mod invocation;
+mod log;
 mod process;
-mod runtime_api;
 mod schedule;
-mod sts;
-
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+mod shared;
 
 pub use self::{
     config::FunctionConfig,
     emulator::{LambdaEmulator, LambdaEmulatorBuilder},
     environment::{Environment, EnvironmentState, EnvironmentView},
     error::EmulatorError,
-    event::{EmulatorEvent, EnvEvent, LogLine},
+    event::{EmulatorEvent, EnvEvent},
     function::Function,
     invocation::{Invocation, InvocationType, Outcome},
+    log::LogLine,
     process::{ProcessStats, ProcessStatsError},
 };
-
-const REGION: &str = "us-east-1";
-const ACCOUNT: &str = "000000000000";
-/// What Lambda gives an environment between SIGTERM and SIGKILL.
-const SHUTDOWN_TIME: Duration = Duration::from_millis(500);
-
-/// Locks, also when a panic elsewhere poisoned the lock: every holder leaves whole states behind.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}

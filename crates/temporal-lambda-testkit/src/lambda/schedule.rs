@@ -11,18 +11,18 @@ use uuid::Uuid;
 
 use super::{
     config::FunctionConfig,
-    emulator::Shared,
     environment::{Answer, Completion, Delivery, EnvCore, Exit, Init},
     event::EmulatorEvent,
     invocation::{Invocation, InvocationType, Outcome, round_up_to_ms},
-    lock,
+    shared::Shared,
 };
+use crate::sync::lock;
 
 /// How long a finished invocation waits for its environment to ask for more, so that what the
 /// function wrote is on record and the environment is free when the caller hears of it.
-const SETTLE: Duration = Duration::from_secs(1);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the system may take to end a killed process.
-const KILL: Duration = Duration::from_secs(5);
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(super) struct FunctionCore {
@@ -73,31 +73,31 @@ impl Request {
     }
 }
 
-/// Counts an invocation as unfinished while it lives.
-pub(super) struct Unfinished(Arc<FunctionCore>);
+/// Counts an invocation as unfinished for as long as the guard lives.
+pub(super) struct InFlightGuard(Arc<FunctionCore>);
 
-impl Unfinished {
+impl InFlightGuard {
     pub(super) fn new(function: Arc<FunctionCore>) -> Self {
         lock(&function.state).unfinished += 1;
         Self(function)
     }
 }
 
-impl Drop for Unfinished {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         lock(&self.0.state).unfinished -= 1;
         self.0.progress.send_replace(());
     }
 }
 
-/// A place in an environment, and the right to use it.
-pub(super) struct Place {
+/// A place in an environment, and the right to use it. Dropping it gives both back.
+pub(super) struct Reservation {
     pub(super) env: Arc<EnvCore>,
     pub(super) cold: bool,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Drop for Place {
+impl Drop for Reservation {
     fn drop(&mut self) {
         self.env.release();
     }
@@ -105,7 +105,7 @@ impl Drop for Place {
 
 impl FunctionCore {
     /// A place in the most recently used environment that has one, else in a new one.
-    pub(super) fn reserve(&self, permit: OwnedSemaphorePermit) -> Place {
+    pub(super) fn reserve(&self, permit: OwnedSemaphorePermit) -> Reservation {
         let mut state = lock(&self.state);
         let mut warm: Vec<_> = state.environments.iter().collect();
         warm.sort_by_key(|env| std::cmp::Reverse(env.last_used()));
@@ -114,7 +114,7 @@ impl FunctionCore {
     }
 
     /// A place in a new environment.
-    pub(super) fn reserve_new(&self, permit: OwnedSemaphorePermit) -> Place {
+    pub(super) fn reserve_new(&self, permit: OwnedSemaphorePermit) -> Reservation {
         self.place(&mut lock(&self.state), None, permit)
     }
 
@@ -123,7 +123,7 @@ impl FunctionCore {
         state: &mut FunctionState,
         warm: Option<Arc<EnvCore>>,
         permit: OwnedSemaphorePermit,
-    ) -> Place {
+    ) -> Reservation {
         let cold = warm.is_none();
         let env = warm.unwrap_or_else(|| {
             let number = state.environments.len() + 1;
@@ -142,7 +142,7 @@ impl FunctionCore {
             // The emulator was shut down meanwhile and has not seen this environment.
             env.kill();
         }
-        Place { env, cold, _permit: permit }
+        Reservation { env, cold, _permit: permit }
     }
 
     /// Runs one attempt to its end and records it.
@@ -152,15 +152,15 @@ impl FunctionCore {
         attempt: u32,
         permit: OwnedSemaphorePermit,
     ) -> Arc<Invocation> {
-        let place = self.reserve(permit);
-        let env = place.env.clone();
-        let log_start = if place.cold { 0 } else { env.log_len() };
+        let reservation = self.reserve(permit);
+        let env = reservation.env.clone();
+        let log_start = if reservation.cold { 0 } else { env.log_len() };
         let mut record = Invocation {
             request_id: request.id.clone(),
             attempt,
             invocation_type: request.invocation_type,
             environment: env.id.to_string(),
-            cold: place.cold,
+            cold: reservation.cold,
             init: None,
             duration: Duration::ZERO,
             billed: Duration::ZERO,
@@ -174,13 +174,13 @@ impl FunctionCore {
         let billed = record.duration + record.init.unwrap_or_default();
         record.billed = round_up_to_ms(billed);
 
-        let settled = tokio::time::timeout(SETTLE, env.settled(&request.id)).await;
+        let settled = tokio::time::timeout(SETTLE_TIMEOUT, env.settled(&request.id)).await;
         record.log = env.log_since(log_start);
         record.max_memory_kb = env.peak_kb();
         if settled.is_ok() {
-            self.give_back(place, &request.id);
+            self.give_back(reservation, &request.id);
         } else {
-            // It answered and does something else. Lambda lets it, until the deadline.
+            // It answered and did not ask for the next event. Lambda lets it run until the deadline.
             let (function, id, deadline) = (self.clone(), request.id.clone(), record.deadline);
             tokio::spawn(async move {
                 let left = deadline.duration_since(SystemTime::now());
@@ -188,17 +188,17 @@ impl FunctionCore {
                 if tokio::time::timeout(left.unwrap_or_default(), settled).await.is_err() {
                     end(&env).await;
                 }
-                function.give_back(place, &id);
+                function.give_back(reservation, &id);
             });
         }
         self.finish(record)
     }
 
-    fn give_back(&self, place: Place, request_id: &str) {
-        place.env.forget(request_id);
+    fn give_back(&self, reservation: Reservation, request_id: &str) {
+        reservation.env.forget(request_id);
         if self.config.freezes() {
             // A failure means that it is gone, and then there is nothing to freeze.
-            let _ = place.env.freeze();
+            let _ = reservation.env.freeze();
         }
     }
 
@@ -206,7 +206,7 @@ impl FunctionCore {
         let invocation = Arc::new(record);
         lock(&self.state).invocations.push(invocation.clone());
         self.progress.send_replace(());
-        let _ = self.shared.events.send(EmulatorEvent::Finished {
+        self.shared.announce(EmulatorEvent::Finished {
             function: self.name.clone(),
             invocation: invocation.clone(),
         });
@@ -266,11 +266,11 @@ impl FunctionCore {
     }
 
     /// Runs a queued invocation: waits for its turn, tries again when it fails.
-    pub(super) async fn run_queued(self: Arc<Self>, request: Request, _unfinished: Unfinished) {
+    pub(super) async fn run_queued(self: Arc<Self>, request: Request, _unfinished: InFlightGuard) {
         let closed = self.shared.closed.clone();
         for attempt in 1..=self.config.max_retry_attempts.saturating_add(1) {
             if attempt > 1 {
-                let _ = self.shared.events.send(EmulatorEvent::Retrying {
+                self.shared.announce(EmulatorEvent::Retrying {
                     function: self.name.clone(),
                     request_id: request.id.clone(),
                     attempt,
@@ -305,7 +305,7 @@ fn answered(completion: Completion) -> Outcome {
 /// Kills the environment and waits until it is gone.
 pub(super) async fn end(env: &EnvCore) {
     env.kill();
-    if tokio::time::timeout(KILL, env.gone.cancelled()).await.is_err() {
+    if tokio::time::timeout(KILL_TIMEOUT, env.gone.cancelled()).await.is_err() {
         tracing::warn!(environment = %env.id, "a killed execution environment did not end");
     }
 }

@@ -1,8 +1,8 @@
 //! Strategies for property tests of the lifecycle's rules, for [`proptest`](mod@proptest).
 //!
 //! The lifecycle of `temporal-lambda-worker` is a pure machine, so what a worker relies on can be
-//! asked of thousands of invocations in a second: draw a [`Scenario`], [`play`](Scenario::play) it,
-//! look at the [`Performance`].
+//! asked of thousands of invocations in a second: draw a [`Scenario`], [`run`](Scenario::run) it, look at
+//! the [`Trace`].
 //!
 //! ```
 //! use proptest::prelude::*;
@@ -12,21 +12,21 @@
 //! proptest! {
 //!     // In a test: #[test]
 //!     fn a_worker_never_starts_twice(scenario in scenarios()) {
-//!         let performance = scenario.play();
-//!         prop_assert!(performance.count(Effect::OnStart) <= 1, "{performance}");
+//!         let trace = scenario.run();
+//!         prop_assert!(trace.count(Effect::OnStart) <= 1, "{trace}");
 //!     }
 //! }
 //! # a_worker_never_starts_twice();
 //! ```
 //!
-//! A scenario that fails shrinks to the shortest one that still does, and a [`Performance`] prints
+//! A scenario that fails shrinks to the shortest one that still does, and a [`Trace`] prints
 //! as a list of what happened, line by line.
 //!
 //! For tests of single steps there are the parts: [`windows`], [`allowances`], [`inputs`],
 //! [`input_sequences`].
 
-mod performance;
 mod scenario;
+mod trace;
 
 use std::ops::Range;
 use std::time::Duration;
@@ -35,8 +35,8 @@ use proptest::prelude::*;
 use proptest::{collection, option};
 use temporal_lambda_lifecycle::{Allowance, Input, Moment, Window};
 
-pub use performance::Performance;
 pub use scenario::{Failure, Happening, Scenario};
+pub use trace::Trace;
 
 /// Any time up to 15 minutes, Lambda's longest; often seconds.
 pub fn times() -> impl Strategy<Value = Duration> + Clone {
@@ -97,8 +97,8 @@ pub fn inputs() -> impl Strategy<Value = Input<Failure>> + Clone {
     ]
 }
 
-/// So many of any [`inputs`], each with the time since the one before it. Good for what must hold
-/// whatever a driver says; to see an invocation go far, use [`scenarios`].
+/// A sequence of any [`inputs`], of this length, each with the time since the one before it. Use it for
+/// rules that hold whatever a driver says; invocations that get far come from [`scenarios`].
 pub fn input_sequences(
     length: Range<usize>,
 ) -> impl Strategy<Value = Vec<(Duration, Input<Failure>)>> + Clone {

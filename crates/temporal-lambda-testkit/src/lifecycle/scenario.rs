@@ -10,7 +10,7 @@ pub type Failure = u32;
 /// Something that happens in a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Happening {
-    /// What the lifecycle waits for comes about: `configure` returns, the connection is made, no poll
+    /// What the lifecycle waits for happens: `configure` returns, the connection is made, no poll
     /// is under way any more, the worker has drained, a hook ends.
     Done,
     /// What the lifecycle waits for fails. While polling, the worker ends with an error. What
@@ -24,7 +24,7 @@ pub enum Happening {
     Cancelled,
 }
 
-/// One invocation that a property test plays.
+/// One invocation of a property test.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     /// Its time.

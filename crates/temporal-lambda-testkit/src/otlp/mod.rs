@@ -2,39 +2,27 @@
 //! protobuf, on one port, plain or compressed by gzip; traces and metrics.
 //!
 //! [`OtlpReceiver::behave`] makes it one that refuses, hangs or answers late. One that is missing
-//! is an address nobody listens on: [`OtlpReceiver::stop`] makes it so.
+//! is an address on which nothing listens: [`OtlpReceiver::stop`] makes it so.
 
 mod received;
 mod serve;
+mod shared;
 
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    sync::{Arc, Mutex},
 };
 
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 pub use received::{ReceivedMetric, ReceivedPoint, ReceivedRequest, ReceivedSpan};
+pub use shared::Behavior;
 
-/// What a collector does with a request.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub enum Behavior {
-    /// It takes what it is sent.
-    #[default]
-    Accept,
-    /// It never answers. What it was sent is not remembered.
-    Hang,
-    /// It answers with this gRPC status; over HTTP with 503 for `Unavailable`, 429 for
-    /// `ResourceExhausted`, 401 for `Unauthenticated` and 400 for the others. What it was sent is
-    /// not remembered.
-    Refuse(tonic::Code),
-    /// It takes what it is sent, but answers only after this long.
-    Late(Duration),
-}
+use shared::{Received, Shared};
+
+use crate::{net::Listening, sync::lock};
 
 /// A collector on a port of 127.0.0.1, until it is stopped or dropped.
 ///
@@ -44,27 +32,6 @@ pub struct OtlpReceiver {
     address: SocketAddr,
     shared: Arc<Shared>,
     listening: Option<Listening>,
-}
-
-#[derive(Debug)]
-struct Listening {
-    stop: CancellationToken,
-    accepting: JoinHandle<()>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    behavior: Mutex<Behavior>,
-    received: Mutex<Received>,
-    /// Counts the requests that came in, whatever became of them.
-    requests: watch::Sender<usize>,
-}
-
-#[derive(Debug, Default)]
-struct Received {
-    requests: Vec<ReceivedRequest>,
-    spans: Vec<ReceivedSpan>,
-    metrics: Vec<ReceivedMetric>,
 }
 
 impl OtlpReceiver {
@@ -80,13 +47,10 @@ impl OtlpReceiver {
             received: Mutex::default(),
             requests: watch::Sender::new(0),
         });
-        let stop = CancellationToken::new();
-        let accept = serve::accept(listener, shared.clone(), stop.clone());
-        let stopping = stop.clone();
-        let accepting = tokio::spawn(async move {
-            stopping.run_until_cancelled_owned(accept).await;
-        });
-        Ok(Self { address, shared, listening: Some(Listening { stop, accepting }) })
+        let serving = shared.clone();
+        let serve = move |stream| serve::serve(stream, serving.clone());
+        let listening = Some(Listening::start(listener, CancellationToken::new(), serve));
+        Ok(Self { address, shared, listening })
     }
 
     /// What to put into `OTEL_EXPORTER_OTLP_ENDPOINT`: `http://127.0.0.1:<port>`.
@@ -102,10 +66,8 @@ impl OtlpReceiver {
     /// Stops listening and closes every connection: from then on there is no collector. Does
     /// nothing when it is stopped already. Dropped half-way, it goes on stopping.
     pub async fn stop(&mut self) {
-        if let Some(mut listening) = self.listening.take() {
-            listening.stop.cancel();
-            // It only fails if the task panicked, and then it does not listen either.
-            let _ = (&mut listening.accepting).await;
+        if let Some(listening) = self.listening.take() {
+            listening.stop().await;
         }
     }
 
@@ -140,15 +102,4 @@ impl OtlpReceiver {
     pub fn clear(&self) {
         *lock(&self.shared.received) = Received::default();
     }
-}
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing under the locks can leave anything half changed.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

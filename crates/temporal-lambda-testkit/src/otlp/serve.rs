@@ -21,12 +21,14 @@ use opentelemetry_proto::tonic::collector::{
     trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse},
 };
 use prost::Message;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
+use tokio::net::TcpStream;
 use tonic::{Code, Status};
 
-use super::{Behavior, Shared, lock, received};
-use crate::frontend::wire;
+use super::{
+    received,
+    shared::{Behavior, Shared},
+};
+use crate::{grpc, sync::lock};
 
 const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 const METRICS: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
@@ -38,22 +40,7 @@ const PROTOBUF: &str = "application/x-protobuf";
 /// gRPC's prefix of a message: whether it is compressed (1 byte), and its length (4 bytes).
 const PREFIX: usize = 5;
 
-pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let serving = serve(stream, shared.clone());
-                tokio::spawn(stop.clone().run_until_cancelled_owned(serving));
-            }
-            // The client is gone already; the next one may fare better.
-            Err(_) => tokio::task::yield_now().await,
-        }
-    }
-}
-
-async fn serve(stream: TcpStream, shared: Arc<Shared>) {
-    // Answers are small and somebody waits for them.
-    let _ = stream.set_nodelay(true);
+pub(super) async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let service = service_fn(move |request| answer(request, shared.clone()));
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new());
@@ -66,7 +53,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
 async fn answer(
     request: Request<Incoming>,
     shared: Arc<Shared>,
-) -> Result<Response<wire::Body>, Infallible> {
+) -> Result<Response<grpc::Body>, Infallible> {
     let (parts, body) = request.into_parts();
     let http = is_http(&parts);
     let read = match body.collect().await {
@@ -92,9 +79,9 @@ async fn answer(
     };
     Ok(match answer {
         Ok(message) if http => over_http(StatusCode::OK, message),
-        Ok(message) => wire::message(&message),
+        Ok(message) => grpc::message(&message),
         Err(status) if http => over_http(http_status(&status), Vec::new()),
-        Err(status) => wire::status(&status),
+        Err(status) => grpc::status(&status),
     })
 }
 
@@ -118,7 +105,7 @@ fn from_http(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Status> {
 /// The message in the body of a gRPC request.
 fn from_grpc(headers: &HeaderMap, body: &Bytes) -> Result<Bytes, Status> {
     if headers.get("grpc-encoding").is_none_or(|encoding| encoding != "gzip") {
-        return wire::read(headers, body);
+        return grpc::read(headers, body);
     }
     match body.split_at_checked(PREFIX) {
         // A message may be sent as it is all the same.
@@ -136,7 +123,7 @@ fn unzip(bytes: &[u8]) -> Result<Bytes, Status> {
     }
 }
 
-fn over_http(status: StatusCode, message: Vec<u8>) -> Response<wire::Body> {
+fn over_http(status: StatusCode, message: Vec<u8>) -> Response<grpc::Body> {
     let mut response = Response::new(Full::from(message).boxed_unsync());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static(PROTOBUF));

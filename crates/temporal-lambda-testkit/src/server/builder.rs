@@ -145,7 +145,7 @@ impl DevServerBuilder {
             .dynamic_config(scaling, serde_json::json!(["no-sync"]))
     }
 
-    /// Starts the server and waits until it is healthy.
+    /// Starts the server and waits until it answers and has its namespaces.
     ///
     /// Not cancel safe in one way: a CLI that is being fetched is fetched to the end. A server
     /// that was started is killed when the future is dropped.

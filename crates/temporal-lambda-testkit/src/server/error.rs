@@ -1,7 +1,8 @@
-//! What can go wrong with the dev server.
+//! What can go wrong with the dev server, and with calls to a server.
 
 use std::{path::PathBuf, time::Duration};
 
+use temporalio_client::tonic::{Code, Status};
 use thiserror::Error;
 
 /// Why the dev server, or a command to it, did not work. Every sentence says what to change.
@@ -73,28 +74,58 @@ pub enum DevServerError {
         /// What it wrote to stderr.
         stderr: String,
     },
-    /// A deployment version did not come to exist in time.
-    #[error(
-        "build ID {build_id} of worker deployment {deployment} could not be made current within \
-         {within:?}: {stderr}; a version exists once a worker of it has polled: check that the \
-         worker runs, and that its deployment name and build ID are these"
-    )]
-    NoSuchVersion {
-        /// The deployment.
-        deployment: String,
-        /// The version's build ID.
-        build_id: String,
-        /// How long was waited.
+}
+
+/// Why a call to a Temporal server did not work.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TemporalError {
+    /// There is no server at this address, or none that answers.
+    #[error("Temporal at {address} cannot be reached: {reason}")]
+    Connect {
+        /// The address that was asked for.
+        address: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The server refused a call.
+    #[error("{what} was refused by Temporal ({:?}): {}", status.code(), status.message())]
+    Rpc {
+        /// What was asked for.
+        what: &'static str,
+        /// What the server said.
+        status: Box<Status>,
+    },
+    /// What was waited for did not happen in time.
+    #[error("{what} did not happen within {within:?}; {hint}")]
+    NotInTime {
+        /// What was waited for.
+        what: String,
+        /// How long.
         within: Duration,
-        /// What the CLI said last.
-        stderr: String,
+        /// What to look at.
+        hint: String,
     },
-    /// The CLI's output was not the JSON that it should be.
-    #[error("`temporal {command}` answered something that is not JSON: {source}")]
-    NotJson {
-        /// The command's first words, without values.
-        command: String,
-        /// What is wrong with it.
-        source: serde_json::Error,
+    /// A workflow ended without the result that was waited for.
+    #[error("workflow {workflow_id} has no result; it ended with {end}")]
+    NoResult {
+        /// The workflow.
+        workflow_id: String,
+        /// How it ended.
+        end: String,
     },
+}
+
+impl TemporalError {
+    pub(super) fn rpc(what: &'static str, status: Status) -> Self {
+        Self::Rpc { what, status: Box::new(status) }
+    }
+
+    /// The gRPC code of a refusal.
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            Self::Rpc { status, .. } => Some(status.code()),
+            _ => None,
+        }
+    }
 }

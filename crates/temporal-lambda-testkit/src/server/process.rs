@@ -139,7 +139,7 @@ impl Drop for ServerProcess {
     }
 }
 
-/// `command`, not led elsewhere by the user's own Temporal settings.
+/// `command` without the user's own `TEMPORAL_*` variables, which would send it to another server.
 pub(super) fn without_temporal_variables(mut command: Command) -> Command {
     for (key, _) in std::env::vars_os() {
         if key.as_encoded_bytes().starts_with(b"TEMPORAL_") {

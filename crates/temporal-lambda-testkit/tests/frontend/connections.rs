@@ -8,12 +8,10 @@ use temporal_lambda_testkit::frontend::{FrontendError, MockFrontend, MockTls, Rp
 use temporalio_client::Connection;
 use temporalio_client::errors::ClientConnectError;
 use temporalio_client::tonic::{Code, Status};
-use temporalio_common::protos::temporal::api::workflowservice::v1::{
-    GetSystemInfoResponse, get_system_info_response::Capabilities,
-};
+use temporalio_common::protos::temporal::api::workflowservice::v1::GetSystemInfoResponse;
 use tokio::time::{Instant, timeout};
 
-use crate::{BOUND, TestResult, describe, greet, greets_ada, with_worker, worker};
+use crate::{TEST_TIMEOUT, TestResult, describe, greet, greets_ada, with_worker, worker};
 
 #[tokio::test]
 async fn a_workflow_completes_over_tls_with_an_api_key() -> TestResult {
@@ -52,7 +50,7 @@ async fn an_unknown_namespace_is_not_found() -> TestResult {
     let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     let mut lost = worker(frontend.connection_options(), "nowhere").await?;
-    let error = timeout(BOUND, lost.run()).await?.expect_err("no namespace");
+    let error = timeout(TEST_TIMEOUT, lost.run()).await?.expect_err("no namespace");
     let message = format!("{error:?}");
     assert!(message.contains("Namespace nowhere is not found."), "{message}");
 
@@ -74,19 +72,6 @@ async fn permission_denied_begins_after_the_greeting() -> TestResult {
     assert_eq!(status.code(), Code::PermissionDenied);
     frontend.permission_granted();
     describe(&connection, "default").await?;
-    Ok(())
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_server_can_do_what_it_is_told_to_be_able_to_do() -> TestResult {
-    let _limit = TimeLimit::of_this_test();
-    let frontend = MockFrontend::new();
-    for build_id_based_versioning in [true, false] {
-        let told = Capabilities { build_id_based_versioning, ..Default::default() };
-        frontend.system_capabilities(told);
-        let connection = Connection::connect(frontend.connection_options()).await?;
-        assert_eq!(connection.capabilities(), Some(&told));
-    }
     Ok(())
 }
 

@@ -150,13 +150,13 @@ async fn polls_end_and_are_refused_as_on_a_server() -> TestResult {
     .await
 }
 
-/// Whether a namespace says that polls end at `ShutdownWorker`, and whether they do.
 /// Whether a poll has ended as it should. A server that hears just as the poll begins that it is to end it
 /// says `Cancelled`.
 fn is_ended<T>(answer: &Result<T, Status>) -> bool {
     answer.as_ref().map_or_else(|status| status.code() == Code::Cancelled, |_| true)
 }
 
+/// Whether a namespace says that polls end at `ShutdownWorker`, and whether they do.
 async fn ends_polls(raw: &Raw) -> (bool, bool) {
     let request = api::DescribeNamespaceRequest { namespace: namespace(), ..Default::default() };
     let described: api::DescribeNamespaceResponse =

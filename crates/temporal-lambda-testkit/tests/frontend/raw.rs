@@ -10,7 +10,7 @@ use temporalio_client::tonic::{Code, Status};
 use temporalio_common::protos::temporal::api::workflowservice::v1::DescribeNamespaceRequest;
 use tokio::{net::TcpStream, time::Instant};
 
-use crate::BOUND;
+use crate::TEST_TIMEOUT;
 
 const SERVICE: &str = "temporal.api.workflowservice.v1.WorkflowService";
 
@@ -34,7 +34,7 @@ impl Raw {
                 DescribeNamespaceRequest { namespace: "default".to_owned(), ..Default::default() };
             match raw.call::<()>("DescribeNamespace", Some("5S"), request).await {
                 Ok(()) => return raw,
-                Err(error) => assert!(began.elapsed() < BOUND, "{error}"),
+                Err(error) => assert!(began.elapsed() < TEST_TIMEOUT, "{error}"),
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

@@ -8,14 +8,11 @@ use temporal_lambda_testkit::frontend::{
 };
 use temporalio_client::errors::WorkflowStartError;
 use temporalio_client::tonic::{Code, IntoRequest};
-use temporalio_client::{
-    Client, ClientOptions, Connection, WorkflowGetResultOptions, WorkflowStartOptions,
-};
+use temporalio_client::{Client, ClientOptions, Connection, WorkflowStartOptions};
 use temporalio_common::protos::temporal::api::enums::v1::EventType;
 use temporalio_common::protos::temporal::api::taskqueue::v1::TaskQueue;
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
-    PollWorkflowTaskQueueRequest, RespondWorkflowTaskCompletedRequest,
-    RespondWorkflowTaskFailedRequest,
+    PollWorkflowTaskQueueRequest, RespondWorkflowTaskFailedRequest,
 };
 use tokio::time::Instant;
 
@@ -76,27 +73,6 @@ async fn timers_markers_and_retries_drive_a_workflow_on() -> TestResult {
     assert_eq!(count(EventType::TimerFired), 1);
     assert_eq!(count(EventType::MarkerRecorded), 1);
     assert_eq!(count(EventType::ActivityTaskStarted), 1);
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_client_starts_a_workflow_and_gets_its_result() -> TestResult {
-    let _limit = TimeLimit::of_this_test();
-    let frontend = MockFrontend::new();
-    let worker = worker(frontend.connection_options(), "default").await?;
-    let connection = Connection::connect(frontend.connection_options()).await?;
-    let client = Client::new(connection, ClientOptions::new("default").build())?;
-    let result = with_worker(
-        worker,
-        Box::pin(async {
-            let options = WorkflowStartOptions::new("greetings", "by-client").build();
-            let handle = client.start_workflow(Greet::run, "Grace".to_owned(), options).await?;
-            let result = handle.get_result(WorkflowGetResultOptions::default()).await?;
-            Ok::<_, Box<dyn std::error::Error>>(result)
-        }),
-    )
-    .await?;
-    assert_eq!(result, "Hello, Grace!");
     Ok(())
 }
 
@@ -228,53 +204,6 @@ async fn shutdown_releases_the_polls_and_is_recorded() -> TestResult {
     }
     // Nothing moved but the polls: no time has to pass for a worker to shut down.
     assert!(frontend.completions().is_empty());
-    Ok(())
-}
-
-#[tokio::test(start_paused = true)]
-async fn lost_tasks_come_back_when_timeouts_are_enforced() -> TestResult {
-    let _limit = TimeLimit::of_this_test();
-    let frontend = MockFrontend::new();
-    frontend.enforce_task_timeouts();
-    frontend.start_workflow(greet("lost"));
-    let connection = Connection::connect(frontend.connection_options()).await?;
-    let mut service = connection.workflow_service();
-    let poll = PollWorkflowTaskQueueRequest {
-        namespace: "default".to_owned(),
-        task_queue: Some(TaskQueue { name: "greetings".to_owned(), ..Default::default() }),
-        ..Default::default()
-    };
-    let first = service.poll_workflow_task_queue(poll.clone().into_request());
-    let first = first.await?.into_inner();
-    let begin = Instant::now();
-    // Nobody answers the first task, nor the second.
-    for attempt in 2..4 {
-        let next = service.poll_workflow_task_queue(poll.clone().into_request());
-        let next = next.await?.into_inner();
-        assert_eq!(next.attempt, attempt);
-        assert_eq!(next.previous_started_event_id, 0);
-        let events = next.history.unwrap_or_default().events;
-        let kinds = events.iter().map(|e| e.event_type()).collect::<Vec<_>>();
-        assert_eq!(
-            kinds[1..],
-            [
-                EventType::WorkflowTaskScheduled,
-                EventType::WorkflowTaskStarted,
-                EventType::WorkflowTaskTimedOut,
-                EventType::WorkflowTaskScheduled,
-                EventType::WorkflowTaskStarted,
-            ]
-        );
-        assert_eq!(next.started_event_id, 6);
-    }
-    assert_eq!(begin.elapsed().as_secs(), 10 + 10 + 1);
-    let late = RespondWorkflowTaskCompletedRequest {
-        namespace: "default".to_owned(),
-        task_token: first.task_token,
-        ..Default::default()
-    };
-    let late = service.respond_workflow_task_completed(late.into_request());
-    assert_eq!(late.await.expect_err("too late").code(), Code::NotFound);
     Ok(())
 }
 

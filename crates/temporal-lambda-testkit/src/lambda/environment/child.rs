@@ -9,16 +9,20 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use tokio::process::{Child, Command};
-
-use super::{
-    log::{self, LogPipe},
-    state::{EnvCore, Exit, read_peak},
+use tokio::{
+    net::unix::pipe,
+    process::{Child, Command},
 };
-use crate::lambda::{
-    config::{Code, FunctionConfig},
-    event::EnvEvent,
-    lock,
+
+use super::state::{EnvCore, Exit, deadline_ms, read_peak};
+use crate::{
+    lambda::{
+        config::{Code, FunctionConfig},
+        event::EnvEvent,
+        log::LogPipe,
+        shared::{REGION, SHUTDOWN_TIME},
+    },
+    sync::lock,
 };
 
 /// Starts the function's program and watches over it. It dies with the returned task's runtime,
@@ -57,7 +61,7 @@ pub(super) fn spawn(env: &Arc<EnvCore>, runtime_api: SocketAddr) -> io::Result<(
     let _ = env.pipe.set(pipe);
     env.record(&mut state, EnvEvent::Spawned);
     drop(state);
-    tokio::spawn(log::follow(env.clone(), watched));
+    tokio::spawn(follow(env.clone(), watched));
     tokio::spawn(watch(env.clone(), child));
     Ok(())
 }
@@ -68,6 +72,20 @@ async fn watch(env: Arc<EnvCore>, mut child: Child) {
         Err(_) => Exit { code: None, signal: None },
     };
     env.exited(exit);
+}
+
+/// Takes lines in as they come, until the environment is gone.
+async fn follow(env: Arc<EnvCore>, watched: pipe::Receiver) {
+    loop {
+        tokio::select! {
+            () = env.gone.cancelled() => return,
+            readable = watched.readable() => if readable.is_err() { return },
+        }
+        let Some(pipe) = env.pipe.get() else { return };
+        if !pipe.read_watched(&watched, |line| env.push_line(line)) {
+            return;
+        }
+    }
 }
 
 fn variables(
@@ -87,8 +105,8 @@ fn variables(
         ("AWS_LAMBDA_LOG_GROUP_NAME".into(), format!("/aws/lambda/{}", config.name).into()),
         ("AWS_LAMBDA_LOG_STREAM_NAME".into(), environment.into()),
         ("AWS_LAMBDA_INITIALIZATION_TYPE".into(), init_type.into()),
-        ("AWS_REGION".into(), super::super::REGION.into()),
-        ("AWS_DEFAULT_REGION".into(), super::super::REGION.into()),
+        ("AWS_REGION".into(), REGION.into()),
+        ("AWS_DEFAULT_REGION".into(), REGION.into()),
         ("AWS_ACCESS_KEY_ID".into(), "test".into()),
         ("AWS_SECRET_ACCESS_KEY".into(), "test".into()),
         ("AWS_SESSION_TOKEN".into(), "test".into()),
@@ -183,9 +201,7 @@ impl EnvCore {
             let _ = extension.sender.send(serde_json::json!({
                 "eventType": "SHUTDOWN",
                 "shutdownReason": "spindown",
-                "deadlineMs": super::state::deadline_ms(
-                    std::time::SystemTime::now() + super::super::SHUTDOWN_TIME
-                ),
+                "deadlineMs": deadline_ms(std::time::SystemTime::now() + SHUTDOWN_TIME),
             }));
         }
     }

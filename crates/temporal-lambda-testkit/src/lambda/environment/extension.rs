@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::state::{EnvCore, Extension};
-use crate::lambda::{event::EnvEvent, lock};
+use crate::{lambda::event::EnvEvent, sync::lock};
 
 impl EnvCore {
     /// Registers an extension for the events it names: its identifier.

@@ -3,7 +3,8 @@
 
 mod child;
 mod extension;
-mod log;
+mod in_process;
+mod runtime_api;
 mod state;
 mod waits;
 
@@ -17,15 +18,16 @@ use std::{
 use tokio::sync::broadcast;
 
 pub(super) use self::{
-    state::{Answer, Completion, Delivery, EnvCore, Exit, deadline_ms},
+    state::{Answer, Completion, Delivery, EnvCore, Exit},
     waits::Init,
 };
 use super::{
     config::{Code, FunctionConfig},
     error::EmulatorError,
-    event::{EmulatorEvent, EnvEvent, LogLine},
-    in_process, lock, runtime_api,
+    event::{EmulatorEvent, EnvEvent},
+    log::LogLine,
 };
+use crate::sync::lock;
 
 /// What an execution environment is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,15 +237,5 @@ impl EnvCore {
                 Ok(())
             }
         }
-    }
-
-    /// The task of an in-process environment ended.
-    pub(super) fn task_ended(&self, aborted: bool) {
-        let (code, signal) = if aborted {
-            (None, Some(nix::sys::signal::Signal::SIGKILL as i32))
-        } else {
-            (Some(1), None)
-        };
-        self.exited(Exit { code, signal });
     }
 }

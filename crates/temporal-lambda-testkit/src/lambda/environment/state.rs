@@ -14,11 +14,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::log::LogPipe;
-use crate::lambda::{
-    config::FunctionConfig,
-    event::{EmulatorEvent, EnvEvent, LogLine},
-    lock, process,
+use crate::{
+    lambda::{
+        config::FunctionConfig,
+        event::{EmulatorEvent, EnvEvent},
+        log::{LogLine, LogPipe},
+        process,
+    },
+    sync::lock,
 };
 
 /// An event on its way to the function.
@@ -294,14 +297,14 @@ impl EnvCore {
     /// Takes in what the process has written so far.
     pub(in crate::lambda) fn drain_log(&self) {
         if let Some(pipe) = self.pipe.get() {
-            pipe.drain(self);
+            pipe.drain(|line| self.push_line(line));
         }
     }
 
     /// The process (or task) is gone.
     pub(super) fn exited(&self, exit: Exit) {
         if let Some(pipe) = self.pipe.get() {
-            pipe.close(self);
+            pipe.close(|line| self.push_line(line));
         }
         let mut state = lock(&self.state);
         if state.exit.is_some() {

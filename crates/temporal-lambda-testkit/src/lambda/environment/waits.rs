@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::state::{Completion, EnvCore, Exit};
-use crate::lambda::{
-    event::{EnvEvent, LogLine},
-    lock,
+use crate::{
+    lambda::{event::EnvEvent, log::LogLine},
+    sync::lock,
 };
 
 /// How init went.
