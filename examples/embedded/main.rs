@@ -46,9 +46,9 @@ struct Orders;
 #[async_trait]
 impl LambdaWorker for Orders {
     async fn configure(&mut self, config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
-        config.worker_options.task_queue = "orders".to_owned();
-        config.worker_options.register_activities(Activities);
-        config.worker_options.register_workflow::<TimeLeftWorkflow>()?;
+        config.set_task_queue("orders");
+        config.register_activities(Activities);
+        config.register_workflow::<TimeLeftWorkflow>()?;
         config.idle_timeout = Some(Duration::from_secs(2));
         Ok(())
     }

@@ -51,8 +51,7 @@ struct Capitals {
 impl LambdaWorker for Capitals {
     async fn configure(&mut self, config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
         self.storage.apply_to_worker(config);
-        let worker = &mut config.worker_options;
-        worker.register_activities(Activities).register_workflow::<CapitalsWorkflow>()?;
+        config.register_activities(Activities).register_workflow::<CapitalsWorkflow>()?;
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! The handler: one invocation in, one report out.
 
+use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -14,7 +15,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::check::{CheckVerdict, Checker, Notes};
-use crate::config::{ConfigError, LambdaWorkerConfig, Variables};
+use crate::config::{ConfigError, ConfigSource, LambdaWorkerConfig, Origin, Variables};
 use crate::driver::{Driver, MakeWorker};
 use crate::environment::{Environment, Threads};
 use crate::error::{Fault, LambdaWorkerError};
@@ -39,26 +40,77 @@ const READ_CAP: Duration = Duration::from_secs(10);
 /// Installs nothing global: no subscriber, no panic hook, no signal handler.
 #[derive(Clone)]
 pub struct LambdaWorkerHandler<W> {
-    version: WorkerDeploymentVersion,
+    origin: Arc<Origin>,
     /// What each invocation clones; shared, so that the clone is made on the user's threads.
     prototype: Arc<Mutex<W>>,
     environment: Arc<Environment>,
+}
+
+/// A [`LambdaWorkerHandler`] in the making.
+pub struct LambdaWorkerHandlerBuilder<W> {
+    origin: Origin,
+    worker: W,
+}
+
+impl<W: LambdaWorker> LambdaWorkerHandlerBuilder<W> {
+    /// The task queue where neither `temporal.toml` nor the environment names one. Default: none.
+    pub fn task_queue(mut self, task_queue: impl Into<String>) -> Self {
+        self.origin.task_queue = Some(task_queue.into());
+        self
+    }
+
+    /// Where the configuration comes from. Default: `temporal.toml` and the environment.
+    pub fn config_source(mut self, source: ConfigSource) -> Self {
+        self.origin.source = source;
+        self
+    }
+
+    /// The handler. Starts the threads that user code and the SDK run on: two, and one per CPU (at
+    /// least two).
+    ///
+    /// # Errors
+    /// [`Fault::Runtime`] if the threads cannot be started.
+    pub fn build(self) -> Result<LambdaWorkerHandler<W>, LambdaWorkerError> {
+        let threads = Threads::start()
+            .map_err(|error| Fault::Runtime(format!("threads could not be started: {error}")))?;
+        let sdk = Arc::new(Sdk::new(threads.sdk.clone()));
+        Ok(LambdaWorkerHandler {
+            origin: Arc::new(self.origin),
+            prototype: Arc::new(Mutex::new(self.worker)),
+            environment: Arc::new(Environment::new(threads, sdk)),
+        })
+    }
+}
+
+impl<W> fmt::Debug for LambdaWorkerHandlerBuilder<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LambdaWorkerHandlerBuilder").field(&self.origin).finish()
+    }
+}
+
+impl<W> fmt::Debug for LambdaWorkerHandler<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LambdaWorkerHandler")
+            .field("origin", &self.origin)
+            .field("active_invocations", &self.environment.active())
+            .field("is_poisoned", &self.environment.is_poisoned())
+            .finish_non_exhaustive()
+    }
 }
 
 impl<W: LambdaWorker> LambdaWorkerHandler<W> {
     /// A handler for `worker`, as `version` of its worker deployment. The version stands at the
     /// bottom: `deployment_name` and `build_id` in `temporal.toml` and in the environment win.
     ///
-    /// Starts the threads that user code and the SDK run on: two, and one per CPU (at least two).
-    ///
     /// # Errors
-    /// [`Fault::Runtime`] if the threads cannot be started.
+    /// As [`LambdaWorkerHandlerBuilder::build`].
     pub fn new(version: WorkerDeploymentVersion, worker: W) -> Result<Self, LambdaWorkerError> {
-        let threads = Threads::start()
-            .map_err(|error| Fault::Runtime(format!("threads could not be started: {error}")))?;
-        let sdk = Arc::new(Sdk::new(threads.sdk.clone()));
-        let prototype = Arc::new(Mutex::new(worker));
-        Ok(Self { version, prototype, environment: Arc::new(Environment::new(threads, sdk)) })
+        Self::builder(version, worker).build()
+    }
+
+    /// As [`new`](Self::new), for those who want to say more.
+    pub fn builder(version: WorkerDeploymentVersion, worker: W) -> LambdaWorkerHandlerBuilder<W> {
+        LambdaWorkerHandlerBuilder { origin: Origin::of(version), worker }
     }
 
     /// Serves one invocation: runs a worker until the deadline nears, work runs out, or it is
@@ -130,7 +182,7 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
         variables: Variables,
     ) -> impl Future<Output = Result<InvocationReport, LambdaWorkerError>> + Send + use<V, W> {
         let stop = self.environment.stop.child_token();
-        let (environment, version) = (self.environment.clone(), self.version.clone());
+        let (environment, origin) = (self.environment.clone(), self.origin.clone());
         let admission = environment.admit();
         let admission = admission.map(|it| (Invocation::arriving(context, it.cold), it));
         async move {
@@ -138,7 +190,7 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
             let (invocation, admission) = admission?;
             let scope = invocation.scope().clone();
             let handling = async move {
-                let loaded = load(&environment, version, variables, invocation.clone()).await;
+                let loaded = load(&environment, origin, variables, invocation.clone()).await;
                 let mut config = match loaded {
                     Ok(config) => config,
                     Err(fault) => {
@@ -167,14 +219,13 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
 /// that does not answer must not keep this one from answering Lambda.
 async fn load(
     environment: &Environment,
-    version: WorkerDeploymentVersion,
+    origin: Arc<Origin>,
     variables: Variables,
     invocation: Invocation,
 ) -> Result<LambdaWorkerConfig, Fault> {
     let remaining = invocation.remaining_time().unwrap_or(Duration::MAX);
-    let read = move || {
-        LambdaWorkerConfig::load(&version, &variables, invocation, ShutdownHooks::default())
-    };
+    let read =
+        move || LambdaWorkerConfig::load(&origin, &variables, invocation, ShutdownHooks::default());
     if remaining <= RESPONSE_RESERVE {
         // Too late for an answer that depends on files; another thread would only take time.
         return Ok(read()?);

@@ -1,6 +1,7 @@
 //! A function that is nothing but a worker: `run_worker`, and [`WorkerFunction`] for those who
 //! want to say more.
 
+use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -15,11 +16,11 @@ use lambda_runtime::{
 use serde_json::Value;
 use temporalio_common::worker::WorkerDeploymentVersion;
 
-use crate::config::Variables;
+use crate::config::{ConfigSource, Variables};
 use crate::environment::Environment;
 use crate::error::{Fault, LambdaWorkerError};
 use crate::event::Asked;
-use crate::handler::LambdaWorkerHandler;
+use crate::handler::{LambdaWorkerHandler, LambdaWorkerHandlerBuilder};
 use crate::outermost::{Outermost, Payload, request};
 use crate::worker::{BoxError, LambdaWorker};
 use crate::{logs, panic_message, runtime_api};
@@ -63,15 +64,26 @@ type EndHook = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
 
 /// A Lambda function that is nothing but a worker.
 pub struct WorkerFunction<W> {
-    version: WorkerDeploymentVersion,
-    worker: W,
+    handler: LambdaWorkerHandlerBuilder<W>,
     end: Option<EndHook>,
 }
 
 impl<W: LambdaWorker> WorkerFunction<W> {
     /// A function that runs `worker` as `version` of its worker deployment.
     pub fn new(version: WorkerDeploymentVersion, worker: W) -> Self {
-        Self { version, worker, end: None }
+        Self { handler: LambdaWorkerHandler::builder(version, worker), end: None }
+    }
+
+    /// The task queue where neither `temporal.toml` nor the environment names one. Default: none.
+    pub fn task_queue(mut self, task_queue: impl Into<String>) -> Self {
+        self.handler = self.handler.task_queue(task_queue);
+        self
+    }
+
+    /// Where the configuration comes from. Default: `temporal.toml` and the environment.
+    pub fn config_source(mut self, source: ConfigSource) -> Self {
+        self.handler = self.handler.config_source(source);
+        self
     }
 
     /// Runs `hook` when Lambda ends the environment (SIGTERM), after the connection to Temporal
@@ -106,7 +118,7 @@ impl<W: LambdaWorker> WorkerFunction<W> {
         }
         let variables = Variables::of_process();
         runtime_api::check(&variables)?;
-        let handler = LambdaWorkerHandler::new(self.version, self.worker)?;
+        let handler = self.handler.build()?;
         let environment = handler.environment();
         if let Some(hook) = self.end {
             watch_for_the_end(environment.clone(), hook).await;
@@ -133,6 +145,12 @@ impl<W: LambdaWorker> WorkerFunction<W> {
             Ok(Err(error)) => Err(runtime_api::failed(&error.to_string()).into()),
             Err(panic) => Err(runtime_api::failed(&panic_message(&*panic)).into()),
         }
+    }
+}
+
+impl<W> fmt::Debug for WorkerFunction<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerFunction").field("handler", &self.handler).finish_non_exhaustive()
     }
 }
 

@@ -56,22 +56,11 @@ pub trait LambdaWorker: Clone + Send + 'static {
     }
 }
 
-/// The closure form: a function that only configures.
-#[async_trait]
-impl<F> LambdaWorker for F
-where
-    F: Fn(&mut LambdaWorkerConfig) -> Result<(), BoxError> + Clone + Send + 'static,
-{
-    async fn configure(&mut self, config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
-        self(config)
-    }
-}
-
 /// A field of a [`LambdaWorker`] that belongs to one invocation: a clone of the struct starts with
-/// it empty. It need not be `Clone` itself.
+/// it empty. Set it in `configure`, take it in `on_shutdown`.
 ///
-/// It derefs to an `Option`: fill it with [`Option::replace`] in `configure`, empty it with
-/// [`Option::take`] in `on_shutdown`.
+/// It is for values that are not `Clone`. Where `T` is `Clone`, an `Option<T>` that is `None` in the struct
+/// that [`run_worker`](crate::run_worker) was given does the same.
 ///
 /// ```
 /// use temporal_lambda_worker::PerInvocation;
@@ -84,7 +73,7 @@ where
 /// }
 ///
 /// let mut first = Orders::default();
-/// first.lease.replace(Lease);
+/// first.lease.set(Lease);
 /// let mut second = first.clone();
 /// assert!(second.lease.take().is_none());
 /// assert!(first.lease.take().is_some());
@@ -92,7 +81,30 @@ where
 #[derive(Debug)]
 pub struct PerInvocation<T>(Option<T>);
 
+impl<T> PerInvocation<T> {
+    /// Holds `value` from now on; returns the value that it held before.
+    pub fn set(&mut self, value: T) -> Option<T> {
+        self.0.replace(value)
+    }
+
+    /// The value; `None` if none was set, or if it was taken.
+    pub fn get(&self) -> Option<&T> {
+        self.0.as_ref()
+    }
+
+    /// The value, to be changed; `None` if none was set, or if it was taken.
+    pub fn get_mut(&mut self) -> Option<&mut T> {
+        self.0.as_mut()
+    }
+
+    /// Takes the value out.
+    pub fn take(&mut self) -> Option<T> {
+        self.0.take()
+    }
+}
+
 impl<T> Default for PerInvocation<T> {
+    /// Empty.
     fn default() -> Self {
         Self(None)
     }
@@ -102,20 +114,6 @@ impl<T> Clone for PerInvocation<T> {
     /// Empty, whatever this one holds.
     fn clone(&self) -> Self {
         Self(None)
-    }
-}
-
-impl<T> std::ops::Deref for PerInvocation<T> {
-    type Target = Option<T>;
-
-    fn deref(&self) -> &Option<T> {
-        &self.0
-    }
-}
-
-impl<T> std::ops::DerefMut for PerInvocation<T> {
-    fn deref_mut(&mut self) -> &mut Option<T> {
-        &mut self.0
     }
 }
 

@@ -179,7 +179,7 @@ pub enum ConfigError {
     },
     /// There is no task queue.
     #[error(
-        "no task queue is set: set TEMPORAL_TASK_QUEUE, task_queue in [lambda_worker] of temporal.toml, or config.worker_options.task_queue in configure"
+        "no task queue is set: set TEMPORAL_TASK_QUEUE, task_queue in [lambda_worker] of temporal.toml, WorkerFunction::task_queue, or config.set_task_queue in configure"
     )]
     NoTaskQueue,
     /// There is no namespace.

@@ -12,7 +12,7 @@ use super::ms;
 use super::script::Script;
 use super::scripted_temporal::ScriptedTemporal;
 use super::scripted_user::{Log, ScriptedUser};
-use crate::config::{LambdaWorkerConfig, Variables};
+use crate::config::{LambdaWorkerConfig, Origin, Variables};
 use crate::environment::{Environment, Threads};
 use crate::error::{Fault, LambdaWorkerError};
 use crate::hooks::ShutdownHooks;
@@ -82,7 +82,8 @@ impl Host {
             Log::new(invocation.arrived(), hooks.clone(), self.environment.observed.subscribe());
         let variables = Variables::from_iter([("TEMPORAL_TASK_QUEUE".to_owned(), "q".to_owned())]);
         let version = WorkerDeploymentVersion::builder().deployment_name("d").build_id("b").build();
-        let config = LambdaWorkerConfig::load(&version, &variables, invocation.clone(), hooks)?;
+        let config =
+            LambdaWorkerConfig::load(&Origin::of(version), &variables, invocation.clone(), hooks)?;
         let script = Arc::new(script.clone());
         self.temporal.set_script(script.clone(), log.clone());
         let user = ScriptedUser { script, log: log.clone() };
