@@ -18,16 +18,11 @@ use temporalio_common::worker::WorkerDeploymentVersion;
 
 use crate::config::{ConfigSource, Variables};
 use crate::environment::Environment;
-use crate::error::{Fault, LambdaWorkerError};
-use crate::event::Asked;
+use crate::error::LambdaWorkerError;
 use crate::handler::{LambdaWorkerHandler, LambdaWorkerHandlerBuilder};
-use crate::outermost::{Outermost, Payload, request};
+use crate::payload::{Payload, Payloads, TakesPayload, Ticket};
 use crate::worker::{BoxError, LambdaWorker};
 use crate::{logs, panic_message, runtime_api};
-
-/// The exit code after a [poisoned](crate::LambdaWorkerError::is_poisoned) invocation: 70, the
-/// `EX_SOFTWARE` of BSD's `sysexits`. Any other than zero would do; this one is told apart.
-pub const POISONED_EXIT_CODE: i32 = 70;
 
 /// Runs a Temporal worker in every invocation of this Lambda function, until Lambda ends the
 /// environment. The whole `main` of most functions; [`WorkerFunction`] can say more.
@@ -47,7 +42,7 @@ pub const POISONED_EXIT_CODE: i32 = 70;
 ///
 /// # Exit
 /// If something of an invocation could not be stopped, its error is posted first and then the
-/// process exits with [`POISONED_EXIT_CODE`], so that Lambda replaces the environment. (It exits
+/// process exits with [`POISONED_EXIT_CODE`](crate::POISONED_EXIT_CODE), so that Lambda replaces the environment. (It exits
 /// instead of returning, because an async runtime waits for a blocked thread for ever.)
 ///
 /// # Cancel safety
@@ -119,18 +114,23 @@ impl<W: LambdaWorker> WorkerFunction<W> {
         let variables = Variables::of_process();
         runtime_api::check(&variables)?;
         let handler = self.handler.build()?;
-        let environment = handler.environment();
+        let environment = handler.environment.clone();
         if let Some(hook) = self.end {
             watch_for_the_end(environment.clone(), hook).await;
         }
         let run = async move {
-            let snapshots = Arc::new(DropsConnection(environment.clone()));
-            Runtime::new(service_fn(move |event| serve(handler.clone(), event)))
+            let snapshots = Arc::new(DropsConnection(environment));
+            let poison = handler.poison_layer();
+            let payloads = Payloads::default();
+            let kept = payloads.clone();
+            Runtime::new(service_fn(move |event| serve(handler.clone(), &payloads, event)))
                 .register_snapstart_resource(snapshots)
                 .layer(TracingLayer::new())
-                .layer(tower::layer::layer_fn(move |inner| {
-                    Outermost::new(inner, environment.clone(), exit_poisoned)
+                .layer(tower::layer::layer_fn(move |inner| TakesPayload {
+                    inner,
+                    payloads: kept.clone(),
                 }))
+                .layer(poison)
                 .run_concurrent()
                 .await
         };
@@ -154,38 +154,14 @@ impl<W> fmt::Debug for WorkerFunction<W> {
     }
 }
 
-fn exit_poisoned() {
-    std::process::exit(POISONED_EXIT_CODE);
-}
-
 /// Serves one event: an invocation, or the check that it asks for.
-async fn serve<W: LambdaWorker>(
+fn serve<W: LambdaWorker>(
     handler: LambdaWorkerHandler<W>,
-    event: LambdaEvent<Payload>,
-) -> Result<Value, LambdaWorkerError> {
-    let as_json = |error: serde_json::Error| Fault::Runtime(error.to_string()).into();
-    let asked = request(event.payload);
-    match asked {
-        Asked::Check | Asked::UnreadCheck => {
-            // The future holds the handler only until it is made: a worker need not be `Sync`.
-            let checking = handler.check(&event.context);
-            drop(handler);
-            let verdict = checking.await;
-            if asked == Asked::UnreadCheck {
-                let verdict = serde_json::to_string(&verdict).unwrap_or_default();
-                tracing::info!(verdict, "a check came through a queue, a topic or a bus");
-            }
-            return serde_json::to_value(verdict).map_err(as_json);
-        }
-        Asked::Unclear => tracing::warn!(
-            "the event holds temporal_lambda_worker, but is no check: a worker runs. A check is \
-             {{\"temporal_lambda_worker\": {{\"check\": true}}}}, in each record if there are several"
-        ),
-        Asked::Work => {}
-    }
-    let handling = handler.handle(event);
-    drop(handler);
-    serde_json::to_value(handling.await?).map_err(as_json)
+    payloads: &Payloads,
+    event: LambdaEvent<Ticket>,
+) -> impl Future<Output = Result<Value, LambdaWorkerError>> + Send + use<W> {
+    let Payload { asks, bytes } = payloads.take(event.payload);
+    handler.answer(asks, LambdaEvent::new(bytes, event.context))
 }
 
 /// Lets SIGTERM end the environment in an orderly way.
@@ -210,5 +186,31 @@ impl SnapStartResource for DropsConnection {
     fn before_snapshot(&self) -> BoxFuture<'_, Result<(), BoxError>> {
         self.0.temporal.forget();
         Box::pin(async { Ok(()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::LambdaWorkerConfig;
+    use crate::event::Asked;
+
+    #[tokio::test]
+    async fn configure_finds_the_bytes_that_the_function_was_invoked_with() {
+        let version = WorkerDeploymentVersion::builder().deployment_name("d").build_id("b").build();
+        let says_its_payload = |config: &mut LambdaWorkerConfig| {
+            let payload: Option<&Vec<u8>> = config.invocation.payload();
+            Err::<(), BoxError>(format!("invoked with {payload:?}").into())
+        };
+        let handler = LambdaWorkerHandler::builder(version, says_its_payload)
+            .config_source(ConfigSource::none())
+            .build()
+            .unwrap();
+        let payloads = Payloads::default();
+        let ticket = payloads.keep(Payload { asks: Asked::Work, bytes: vec![0xff, 7] });
+        let event = LambdaEvent::new(ticket, lambda_runtime::Context::default());
+        let error = serve(handler, &payloads, event).await.unwrap_err();
+        let message = &error.report().errors[0].message;
+        assert!(message.contains("invoked with Some([255, 7])"), "{message}");
     }
 }

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use temporalio_client::Client;
+use temporalio_common::worker::WorkerDeploymentVersion;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::LambdaWorkerConfig;
@@ -126,6 +127,10 @@ pub struct RunningWorker {
     pub client: Client,
     /// The task queue that the worker polls.
     pub task_queue: String,
+    /// The version of its worker deployment that the worker polls as.
+    pub version: WorkerDeploymentVersion,
+    /// The worker's identity in workflow histories.
+    pub identity: String,
     /// The facts of the invocation.
     pub invocation: Invocation,
     /// Cancelled when polling stops. Cancelling it stops polling: the invocation ends with reason
@@ -133,11 +138,26 @@ pub struct RunningWorker {
     pub stop: CancellationToken,
 }
 
+impl RunningWorker {
+    /// A worker that does not run, for tests of an `on_start`. Its identity is that of the invocation.
+    pub fn new(
+        client: Client,
+        task_queue: impl Into<String>,
+        version: WorkerDeploymentVersion,
+        invocation: Invocation,
+    ) -> Self {
+        let (identity, stop) = (invocation.identity(), CancellationToken::new());
+        Self { client, task_queue: task_queue.into(), version, identity, invocation, stop }
+    }
+}
+
 impl std::fmt::Debug for RunningWorker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The client's Debug would print headers.
         f.debug_struct("RunningWorker")
             .field("task_queue", &self.task_queue)
+            .field("version", &self.version)
+            .field("identity", &self.identity)
             .field("invocation", &self.invocation)
             .finish_non_exhaustive()
     }
@@ -160,4 +180,27 @@ pub struct Shutdown {
     /// The states so far, each with the time from the arrival of the event to its beginning.
     #[cfg_attr(not(feature = "otel"), expect(dead_code, reason = "only telemetry looks at it"))]
     pub(crate) timeline: Vec<(State, std::time::Duration)>,
+}
+
+impl Shutdown {
+    /// The end of an invocation that does not run, for tests of hooks and of `on_shutdown`. The report has
+    /// the reason and what the invocation says; set more in [`report`](Self::report). A hook may take 1 s.
+    pub fn new(reason: Reason, invocation: Invocation) -> Self {
+        let report = InvocationReport {
+            request_id: invocation.request_id.clone(),
+            function_arn: invocation.function_arn.clone(),
+            cold_start: invocation.cold_start,
+            identity: invocation.identity(),
+            reason: Some(reason),
+            ..InvocationReport::default()
+        };
+        Self {
+            reason,
+            invocation,
+            report,
+            time_allowed: std::time::Duration::from_secs(1),
+            on_shutdown_is_default: Default::default(),
+            timeline: Vec::new(),
+        }
+    }
 }

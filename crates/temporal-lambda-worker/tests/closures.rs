@@ -20,6 +20,7 @@ struct Nothing;
 #[activities]
 impl Nothing {
     #[activity]
+    #[allow(dead_code, reason = "the macro makes a constant for workflows to call by")]
     async fn nothing(_context: ActivityContext) -> Result<(), ActivityError> {
         Ok(())
     }

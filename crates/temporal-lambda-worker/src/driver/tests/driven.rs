@@ -79,7 +79,7 @@ impl Host {
         let window = Window { arrival: at(0), deadline };
         let hooks = ShutdownHooks::default();
         let log =
-            Log::new(invocation.arrived(), hooks.clone(), self.environment.observed.subscribe());
+            Log::new(invocation.arrived(), hooks.clone(), self.environment.observers.latest());
         let variables = Variables::from_iter([("TEMPORAL_TASK_QUEUE".to_owned(), "q".to_owned())]);
         let version = WorkerDeploymentVersion::builder().deployment_name("d").build_id("b").build();
         let config =
