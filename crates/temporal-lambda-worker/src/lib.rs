@@ -45,6 +45,7 @@ pub use report::{InvocationReport, Reason};
 pub use rotating::Rotating;
 pub use run::{WorkerFunction, run_worker};
 pub use temporal_lambda_lifecycle as lifecycle;
+pub use temporalio_common::telemetry::metrics::CoreMeter;
 pub use temporalio_common::worker::WorkerDeploymentVersion;
 pub use worker::{BoxError, LambdaWorker, PerInvocation, RunningWorker, Shutdown};
 

@@ -23,10 +23,12 @@ mod warnings;
 mod worker_options;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use temporalio_client::{ClientOptions, ConnectionOptions, TlsOptions};
 use temporalio_common::WorkflowDefinition;
+use temporalio_common::telemetry::metrics::CoreMeter;
 use temporalio_sdk::activities::ActivityImplementer;
 use temporalio_sdk::workflows::WorkflowImplementation;
 use temporalio_sdk::{WorkerOptions, WorkflowRegistrationError};
@@ -251,6 +253,14 @@ impl LambdaWorkerConfig {
     /// Registers the activities of `instance`, as `worker_options.register_activities` does.
     pub fn register_activities<A: ActivityImplementer>(&mut self, instance: A) -> &mut Self {
         self.worker_options.register_activities(instance);
+        self
+    }
+
+    /// Where the SDK's own metrics go: a meter of yours, or one of the SDK's exporters, without the feature
+    /// `otel`. The first worker of an environment decides for all, since the SDK asks for its meter once.
+    /// `otel::apply_metrics` sets one, too; the later call counts. Default: none.
+    pub fn set_core_meter(&mut self, meter: Arc<dyn CoreMeter>) -> &mut Self {
+        self.telemetry.core_meter = Some(meter);
         self
     }
 
