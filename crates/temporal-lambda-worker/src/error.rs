@@ -40,6 +40,13 @@ impl LambdaWorkerError {
         &self.0.report
     }
 
+    /// All that failed in one line, each with what lies beneath it. Lambda gets this as `errorMessage`. (The
+    /// error's `Display` leaves its `source` out, as is the rule in Rust; its `Debug` is this on several lines.)
+    pub fn message(&self) -> String {
+        let all = std::iter::once(&self.0.fault).chain(&self.0.later);
+        all.map(|fault| with_sources(fault)).collect::<Vec<_>>().join("; then: ")
+    }
+
     /// What the invocation did all the same, without the error around it.
     pub fn into_report(self) -> InvocationReport {
         self.0.report
@@ -69,18 +76,18 @@ impl fmt::Display for LambdaWorkerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0.fault)?;
         for later in &self.0.later {
-            write!(f, "; then: {later}")?;
+            write!(f, "; then: {}", with_sources(later))?;
         }
         Ok(())
     }
 }
 
-/// For people, too, since `main` and `unwrap` show this: as `Display`, on several lines.
+/// For people, too, since `main` and `unwrap` show this: with all sources, on several lines.
 impl fmt::Debug for LambdaWorkerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.fault)?;
+        write!(f, "{}", with_sources(&self.0.fault))?;
         for later in &self.0.later {
-            write!(f, "\n  then: {later}")?;
+            write!(f, "\n  then: {}", with_sources(later))?;
         }
         Ok(())
     }
@@ -96,9 +103,24 @@ impl From<LambdaWorkerError> for Diagnostic {
     fn from(error: LambdaWorkerError) -> Self {
         Self {
             error_type: format!("TemporalLambdaWorker.{}", error.fault().error_type()),
-            error_message: error.to_string(),
+            error_message: error.message(),
         }
     }
+}
+
+/// An error with what lies beneath it: `a: b: c`. What somebody's message says already is not said again.
+pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let message = error.to_string();
+        if !text.contains(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        source = error.source();
+    }
+    text
 }
 
 #[cfg(test)]
@@ -119,7 +141,30 @@ mod tests {
         );
         assert_eq!(format!("{error:?}"), expected);
         assert_eq!(format!("{error:#?}"), expected);
+        let in_one_line = error.message();
+        assert_eq!(in_one_line, expected.replace("\n  then: ", "; then: "));
         let alone = LambdaWorkerError::from(Fault::Poisoned);
         assert_eq!(format!("{alone:?}"), alone.to_string());
+    }
+
+    #[test]
+    fn a_message_leaves_its_source_to_the_source() {
+        let io = || std::io::Error::other("the disk is gone");
+        let unreadable = ConfigError::FileUnreadable { path: "/a".into(), source: io() };
+        for fault in [
+            Fault::from(unreadable),
+            Fault::from(ConfigError::named_file("X", "/a".into(), io())),
+            Fault::Configure(Box::new(io())),
+            Fault::OnStart(Box::new(io())),
+        ] {
+            assert!(!fault.to_string().contains("the disk"), "{fault}");
+            assert!(with_sources(&fault).ends_with(": the disk is gone"), "{fault}");
+            let error = LambdaWorkerError::from(fault);
+            let source = std::error::Error::source(&error).expect("there is one");
+            assert!(source.is::<std::io::Error>(), "{source:?}");
+            assert_eq!(error.to_string().matches("the disk").count(), 0, "{error}");
+            assert_eq!(error.message().matches("the disk").count(), 1);
+            assert_eq!(error.report().errors[0].message, error.message());
+        }
     }
 }

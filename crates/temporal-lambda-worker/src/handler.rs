@@ -211,7 +211,7 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
 
     /// Cancelling this ends every invocation of this handler and its clones, the ones to come
     /// included, as soon as they are drained.
-    pub fn stop_token(&self) -> CancellationToken {
+    pub fn shutdown_token(&self) -> CancellationToken {
         self.environment.stop.clone()
     }
 

@@ -1,6 +1,6 @@
 #![doc = include_str!("docs/guide.md")]
 
-mod check;
+pub mod check;
 mod codec_work;
 mod config;
 mod driver;
@@ -31,7 +31,7 @@ pub mod testing_guide {}
 mod worker;
 
 pub use async_trait::async_trait;
-pub use check::{CheckVerdict, CheckedConfiguration, Finding, Level};
+pub use check::CheckVerdict;
 pub use codec_work::{CodecWork, CodecWorkGuard};
 pub use config::{ConfigError, ConfigSource, LambdaVersion, LambdaWorkerConfig, Limits, defaults};
 pub use error::{Fault, LambdaWorkerError};
@@ -44,9 +44,28 @@ pub use poison::{POISONED_EXIT_CODE, PoisonLayer, PoisonService};
 pub use report::{InvocationReport, Reason};
 pub use rotating::Rotating;
 pub use run::{WorkerFunction, run_worker};
+/// The lifecycle of an invocation, as a pure machine. Its version is 0.x whatever this crate's is: `State`
+/// is stable, everything else there may change with any release. Do not build on it beyond tests.
+#[doc(inline)]
 pub use temporal_lambda_lifecycle as lifecycle;
 pub use temporalio_common::telemetry::metrics::CoreMeter;
 pub use temporalio_common::worker::WorkerDeploymentVersion;
+// The crates whose types stand in this API, in the versions that it is built with.
+#[doc(no_inline)]
+pub use lambda_runtime;
+#[cfg(feature = "otel")]
+#[doc(no_inline)]
+pub use opentelemetry;
+#[cfg(feature = "otel")]
+#[doc(no_inline)]
+pub use opentelemetry_sdk;
+#[doc(no_inline)]
+pub use temporalio_client;
+#[doc(no_inline)]
+pub use temporalio_common;
+#[doc(no_inline)]
+pub use temporalio_sdk;
+pub use tokio_util::sync::CancellationToken;
 pub use worker::{BoxError, LambdaWorker, PerInvocation, RunningWorker, Shutdown};
 
 /// What a panic said.

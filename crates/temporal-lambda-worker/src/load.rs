@@ -56,7 +56,7 @@ pub(crate) fn refused(fault: Fault, invocation: &Invocation) -> LambdaWorkerErro
     tracing::error!(
         request_id = report.request_id,
         error_type = fault.error_type(),
-        error = fault.to_string(),
+        error = report.errors[0].message,
         // The report is plain data; if it cannot be written as JSON, the line goes without it.
         report = serde_json::to_string(&report).unwrap_or_default(),
         "invocation failed"

@@ -6,21 +6,23 @@ use crate::config::ConfigError;
 use crate::lifecycle::{MIN_WORK_TIME, State};
 use crate::worker::BoxError;
 
-/// One thing that went wrong. Each message says what to do; none shows a secret.
+/// One thing that went wrong. Each message says what to do; none shows a secret. What lies beneath it is its
+/// [`source`](std::error::Error::source), and not in its message.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
     /// Configuration: permanent until somebody changes it.
-    #[error("configuration: {0}")]
+    #[error(transparent)]
     Configuration(#[from] ConfigError),
     /// The user's `configure` returned an error.
-    #[error("configure failed: {0}")]
+    #[error("configure failed")]
     Configure(#[source] BoxError),
     /// The user's `on_start` returned an error.
-    #[error("on_start failed: {0}")]
+    #[error("on_start failed")]
     OnStart(#[source] BoxError),
     /// User code panicked.
     #[error("{place} panicked: {message}")]
+    #[non_exhaustive]
     Panicked {
         /// Where.
         place: &'static str,
@@ -31,6 +33,7 @@ pub enum Fault {
     #[error(
         "Temporal at {target} cannot be reached: {reason}. Check TEMPORAL_ADDRESS, the function's network (VPC, security group) and TLS settings"
     )]
+    #[non_exhaustive]
     Unreachable {
         /// The server's address.
         target: String,
@@ -41,6 +44,7 @@ pub enum Fault {
     #[error(
         "Temporal at {target} refuses the credentials ({code}): {reason}. Check TEMPORAL_API_KEY or the client certificate, and that they are for this namespace"
     )]
+    #[non_exhaustive]
     Refused {
         /// The server's address.
         target: String,
@@ -53,6 +57,7 @@ pub enum Fault {
     #[error(
         "Temporal at {target} answered with {code}: {reason}. If that is not Temporal's frontend, correct TEMPORAL_ADDRESS; else try again later"
     )]
+    #[non_exhaustive]
     Answered {
         /// The server's address.
         target: String,
@@ -65,6 +70,7 @@ pub enum Fault {
     #[error(
         "namespace {namespace:?} was not found at {target}: check TEMPORAL_NAMESPACE (in Temporal Cloud it ends in the account ID)"
     )]
+    #[non_exhaustive]
     NamespaceNotFound {
         /// The namespace.
         namespace: String,
@@ -73,6 +79,7 @@ pub enum Fault {
     },
     /// The SDK refuses to make a worker of the options.
     #[error("the worker could not be created: {reason}. Check config.worker_options")]
+    #[non_exhaustive]
     WorkerCreation {
         /// What the SDK said.
         reason: String,
@@ -83,6 +90,7 @@ pub enum Fault {
         "Temporal at {target} refused calls of this invocation or left them unanswered: {call} ended {count} times with {code}: {reason}. \
          Look at the server's side: a rate limit, a deployment version that it does not take, an outage"
     )]
+    #[non_exhaustive]
     ServerTrouble {
         /// The server's address.
         target: String,
@@ -97,6 +105,7 @@ pub enum Fault {
     },
     /// The worker ended with an error.
     #[error("the worker failed: {reason}")]
+    #[non_exhaustive]
     WorkerFailed {
         /// What the SDK said.
         reason: String,
@@ -118,6 +127,7 @@ pub enum Fault {
     NotSettled,
     /// The event came when nothing fits any more.
     #[error("{}", late(remaining))]
+    #[non_exhaustive]
     Late {
         /// From arrival to deadline; zero if the deadline was past.
         remaining: Duration,
@@ -129,6 +139,7 @@ pub enum Fault {
          (Lambda's default is 3 s), or lower graceful_shutdown_timeout and shutdown_deadline_buffer",
         remaining.saturating_sub(*buffer), *buffer + MIN_WORK_TIME
     )]
+    #[non_exhaustive]
     TooLittleTime {
         /// From arrival to deadline.
         remaining: Duration,
@@ -137,6 +148,7 @@ pub enum Fault {
     },
     /// The time for work was over before the worker polled.
     #[error("the time for work was over before the worker polled, in {during}: {hint}")]
+    #[non_exhaustive]
     OutOfTime {
         /// What was going on.
         during: State,
@@ -150,6 +162,7 @@ pub enum Fault {
     Poisoned,
     /// The library contradicts itself.
     #[error("a bug in temporal-lambda-worker ended this invocation: {what}. Please report it")]
+    #[non_exhaustive]
     Internal {
         /// What was missing.
         what: String,

@@ -14,7 +14,7 @@ use super::scripted_temporal::ScriptedTemporal;
 use super::scripted_user::{Log, ScriptedUser};
 use crate::config::{LambdaWorkerConfig, Origin, Variables};
 use crate::environment::{Environment, Threads};
-use crate::error::{Fault, LambdaWorkerError};
+use crate::error::{Fault, LambdaWorkerError, with_sources};
 use crate::hooks::ShutdownHooks;
 use crate::invocation::Invocation;
 use crate::lifecycle::rules::{End, Failure, Line, Seen, Trace};
@@ -157,6 +157,7 @@ fn ending(reason: Reason) -> Ending {
         Reason::Idle => Ending::Idle,
         Reason::Cancelled => Ending::Cancelled,
         Reason::Failed => Ending::Failed,
+        Reason::Other => panic!("no invocation of this version ends so"),
     }
 }
 
@@ -190,7 +191,7 @@ fn cause(fault: &Fault, lines: &[Line]) -> Cause<Failure> {
 
 /// Whose failure it is: each says so.
 fn failure(fault: &Fault) -> Failure {
-    let text = fault.to_string();
+    let text = with_sources(fault);
     let words = text.split("failure ").nth(1);
     let digits = words.map(|words| words.split(|it: char| !it.is_ascii_digit()).next());
     match digits.flatten().and_then(|digits| digits.parse().ok()) {

@@ -267,9 +267,9 @@ async fn draining_runs_every_hook_whatever_the_others_do() {
     assert_eq!(
         outcomes,
         [
-            &CallbackOutcome::Failed("failure 10".to_owned()),
+            &CallbackOutcome::Failed { message: "failure 10".to_owned() },
             &CallbackOutcome::TimedOut,
-            &CallbackOutcome::Panicked("failure 12".to_owned()),
+            &CallbackOutcome::Panicked { message: "failure 12".to_owned() },
             &CallbackOutcome::Ok,
         ]
     );
