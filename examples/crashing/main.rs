@@ -50,10 +50,8 @@ impl CrashWorkflow {
 }
 
 fn configure(config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
-    let worker = &mut config.worker_options;
-    worker.task_queue = "crashing".to_owned();
-    worker.register_activities(Activities);
-    worker.register_workflow::<CrashWorkflow>()?;
+    config.set_task_queue("crashing");
+    config.register_activities(Activities).register_workflow::<CrashWorkflow>()?;
     Ok(())
 }
 

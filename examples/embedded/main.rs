@@ -1,12 +1,13 @@
 //! A `lambda_runtime` service that already has work of its own, and is a Temporal worker, too.
 //!
 //! An event with a `ping` in it is answered as before; every other event (Temporal's Worker
-//! Controller sends an empty one) runs the worker. The idle timeout is on: the worker leaves two
+//! Controller sends an empty one) runs the worker, or a check if it asks for that. The idle timeout is on: the worker leaves two
 //! seconds after the last task, and is called again for the next.
 
 use std::time::Duration;
 
-use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use lambda_runtime::layers::TracingLayer;
+use lambda_runtime::{Diagnostic, LambdaEvent, Runtime, service_fn};
 use serde_json::{Value, json};
 use temporal_lambda_worker::{
     BoxError, LambdaVersion, LambdaWorker, LambdaWorkerConfig, LambdaWorkerHandler, Shutdown,
@@ -46,9 +47,9 @@ struct Orders;
 #[async_trait]
 impl LambdaWorker for Orders {
     async fn configure(&mut self, config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
-        config.worker_options.task_queue = "orders".to_owned();
-        config.worker_options.register_activities(Activities);
-        config.worker_options.register_workflow::<TimeLeftWorkflow>()?;
+        config.set_task_queue("orders");
+        config.register_activities(Activities);
+        config.register_workflow::<TimeLeftWorkflow>()?;
         config.idle_timeout = Some(Duration::from_secs(2));
         Ok(())
     }
@@ -66,26 +67,20 @@ async fn serve(
     if let Some(ping) = event.payload.get("ping") {
         return Ok(json!({ "pong": ping }));
     }
-    let report = worker.handle(event).await;
-    if worker.is_poisoned() {
-        // Embedded, nobody but us can end the process; the next event ends it, after this one's
-        // error has been posted.
-        tracing::error!("this environment must be replaced");
-    }
-    Ok(json!(report?))
+    Ok(worker.handle_or_check(event).await?)
 }
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
     lambda_runtime::tracing::init_default_subscriber_with_writer(std::io::stderr);
     let worker = LambdaWorkerHandler::new(LambdaVersion::new().resolve()?, Orders)?;
-    lambda_runtime::run(service_fn(move |event| {
-        if worker.is_poisoned() {
-            std::process::exit(temporal_lambda_worker::POISONED_EXIT_CODE);
-        }
-        serve(worker.clone(), event)
-    }))
-    .await
+    // Ends the process where an invocation could not be stopped, once its error was posted.
+    let poison = worker.poison_layer();
+    Runtime::new(service_fn(move |event| serve(worker.clone(), event)))
+        .layer(TracingLayer::new())
+        .layer(poison)
+        .run()
+        .await
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use temporal_lambda_worker::{
-    BoxError, LambdaWorkerConfig, LambdaWorkerError, WorkerDeploymentVersion, run_worker,
+    BoxError, LambdaWorkerConfig, LambdaWorkerError, WorkerDeploymentVersion, WorkerFunction,
 };
 use temporalio_macros::{activities, workflow, workflow_methods};
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
@@ -73,12 +73,8 @@ impl SleepWorkflow {
 }
 
 fn configure(config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
-    let worker = &mut config.worker_options;
-    if worker.task_queue.is_empty() {
-        worker.task_queue = "hello".to_owned();
-    }
-    worker.register_activities(Activities);
-    worker.register_workflow::<HelloWorkflow>()?.register_workflow::<SleepWorkflow>()?;
+    config.register_activities(Activities);
+    config.register_workflow::<HelloWorkflow>()?.register_workflow::<SleepWorkflow>()?;
     Ok(())
 }
 
@@ -86,5 +82,6 @@ fn configure(config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
 async fn main() -> Result<(), LambdaWorkerError> {
     let version =
         WorkerDeploymentVersion::builder().deployment_name("hello").build_id("dev").build();
-    run_worker(version, configure).await
+    // The environment and `temporal.toml` may name another task queue.
+    WorkerFunction::new(version, configure).task_queue("hello").run().await
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use temporal_lambda_worker::otel::{self, OtelOptions};
 use temporal_lambda_worker::{
-    BoxError, LambdaWorkerConfig, LambdaWorkerError, WorkerDeploymentVersion, run_worker,
+    BoxError, LambdaWorkerConfig, LambdaWorkerError, WorkerDeploymentVersion, WorkerFunction,
 };
 use temporalio_macros::{activities, workflow, workflow_methods};
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
@@ -40,12 +40,7 @@ impl TracedWorkflow {
 fn configure(config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
     // First of all: what fails before it is not in the telemetry.
     otel::apply_defaults(config, OtelOptions::default())?;
-    let worker = &mut config.worker_options;
-    if worker.task_queue.is_empty() {
-        worker.task_queue = "traced".to_owned();
-    }
-    worker.register_activities(Activities);
-    worker.register_workflow::<TracedWorkflow>()?;
+    config.register_activities(Activities).register_workflow::<TracedWorkflow>()?;
     Ok(())
 }
 
@@ -53,5 +48,5 @@ fn configure(config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
 async fn main() -> Result<(), LambdaWorkerError> {
     let version =
         WorkerDeploymentVersion::builder().deployment_name("traced").build_id("dev").build();
-    run_worker(version, configure).await
+    WorkerFunction::new(version, configure).task_queue("traced").run().await
 }

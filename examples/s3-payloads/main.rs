@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use temporal_lambda_s3::{AwsS3Client, ExternalStorage, S3StorageDriver};
 use temporal_lambda_worker::{
-    BoxError, LambdaWorker, LambdaWorkerConfig, WorkerDeploymentVersion, async_trait, run_worker,
+    BoxError, LambdaWorker, LambdaWorkerConfig, WorkerDeploymentVersion, WorkerFunction,
+    async_trait,
 };
 use temporalio_macros::{activities, workflow, workflow_methods};
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
@@ -51,11 +52,7 @@ struct Capitals {
 impl LambdaWorker for Capitals {
     async fn configure(&mut self, config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
         self.storage.apply_to_worker(config);
-        let worker = &mut config.worker_options;
-        if worker.task_queue.is_empty() {
-            worker.task_queue = "s3-payloads".to_owned();
-        }
-        worker.register_activities(Activities).register_workflow::<CapitalsWorkflow>()?;
+        config.register_activities(Activities).register_workflow::<CapitalsWorkflow>()?;
         Ok(())
     }
 }
@@ -66,6 +63,7 @@ async fn main() -> Result<(), BoxError> {
     let driver = S3StorageDriver::new(AwsS3Client::from_env()?, bucket)?;
     let version =
         WorkerDeploymentVersion::builder().deployment_name("s3-payloads").build_id("dev").build();
-    run_worker(version, Capitals { storage: ExternalStorage::new(driver)? }).await?;
+    let worker = Capitals { storage: ExternalStorage::new(driver)? };
+    WorkerFunction::new(version, worker).task_queue("s3-payloads").run().await?;
     Ok(())
 }

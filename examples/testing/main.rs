@@ -90,11 +90,11 @@ struct Orders {
 #[async_trait]
 impl LambdaWorker for Orders {
     async fn configure(&mut self, config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
-        config.worker_options.task_queue = TASK_QUEUE.to_owned();
+        config.set_task_queue(TASK_QUEUE);
         config.worker_options.graceful_shutdown_period = Some(Duration::from_millis(300));
-        config.worker_options.register_activities(Payments);
-        config.worker_options.register_workflow::<Order>()?;
-        self.lease.replace(self.leases.take());
+        config.register_activities(Payments);
+        config.register_workflow::<Order>()?;
+        self.lease.set(self.leases.take());
         Ok(())
     }
 

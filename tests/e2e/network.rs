@@ -98,7 +98,10 @@ async fn one_that_was_cut_while_frozen_is_dialed_again() {
     let report = behind.complete_one(&hello, 2).await;
     // The channel sees that the socket is closed and dials again by itself, under the probe. If
     // the probe is faster, it fails, and the connection is made anew.
-    assert!(["reused", "revived"].contains(&report["connection"].as_str().unwrap()), "{report}");
+    assert!(
+        ["reused", "reconnected"].contains(&report["connection"].as_str().unwrap()),
+        "{report}"
+    );
     assert_eq!(behind.proxy.accepted(), 2);
     assert_eq!(behind.complete_one(&hello, 3).await["connection"], "reused");
     assert_eq!(behind.proxy.accepted(), 2);
@@ -112,7 +115,7 @@ async fn one_that_went_silent_while_frozen_is_replaced_after_half_a_second() {
     behind.complete_one(&hello, 1).await;
     behind.proxy.black_hole();
     let report = behind.complete_one(&hello, 2).await;
-    assert_eq!(report["connection"], "revived");
+    assert_eq!(report["connection"], "reconnected");
     let first_poll = Duration::from_millis(report["first_poll_ms"].as_u64().unwrap());
     assert!(first_poll >= Duration::from_millis(450), "{first_poll:?}");
     assert_soon("the first poll", first_poll, Duration::from_millis(500));
@@ -145,7 +148,7 @@ async fn one_that_goes_silent_while_the_worker_polls_does_not_spoil_the_next_inv
     // The server still believes in the lost polls and may give them tasks, which nobody can help;
     // but the function polls again at once.
     let report = hello.invoke("{}").await.unwrap().report();
-    assert!(["new", "revived"].contains(&report["connection"].as_str().unwrap()), "{report}");
+    assert!(["new", "reconnected"].contains(&report["connection"].as_str().unwrap()), "{report}");
     assert!(report["first_poll_ms"].is_u64(), "{report}");
 }
 
@@ -187,6 +190,9 @@ async fn the_server_may_be_restarted_between_invocations() {
     }
     assert_eq!(temporal.result(&id).await, "Hello, again!");
     // As with any connection that was cut.
-    assert!(["reused", "revived"].contains(&report["connection"].as_str().unwrap()), "{report}");
+    assert!(
+        ["reused", "reconnected"].contains(&report["connection"].as_str().unwrap()),
+        "{report}"
+    );
     assert_eq!(hello.environments().len(), 1, "the process is the same");
 }

@@ -115,7 +115,8 @@ fn reported(report: &InvocationReport) -> Vec<(&'static str, String)> {
         ),
     ));
     for hook in &report.hooks {
-        facts.push(("hook", format!("{}: {:?}", hook.name, hook.outcome)));
+        let message = hook.outcome.message().map(|it| format!(": {it}")).unwrap_or_default();
+        facts.push(("hook", format!("{}: {}{message}", hook.name, hook.outcome.name())));
     }
     for error in &report.errors {
         facts.push(("error", paint::red(format!("{}: {}", error.error_type, error.message))));

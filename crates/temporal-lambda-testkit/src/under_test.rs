@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use temporal_lambda_worker::{
-    BoxError, LambdaWorker, LambdaWorkerConfig, LambdaWorkerError, LambdaWorkerHandler,
-    RunningWorker, Shutdown, WorkerDeploymentVersion, async_trait,
+    BoxError, ConfigSource, LambdaWorker, LambdaWorkerConfig, LambdaWorkerError,
+    LambdaWorkerHandler, RunningWorker, Shutdown, WorkerDeploymentVersion, async_trait,
 };
 use temporalio_client::ConnectionOptions;
 
@@ -12,8 +12,8 @@ use crate::frontend::MockFrontend;
 
 /// A [`LambdaWorker`] as it is, but for where it connects to.
 ///
-/// Its `configure` runs first; then the connection is replaced by one to the frontend, whatever the
-/// process' environment and `temporal.toml` say. `on_start` and `on_shutdown` are the worker's own.
+/// Its `configure` runs first; then the connection is replaced by one to the frontend. Neither the
+/// process' environment nor `temporal.toml` is read. `on_start` and `on_shutdown` are the worker's own.
 ///
 /// ```
 /// use std::time::Duration;
@@ -29,8 +29,8 @@ use crate::frontend::MockFrontend;
 /// # }
 ///
 /// fn configure(config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
-///     config.worker_options.task_queue = "greetings".to_owned();
-///     config.worker_options.register_activities(Greetings);
+///     config.set_task_queue("greetings");
+///     config.register_activities(Greetings);
 ///     Ok(())
 /// }
 ///
@@ -83,7 +83,7 @@ impl<W: LambdaWorker> UnderTest<W> {
             .deployment_name("under-test")
             .build_id("test")
             .build();
-        LambdaWorkerHandler::new(version, self)
+        LambdaWorkerHandler::builder(version, self).config_source(ConfigSource::none()).build()
     }
 }
 

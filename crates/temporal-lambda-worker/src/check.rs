@@ -1,4 +1,5 @@
-//! Check mode: an invocation that does everything but poll, and says what it found.
+//! Check mode: an invocation that does everything but poll, and says what it found. See
+//! [`LambdaWorkerHandler::check`](crate::LambdaWorkerHandler::check).
 
 mod verdict;
 

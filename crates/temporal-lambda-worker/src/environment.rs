@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Logged, Variables};
 use crate::error::Fault;
-use crate::observe::Observed;
+use crate::observe::Observers;
 use crate::runtime_api::events_at_once;
 use crate::telemetry::Telemetry;
 use crate::temporal::Temporal;
@@ -78,7 +77,7 @@ pub(crate) struct Environment {
     pub(crate) temporal: Arc<dyn Temporal>,
     /// Cancels every invocation, present and future.
     pub(crate) stop: CancellationToken,
-    pub(crate) observed: watch::Sender<Observed>,
+    pub(crate) observers: Observers,
     /// What each invocation's configuration begins with.
     pub(crate) telemetry: Telemetry,
     /// Whether `on_shutdown` was found to be the trait's own, which does nothing.
@@ -96,7 +95,7 @@ impl Environment {
             threads,
             temporal,
             stop: CancellationToken::new(),
-            observed: watch::Sender::new(Observed::default()),
+            observers: Observers::default(),
             telemetry: Telemetry::default(),
             on_shutdown_is_default: Arc::default(),
             logged: Logged::default(),

@@ -25,30 +25,22 @@ pub(crate) enum Asked {
 /// record of a batch from SQS or SNS.
 pub(crate) fn asked(payload: &[u8]) -> Asked {
     // What is no such event, or no JSON at all, is a reason to work like any other.
-    let Ok(event) = serde_json::from_slice::<Event>(payload) else { return Asked::Work };
-    let direct = meaning(event.temporal_lambda_worker.as_ref());
-    if direct != Asked::Work {
-        return direct;
+    warned(serde_json::from_slice::<Event>(payload).map_or(Asked::Work, Event::asked))
+}
+
+/// As [`asked`], for a payload that was parsed already.
+pub(crate) fn asked_by(payload: &Value) -> Asked {
+    warned(Event::deserialize(payload).map_or(Asked::Work, Event::asked))
+}
+
+fn warned(asked: Asked) -> Asked {
+    if asked == Asked::Unclear {
+        tracing::warn!(
+            "the event holds temporal_lambda_worker, but is no check: a worker runs. A check is \
+             {{\"temporal_lambda_worker\": {{\"check\": true}}}}, in each record if there are several"
+        );
     }
-    if let Some(body) = &event.body {
-        return if event.is_base64_encoded.unwrap_or(false) {
-            BASE64_STANDARD.decode(body).map_or(Asked::Work, |body| plainly(&body))
-        } else {
-            plainly(body.as_bytes())
-        };
-    }
-    if let Some(detail) = &event.detail {
-        return unread(meaning(detail.temporal_lambda_worker.as_ref()));
-    }
-    let records = event.records.unwrap_or_default();
-    let asked: Vec<_> =
-        records.iter().map(Record::asked).filter(|asked| *asked != Asked::Work).collect();
-    match asked.first() {
-        None => Asked::Work,
-        Some(first) if asked.len() == records.len() => unread(*first),
-        // The other records stand for work, which must not wait.
-        Some(_) => Asked::Unclear,
-    }
+    asked
 }
 
 /// The fields that are read. All others are skipped, whatever they hold.
@@ -61,6 +53,35 @@ struct Event {
     detail: Option<Detail>,
     #[serde(rename = "Records")]
     records: Option<Vec<Record>>,
+}
+
+impl Event {
+    fn asked(self) -> Asked {
+        let event = self;
+        let direct = meaning(event.temporal_lambda_worker.as_ref());
+        if direct != Asked::Work {
+            return direct;
+        }
+        if let Some(body) = &event.body {
+            return if event.is_base64_encoded.unwrap_or(false) {
+                BASE64_STANDARD.decode(body).map_or(Asked::Work, |body| plainly(&body))
+            } else {
+                plainly(body.as_bytes())
+            };
+        }
+        if let Some(detail) = &event.detail {
+            return unread(meaning(detail.temporal_lambda_worker.as_ref()));
+        }
+        let records = event.records.unwrap_or_default();
+        let asked: Vec<_> =
+            records.iter().map(Record::asked).filter(|asked| *asked != Asked::Work).collect();
+        match asked.first() {
+            None => Asked::Work,
+            Some(first) if asked.len() == records.len() => unread(*first),
+            // The other records stand for work, which must not wait.
+            Some(_) => Asked::Unclear,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -138,6 +159,14 @@ mod tests {
             r#"{"temporal_lambda_worker": {"cheque": true}}"#,
         ] {
             assert_eq!(asked(unclear.as_bytes()), Asked::Unclear, "{unclear}");
+        }
+    }
+
+    #[test]
+    fn a_parsed_payload_asks_for_what_its_text_does() {
+        for text in [CHECK, "null", r#"{"temporal_lambda_worker": 1}"#, "[1]", "5"] {
+            let payload: Value = serde_json::from_str(text).unwrap();
+            assert_eq!(asked_by(&payload), asked(text.as_bytes()), "{text}");
         }
     }
 

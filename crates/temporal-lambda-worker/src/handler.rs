@@ -1,34 +1,31 @@
 //! The handler: one invocation in, one report out.
 
+use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Either};
 use lambda_runtime::{LambdaEvent, Service};
+use serde_json::Value;
 use temporalio_common::worker::WorkerDeploymentVersion;
 use tokio::sync::watch;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::check::{CheckVerdict, Checker, Notes};
-use crate::config::{ConfigError, LambdaWorkerConfig, Variables};
+use crate::config::{ConfigSource, Origin, Variables};
 use crate::driver::{Driver, MakeWorker};
 use crate::environment::{Environment, Threads};
 use crate::error::{Fault, LambdaWorkerError};
-use crate::hooks::ShutdownHooks;
+use crate::event::{Asked, asked_by};
 use crate::invocation::Invocation;
-use crate::lifecycle::RESPONSE_RESERVE;
-use crate::observe::Observed;
-use crate::report::{InvocationReport, ReportedError};
+use crate::load::{load, refused};
+use crate::observe::{Observed, Transitions};
+use crate::poison::PoisonLayer;
+use crate::report::InvocationReport;
 use crate::temporal::Sdk;
 use crate::worker::LambdaWorker;
-
-/// How long reading the configuration may take: 10 s, as dialing, and half of the invocation's time at
-/// most. It takes milliseconds, unless a file is on a network.
-const READ_CAP: Duration = Duration::from_secs(10);
 
 /// Runs a Temporal worker inside each invocation that it is handed.
 ///
@@ -39,30 +36,83 @@ const READ_CAP: Duration = Duration::from_secs(10);
 /// Installs nothing global: no subscriber, no panic hook, no signal handler.
 #[derive(Clone)]
 pub struct LambdaWorkerHandler<W> {
-    version: WorkerDeploymentVersion,
+    origin: Arc<Origin>,
     /// What each invocation clones; shared, so that the clone is made on the user's threads.
     prototype: Arc<Mutex<W>>,
-    environment: Arc<Environment>,
+    /// What the clones share.
+    pub(crate) environment: Arc<Environment>,
+}
+
+/// A [`LambdaWorkerHandler`] in the making.
+pub struct LambdaWorkerHandlerBuilder<W> {
+    origin: Origin,
+    worker: W,
+}
+
+impl<W: LambdaWorker> LambdaWorkerHandlerBuilder<W> {
+    /// The task queue where neither `temporal.toml` nor the environment names one. Default: none.
+    pub fn task_queue(mut self, task_queue: impl Into<String>) -> Self {
+        self.origin.task_queue = Some(task_queue.into());
+        self
+    }
+
+    /// Where the configuration comes from. Default: `temporal.toml` and the environment.
+    pub fn config_source(mut self, source: ConfigSource) -> Self {
+        self.origin.source = source;
+        self
+    }
+
+    /// The handler. Starts the threads that user code and the SDK run on: two, and one per CPU (at
+    /// least two).
+    ///
+    /// # Errors
+    /// [`Fault::Runtime`] if the threads cannot be started.
+    pub fn build(self) -> Result<LambdaWorkerHandler<W>, LambdaWorkerError> {
+        let threads = Threads::start()
+            .map_err(|error| Fault::Runtime(format!("threads could not be started: {error}")))?;
+        let sdk = Arc::new(Sdk::new(threads.sdk.clone()));
+        Ok(LambdaWorkerHandler {
+            origin: Arc::new(self.origin),
+            prototype: Arc::new(Mutex::new(self.worker)),
+            environment: Arc::new(Environment::new(threads, sdk)),
+        })
+    }
+}
+
+impl<W> fmt::Debug for LambdaWorkerHandlerBuilder<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LambdaWorkerHandlerBuilder").field(&self.origin).finish()
+    }
+}
+
+impl<W> fmt::Debug for LambdaWorkerHandler<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LambdaWorkerHandler")
+            .field("origin", &self.origin)
+            .field("active_invocations", &self.environment.active())
+            .field("is_poisoned", &self.environment.is_poisoned())
+            .finish_non_exhaustive()
+    }
 }
 
 impl<W: LambdaWorker> LambdaWorkerHandler<W> {
     /// A handler for `worker`, as `version` of its worker deployment. The version stands at the
     /// bottom: `deployment_name` and `build_id` in `temporal.toml` and in the environment win.
     ///
-    /// Starts the threads that user code and the SDK run on: two, and one per CPU (at least two).
-    ///
     /// # Errors
-    /// [`Fault::Runtime`] if the threads cannot be started.
+    /// As [`LambdaWorkerHandlerBuilder::build`].
     pub fn new(version: WorkerDeploymentVersion, worker: W) -> Result<Self, LambdaWorkerError> {
-        let threads = Threads::start()
-            .map_err(|error| Fault::Runtime(format!("threads could not be started: {error}")))?;
-        let sdk = Arc::new(Sdk::new(threads.sdk.clone()));
-        let prototype = Arc::new(Mutex::new(worker));
-        Ok(Self { version, prototype, environment: Arc::new(Environment::new(threads, sdk)) })
+        Self::builder(version, worker).build()
+    }
+
+    /// As [`new`](Self::new), for those who want to say more.
+    pub fn builder(version: WorkerDeploymentVersion, worker: W) -> LambdaWorkerHandlerBuilder<W> {
+        LambdaWorkerHandlerBuilder { origin: Origin::of(version), worker }
     }
 
     /// Serves one invocation: runs a worker until the deadline nears, work runs out, or it is
-    /// cancelled; drains; runs hooks; returns what was done. The payload is not looked at.
+    /// cancelled; drains; runs hooks; returns what was done. The payload is not looked at; `configure` can, by
+    /// [`Invocation::payload`].
     ///
     /// # Errors
     /// What failed first, with everything that failed later and the report.
@@ -70,13 +120,56 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
     /// # Cancel safety
     /// Dropping the future cancels the invocation. Draining, hooks and `on_shutdown` go on in the
     /// background; no worker is left polling.
-    pub fn handle<T>(
+    pub fn handle<T: Send + Sync + 'static>(
         &self,
         event: LambdaEvent<T>,
     ) -> impl Future<Output = Result<InvocationReport, LambdaWorkerError>> + Send + use<T, W> {
         let prototype = self.prototype.clone();
         let make = Box::new(move || clone_of(&prototype));
-        self.start(make, &event.context, Variables::of_process())
+        self.start(make, event, Variables::of_process())
+    }
+
+    /// [Handles](Self::handle) an event, or [checks](Self::check) where
+    /// `{"temporal_lambda_worker": {"check": true}}` asks for that, as
+    /// [`run_worker`](crate::run_worker) does. The response is the report or the verdict as JSON.
+    ///
+    /// # Errors
+    /// As [`handle`](Self::handle). A check is never an error: its verdict says what is wrong.
+    ///
+    /// # Cancel safety
+    /// As [`handle`](Self::handle).
+    pub fn handle_or_check(
+        &self,
+        event: LambdaEvent<Value>,
+    ) -> impl Future<Output = Result<Value, LambdaWorkerError>> + Send + use<W> {
+        self.answer(asked_by(&event.payload), event)
+    }
+
+    /// Gives an event what it asks for.
+    pub(crate) fn answer<T: Send + Sync + 'static>(
+        &self,
+        asked: Asked,
+        event: LambdaEvent<T>,
+    ) -> impl Future<Output = Result<Value, LambdaWorkerError>> + Send + use<T, W> {
+        // The future holds no handler: a worker need not be `Sync`.
+        let answering = match asked {
+            Asked::Check | Asked::UnreadCheck => Either::Left(self.check(&event.context)),
+            Asked::Work | Asked::Unclear => Either::Right(self.handle(event)),
+        };
+        async move {
+            let as_json = |error: serde_json::Error| Fault::Runtime(error.to_string()).into();
+            match answering {
+                Either::Left(checking) => {
+                    let verdict = checking.await;
+                    if asked == Asked::UnreadCheck {
+                        let verdict = serde_json::to_string(&verdict).unwrap_or_default();
+                        tracing::info!(verdict, "a check came through a queue, a topic or a bus");
+                    }
+                    serde_json::to_value(verdict).map_err(as_json)
+                }
+                Either::Right(handling) => serde_json::to_value(handling.await?).map_err(as_json),
+            }
+        }
     }
 
     /// Checks whether an invocation would work, without polling: resolves the configuration (so
@@ -92,18 +185,33 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
         let notes = Notes::default();
         let (prototype, noting) = (self.prototype.clone(), notes.clone());
         let make = move || Checker { worker: clone_of(&prototype), notes: noting, asks: None };
-        let checking = self.start(Box::new(make), context, Variables::of_process());
+        let checking = self.start(
+            Box::new(make),
+            LambdaEvent::new((), context.clone()),
+            Variables::of_process(),
+        );
         async move { notes.verdict(checking.await) }
     }
 
     /// Watches the lifecycle: the channel holds the latest move in this environment.
     pub fn watch(&self) -> watch::Receiver<Observed> {
-        self.environment.observed.subscribe()
+        self.environment.observers.latest()
+    }
+
+    /// Observes every move of the lifecycle in this environment from now on.
+    pub fn transitions(&self) -> Transitions {
+        self.environment.observers.all()
+    }
+
+    /// The layer that ends the process of a poisoned environment, for a `Runtime` that serves more than
+    /// this handler.
+    pub fn poison_layer(&self) -> PoisonLayer {
+        PoisonLayer::of(self.environment.clone())
     }
 
     /// Cancelling this ends every invocation of this handler and its clones, the ones to come
     /// included, as soon as they are drained.
-    pub fn stop_token(&self) -> CancellationToken {
+    pub fn shutdown_token(&self) -> CancellationToken {
         self.environment.stop.clone()
     }
 
@@ -118,27 +226,23 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
         self.environment.active()
     }
 
-    /// What the clones of this handler share.
-    pub(crate) fn environment(&self) -> Arc<Environment> {
-        self.environment.clone()
-    }
-
-    fn start<V: LambdaWorker>(
+    fn start<V: LambdaWorker, T: Send + Sync + 'static>(
         &self,
         worker: MakeWorker<V>,
-        context: &lambda_runtime::Context,
+        event: LambdaEvent<T>,
         variables: Variables,
-    ) -> impl Future<Output = Result<InvocationReport, LambdaWorkerError>> + Send + use<V, W> {
+    ) -> impl Future<Output = Result<InvocationReport, LambdaWorkerError>> + Send + use<V, T, W>
+    {
         let stop = self.environment.stop.child_token();
-        let (environment, version) = (self.environment.clone(), self.version.clone());
+        let (environment, origin) = (self.environment.clone(), self.origin.clone());
         let admission = environment.admit();
-        let admission = admission.map(|it| (Invocation::arriving(context, it.cold), it));
+        let admission = admission.map(|it| (Invocation::of(event, it.cold), it));
         async move {
             let _cancel = stop.clone().drop_guard();
             let (invocation, admission) = admission?;
             let scope = invocation.scope().clone();
             let handling = async move {
-                let loaded = load(&environment, version, variables, invocation.clone()).await;
+                let loaded = load(&environment, origin, variables, invocation.clone()).await;
                 let mut config = match loaded {
                     Ok(config) => config,
                     Err(fault) => {
@@ -163,60 +267,12 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
     }
 }
 
-/// The configuration before `configure`. Its files are read on a thread of their own: a file system
-/// that does not answer must not keep this one from answering Lambda.
-async fn load(
-    environment: &Environment,
-    version: WorkerDeploymentVersion,
-    variables: Variables,
-    invocation: Invocation,
-) -> Result<LambdaWorkerConfig, Fault> {
-    let remaining = invocation.remaining_time().unwrap_or(Duration::MAX);
-    let read = move || {
-        LambdaWorkerConfig::load(&version, &variables, invocation, ShutdownHooks::default())
-    };
-    if remaining <= RESPONSE_RESERVE {
-        // Too late for an answer that depends on files; another thread would only take time.
-        return Ok(read()?);
-    }
-    let within = (remaining / 2).min(READ_CAP);
-    let loading = environment.threads.user.spawn_blocking(read);
-    match timeout(within, loading).await {
-        Ok(Ok(loaded)) => Ok(loaded?),
-        Ok(Err(error)) => {
-            let message = error.to_string();
-            Err(Fault::Panicked { place: "reading the configuration", message })
-        }
-        Err(_) => Err(ConfigError::ReadTooLong { within }.into()),
-    }
-}
-
 fn clone_of<W: Clone>(prototype: &Mutex<W>) -> W {
     // A clone that panicked has left the prototype as it was.
     prototype.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// An invocation that was refused for its configuration, before anything of it began.
-fn refused(fault: Fault, invocation: &Invocation) -> LambdaWorkerError {
-    let report = InvocationReport {
-        request_id: invocation.request_id.clone(),
-        function_arn: invocation.function_arn.clone(),
-        cold_start: invocation.cold_start,
-        errors: vec![ReportedError::of(&fault)],
-        ..InvocationReport::default()
-    };
-    tracing::error!(
-        request_id = report.request_id,
-        error_type = fault.error_type(),
-        error = fault.to_string(),
-        // The report is plain data; if it cannot be written as JSON, the line goes without it.
-        report = serde_json::to_string(&report).unwrap_or_default(),
-        "invocation failed"
-    );
-    LambdaWorkerError::new(fault, Vec::new(), report)
-}
-
-impl<T, W: LambdaWorker> Service<LambdaEvent<T>> for LambdaWorkerHandler<W> {
+impl<T: Send + Sync + 'static, W: LambdaWorker> Service<LambdaEvent<T>> for LambdaWorkerHandler<W> {
     type Response = InvocationReport;
     type Error = LambdaWorkerError;
     type Future = BoxFuture<'static, Result<InvocationReport, LambdaWorkerError>>;
@@ -227,15 +283,16 @@ impl<T, W: LambdaWorker> Service<LambdaEvent<T>> for LambdaWorkerHandler<W> {
 
     /// As [`handle`](LambdaWorkerHandler::handle), its errors and cancel safety included.
     fn call(&mut self, event: LambdaEvent<T>) -> Self::Future {
-        let LambdaEvent { context, .. } = event;
-        // The payload stays behind, so that it need not be `Send`.
-        self.handle(LambdaEvent::new((), context)).boxed()
+        self.handle(event).boxed()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::config::{ConfigError, LambdaWorkerConfig};
     use crate::worker::BoxError;
 
     #[derive(Clone)]
@@ -273,7 +330,11 @@ mod tests {
                     .map(|(name, value)| (name.to_owned(), value.to_owned())),
             );
             let began = tokio::time::Instant::now();
-            let handling = handler.start(Box::new(|| NeverConfigured), &context, variables);
+            let handling = handler.start(
+                Box::new(|| NeverConfigured),
+                LambdaEvent::new((), context),
+                variables,
+            );
             let error = handling.await.unwrap_err();
             let fault = error.fault();
             assert!(

@@ -47,6 +47,28 @@ struct Registered {
     last: Vec<Option<Hook>>,
 }
 
+/// What a function may return that is a hook by [`ShutdownHooks::add_fn`]: nothing, or a `Result`
+/// without a value.
+pub trait HookResult {
+    /// The hook's end.
+    ///
+    /// # Errors
+    /// The function's own.
+    fn into_result(self) -> Result<(), BoxError>;
+}
+
+impl HookResult for () {
+    fn into_result(self) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+impl<E: Into<BoxError>> HookResult for Result<(), E> {
+    fn into_result(self) -> Result<(), BoxError> {
+        self.map_err(Into::into)
+    }
+}
+
 /// An error that the hook has logged itself, in more fitting words than anybody else could.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -60,6 +82,23 @@ impl ShutdownHooks {
         Fut: Future<Output = Result<(), BoxError>> + Send + 'static,
     {
         self.lock().users.push(Some(Hook::new(name, hook)));
+    }
+
+    /// Adds a plain function as a hook: it is not told how the invocation ends, waits for nothing, and
+    /// returns nothing or a `Result`. One that blocks its thread cannot be cut short.
+    ///
+    /// ```no_run
+    /// # fn configure(config: &mut temporal_lambda_worker::LambdaWorkerConfig) {
+    /// config.shutdown_hooks.add_fn("say goodbye", || println!("goodbye"));
+    /// config.shutdown_hooks.add_fn("remove", || std::fs::remove_file("/tmp/scratch"));
+    /// # }
+    /// ```
+    pub fn add_fn<F, R>(&mut self, name: impl Into<String>, hook: F)
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: HookResult,
+    {
+        self.add(name, |_| async move { hook().into_result() });
     }
 
     /// Adds a hook that runs after all of the user's.

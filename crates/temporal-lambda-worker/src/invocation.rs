@@ -1,9 +1,12 @@
 //! The facts of one invocation, and the time that it has.
 
+use std::any::Any;
+use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use lambda_runtime::Context;
+use lambda_runtime::{Context, LambdaEvent};
 use tokio::time::Instant;
 
 use crate::codec_work::CodecWork;
@@ -26,11 +29,26 @@ pub struct Invocation {
     pub trace_id: Option<String>,
     /// Whether this is the environment's first invocation.
     pub cold_start: bool,
+    event: Event,
     arrived: Instant,
     due: Option<Instant>,
     warning: Option<String>,
     scope: Scope,
     codec_work: CodecWork,
+}
+
+/// What came with an invocation, shared by all copies of its facts.
+#[derive(Clone)]
+struct Event {
+    context: Arc<Context>,
+    payload: Arc<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A payload or a client context may hold a secret.
+        f.write_str("Event")
+    }
 }
 
 /// What `lambda_runtime` puts in the place of a missing ARN.
@@ -40,8 +58,20 @@ const NO_ARN: &str = "No header lambda-runtime-invoked-function-arn found.";
 const UNKNOWN: &str = "unknown";
 
 impl Invocation {
-    /// The facts in Lambda's context. The moment of the call is the moment of arrival.
+    /// The facts in Lambda's context, for tests of code that is handed an `Invocation`. The moment of the
+    /// call is the moment of arrival, it is the environment's first invocation, and there is no payload.
+    pub fn from_context(context: &Context) -> Self {
+        Self::arriving(context, true)
+    }
+
+    /// As [`of`](Self::of), without a payload.
     pub(crate) fn arriving(context: &Context, cold_start: bool) -> Self {
+        Self::of(LambdaEvent::new((), context.clone()), cold_start)
+    }
+
+    /// The facts of an event. The moment of the call is the moment of arrival.
+    pub(crate) fn of<T: Send + Sync + 'static>(event: LambdaEvent<T>, cold_start: bool) -> Self {
+        let LambdaEvent { payload, context, .. } = event;
         let (arrived, wall) = (Instant::now(), SystemTime::now());
         let Deadline { at: deadline, warning } = Deadline::read(context.deadline, wall);
         // A deadline that is past, or so far off that no clock can hold it, must not panic.
@@ -61,7 +91,29 @@ impl Invocation {
             warning,
             scope: Scope::of(&context.request_id),
             codec_work: CodecWork::default(),
+            event: Event { context: Arc::new(context), payload: Arc::new(payload) },
         }
+    }
+
+    /// Lambda's context as it came: tenant, client context, the function's name, version and memory.
+    pub fn context(&self) -> &Context {
+        &self.event.context
+    }
+
+    /// The event's payload, if it is a `T`: what [`handle`](crate::LambdaWorkerHandler::handle) was called
+    /// with; under [`run_worker`](crate::run_worker) the bytes as they came, a `Vec<u8>`. `None` for any other
+    /// type, and in a [check](crate::LambdaWorkerHandler::check).
+    ///
+    /// ```
+    /// # use temporal_lambda_worker::{BoxError, LambdaWorkerConfig};
+    /// fn configure(config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
+    ///     let payload: Option<&Vec<u8>> = config.invocation.payload();
+    ///     println!("invoked with {} bytes", payload.map_or(0, Vec::len));
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn payload<T: 'static>(&self) -> Option<&T> {
+        self.event.payload.downcast_ref()
     }
 
     /// The time left until Lambda's deadline; zero if it is past, `None` if there is none.

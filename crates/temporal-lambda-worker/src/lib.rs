@@ -1,6 +1,6 @@
 #![doc = include_str!("docs/guide.md")]
 
-mod check;
+pub mod check;
 mod codec_work;
 mod config;
 mod connection;
@@ -10,14 +10,17 @@ pub mod emf;
 mod environment;
 mod error;
 mod event;
+mod from_fn;
 mod handler;
 mod hooks;
 mod invocation;
+mod load;
 mod logs;
 mod observe;
 #[cfg(feature = "otel")]
 pub mod otel;
-mod outermost;
+mod payload;
+mod poison;
 pub mod report;
 mod rotating;
 mod run;
@@ -29,19 +32,41 @@ pub mod testing_guide {}
 mod worker;
 
 pub use async_trait::async_trait;
-pub use check::{CheckVerdict, CheckedConfiguration, Finding, Level};
+pub use check::CheckVerdict;
 pub use codec_work::{CodecWork, CodecWorkGuard};
-pub use config::{ConfigError, LambdaVersion, LambdaWorkerConfig, defaults};
+pub use config::{ConfigError, ConfigSource, LambdaVersion, LambdaWorkerConfig, Limits, defaults};
 pub use error::{Fault, LambdaWorkerError};
-pub use handler::LambdaWorkerHandler;
-pub use hooks::ShutdownHooks;
+pub use from_fn::{FromFn, WithResource, from_fn, with_resource};
+pub use handler::{LambdaWorkerHandler, LambdaWorkerHandlerBuilder};
+pub use hooks::{HookResult, ShutdownHooks};
 pub use invocation::{Invocation, current_invocation, remaining_time};
-pub use observe::{LIFECYCLE_TARGET, Observed};
+pub use observe::{LIFECYCLE_TARGET, Observed, Transitions};
+pub use poison::{POISONED_EXIT_CODE, PoisonLayer, PoisonService};
 pub use report::{InvocationReport, Reason};
 pub use rotating::Rotating;
-pub use run::{POISONED_EXIT_CODE, WorkerFunction, run_worker};
+pub use run::{WorkerFunction, run_worker};
+/// The lifecycle of an invocation, as a pure machine. Its version is 0.x whatever this crate's is: `State`
+/// is stable, everything else there may change with any release. Do not build on it beyond tests.
+#[doc(inline)]
 pub use temporal_lambda_lifecycle as lifecycle;
+pub use temporalio_common::telemetry::metrics::CoreMeter;
 pub use temporalio_common::worker::WorkerDeploymentVersion;
+// The crates whose types stand in this API, in the versions that it is built with.
+#[doc(no_inline)]
+pub use lambda_runtime;
+#[cfg(feature = "otel")]
+#[doc(no_inline)]
+pub use opentelemetry;
+#[cfg(feature = "otel")]
+#[doc(no_inline)]
+pub use opentelemetry_sdk;
+#[doc(no_inline)]
+pub use temporalio_client;
+#[doc(no_inline)]
+pub use temporalio_common;
+#[doc(no_inline)]
+pub use temporalio_sdk;
+pub use tokio_util::sync::CancellationToken;
 pub use worker::{BoxError, LambdaWorker, PerInvocation, RunningWorker, Shutdown};
 
 /// What a panic said.

@@ -1,13 +1,17 @@
 //! Watching the lifecycle from outside.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 
 use crate::lifecycle::{State, Step, Transition};
 
-/// The latest move of the lifecycle in this environment.
+/// A move of the lifecycle in an environment.
 ///
-/// Get it from [`LambdaWorkerHandler::watch`](crate::LambdaWorkerHandler::watch). A watch channel
-/// keeps only the latest move; every move is also a `tracing` event with the target
+/// Get it from [`LambdaWorkerHandler::watch`](crate::LambdaWorkerHandler::watch), which keeps only the latest
+/// move, or from [`Transitions`], which keep all; every move is also a `tracing` event with the target
 /// [`LIFECYCLE_TARGET`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -30,6 +34,59 @@ impl Default for Observed {
             step: Step::ColdStart,
             elapsed: Duration::ZERO,
         }
+    }
+}
+
+/// Every move of the lifecycle in an environment, in order, from the moment that
+/// [`LambdaWorkerHandler::transitions`](crate::LambdaWorkerHandler::transitions) was called. None is lost: moves
+/// that nobody takes are kept in memory, some 15 for each invocation.
+#[derive(Debug)]
+pub struct Transitions(UnboundedReceiver<Observed>);
+
+impl Transitions {
+    /// The next move; waits for it. `None` when the last clone of the handler is gone and its
+    /// invocations have ended.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses no move.
+    pub async fn next(&mut self) -> Option<Observed> {
+        self.0.recv().await
+    }
+
+    /// The next move, if it has happened already.
+    pub fn try_next(&mut self) -> Option<Observed> {
+        self.0.try_recv().ok()
+    }
+}
+
+/// Who watches an environment.
+pub(crate) struct Observers {
+    latest: watch::Sender<Observed>,
+    all: Mutex<Vec<UnboundedSender<Observed>>>,
+}
+
+impl Default for Observers {
+    fn default() -> Self {
+        Self { latest: watch::Sender::new(Observed::default()), all: Mutex::default() }
+    }
+}
+
+impl Observers {
+    pub(crate) fn publish(&self, observed: Observed) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|observer| observer.send(observed.clone()).is_ok());
+        // Under the lock, so that concurrent invocations come in one order everywhere.
+        self.latest.send_replace(observed);
+    }
+
+    pub(crate) fn latest(&self) -> watch::Receiver<Observed> {
+        self.latest.subscribe()
+    }
+
+    pub(crate) fn all(&self) -> Transitions {
+        let (sender, receiver) = unbounded_channel();
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+        Transitions(receiver)
     }
 }
 

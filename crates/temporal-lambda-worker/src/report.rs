@@ -1,10 +1,15 @@
 //! What an invocation did: its return value, one log line, and what observers get.
 
+mod callbacks;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::with_sources;
 use crate::lifecycle::{Ending, State};
+
+pub use callbacks::{CallbackOutcome, HookReport};
 
 /// What one invocation did.
 ///
@@ -78,6 +83,9 @@ pub enum Reason {
     Cancelled,
     /// Something failed; the report's `errors` say what.
     Failed,
+    /// One that a later version of this crate knows, in a report that was read back.
+    #[serde(other)]
+    Other,
 }
 
 impl Reason {
@@ -88,6 +96,7 @@ impl Reason {
             Self::Idle => "idle",
             Self::Cancelled => "cancelled",
             Self::Failed => "failed",
+            Self::Other => "other",
         }
     }
 }
@@ -105,6 +114,7 @@ impl From<Ending> for Reason {
 
 /// One failure, in words.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct ReportedError {
     /// The kind of failure, as Lambda shows it: see [`Fault::error_type`](crate::Fault::error_type).
@@ -115,7 +125,7 @@ pub struct ReportedError {
 
 impl ReportedError {
     pub(crate) fn of(fault: &crate::Fault) -> Self {
-        Self { error_type: fault.error_type().to_owned(), message: fault.to_string() }
+        Self { error_type: fault.error_type().to_owned(), message: with_sources(fault) }
     }
 }
 
@@ -130,8 +140,11 @@ pub enum ConnectionUse {
     Reused,
     /// There was one, but its options had changed, or it was too old.
     Replaced,
-    /// There was one, but it did not answer.
-    Revived,
+    /// There was one, but it did not answer, so a new one was made.
+    Reconnected,
+    /// A way that a later version of this crate knows, in a report that was read back.
+    #[serde(other)]
+    Other,
 }
 
 /// Time in each state, in milliseconds.
@@ -219,7 +232,8 @@ pub struct ServerTrouble {
 }
 
 /// What an invocation noticed of its own accord.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Diagnosis {
     /// What kind of thing it is.
@@ -229,7 +243,7 @@ pub struct Diagnosis {
 }
 
 /// What a diagnosis is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DiagnosisKind {
@@ -243,6 +257,7 @@ pub enum DiagnosisKind {
     /// The activity slots were full for four fifths of the polling time while activities waited.
     SlotsFull,
     /// One that a later version of this crate knows, in a report that was read back. Its text says it all.
+    #[default]
     #[serde(other)]
     Other,
 }
@@ -283,27 +298,29 @@ pub struct Counts {
     pub abandoned: u64,
 }
 
-/// What became of a shutdown hook.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct HookReport {
-    /// The hook's name.
-    pub name: String,
-    /// How it ended.
-    pub outcome: CallbackOutcome,
-}
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
 
-/// How a hook or `on_shutdown` ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum CallbackOutcome {
-    /// It returned without an error.
-    Ok,
-    /// It returned an error.
-    Failed(String),
-    /// It panicked.
-    Panicked(String),
-    /// It took longer than it had, and was cut short.
-    TimedOut,
+    use super::*;
+
+    #[test]
+    fn a_report_of_an_older_or_a_later_version_is_read_back() {
+        let odd = json!({
+            "reason": "because",
+            "connection": "by pigeon",
+            "errors": [{}],
+            "diagnoses": [{"text": "look here"}],
+            "hooks": [{"name": "later", "outcome": "skipped", "message": {}, "since": 1}],
+            "on_shutdown": {"outcome": "failed"},
+            "what is this": 5,
+        });
+        let report: InvocationReport = serde_json::from_value(odd).unwrap();
+        assert_eq!(report.reason, Some(Reason::Other));
+        assert_eq!(report.connection, Some(ConnectionUse::Other));
+        assert_eq!(report.errors, [ReportedError::default()]);
+        assert_eq!(report.diagnoses[0].kind, DiagnosisKind::Other);
+        assert_eq!(report.hooks[0].outcome, CallbackOutcome::Other);
+        assert_eq!(report.on_shutdown, Some(CallbackOutcome::Failed { message: String::new() }));
+    }
 }

@@ -1,6 +1,7 @@
 //! A function that is nothing but a worker: `run_worker`, and [`WorkerFunction`] for those who
 //! want to say more.
 
+use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -15,18 +16,13 @@ use lambda_runtime::{
 use serde_json::Value;
 use temporalio_common::worker::WorkerDeploymentVersion;
 
-use crate::config::Variables;
+use crate::config::{ConfigSource, Variables};
 use crate::environment::Environment;
-use crate::error::{Fault, LambdaWorkerError};
-use crate::event::Asked;
-use crate::handler::LambdaWorkerHandler;
-use crate::outermost::{Outermost, Payload, request};
+use crate::error::LambdaWorkerError;
+use crate::handler::{LambdaWorkerHandler, LambdaWorkerHandlerBuilder};
+use crate::payload::{Payload, Payloads, TakesPayload, Ticket};
 use crate::worker::{BoxError, LambdaWorker};
 use crate::{logs, panic_message, runtime_api};
-
-/// The exit code after a [poisoned](crate::LambdaWorkerError::is_poisoned) invocation: 70, the
-/// `EX_SOFTWARE` of BSD's `sysexits`. Any other than zero would do; this one is told apart.
-pub const POISONED_EXIT_CODE: i32 = 70;
 
 /// Runs a Temporal worker in every invocation of this Lambda function, until Lambda ends the
 /// environment. The whole `main` of most functions; [`WorkerFunction`] can say more.
@@ -46,7 +42,7 @@ pub const POISONED_EXIT_CODE: i32 = 70;
 ///
 /// # Exit
 /// If something of an invocation could not be stopped, its error is posted first and then the
-/// process exits with [`POISONED_EXIT_CODE`], so that Lambda replaces the environment. (It exits
+/// process exits with [`POISONED_EXIT_CODE`](crate::POISONED_EXIT_CODE), so that Lambda replaces the environment. (It exits
 /// instead of returning, because an async runtime waits for a blocked thread for ever.)
 ///
 /// # Cancel safety
@@ -63,15 +59,26 @@ type EndHook = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
 
 /// A Lambda function that is nothing but a worker.
 pub struct WorkerFunction<W> {
-    version: WorkerDeploymentVersion,
-    worker: W,
+    handler: LambdaWorkerHandlerBuilder<W>,
     end: Option<EndHook>,
 }
 
 impl<W: LambdaWorker> WorkerFunction<W> {
     /// A function that runs `worker` as `version` of its worker deployment.
     pub fn new(version: WorkerDeploymentVersion, worker: W) -> Self {
-        Self { version, worker, end: None }
+        Self { handler: LambdaWorkerHandler::builder(version, worker), end: None }
+    }
+
+    /// The task queue where neither `temporal.toml` nor the environment names one. Default: none.
+    pub fn task_queue(mut self, task_queue: impl Into<String>) -> Self {
+        self.handler = self.handler.task_queue(task_queue);
+        self
+    }
+
+    /// Where the configuration comes from. Default: `temporal.toml` and the environment.
+    pub fn config_source(mut self, source: ConfigSource) -> Self {
+        self.handler = self.handler.config_source(source);
+        self
     }
 
     /// Runs `hook` when Lambda ends the environment (SIGTERM), after the connection to Temporal
@@ -106,19 +113,24 @@ impl<W: LambdaWorker> WorkerFunction<W> {
         }
         let variables = Variables::of_process();
         runtime_api::check(&variables)?;
-        let handler = LambdaWorkerHandler::new(self.version, self.worker)?;
-        let environment = handler.environment();
+        let handler = self.handler.build()?;
+        let environment = handler.environment.clone();
         if let Some(hook) = self.end {
             watch_for_the_end(environment.clone(), hook).await;
         }
         let run = async move {
-            let snapshots = Arc::new(DropsConnection(environment.clone()));
-            Runtime::new(service_fn(move |event| serve(handler.clone(), event)))
+            let snapshots = Arc::new(DropsConnection(environment));
+            let poison = handler.poison_layer();
+            let payloads = Payloads::default();
+            let kept = payloads.clone();
+            Runtime::new(service_fn(move |event| serve(handler.clone(), &payloads, event)))
                 .register_snapstart_resource(snapshots)
                 .layer(TracingLayer::new())
-                .layer(tower::layer::layer_fn(move |inner| {
-                    Outermost::new(inner, environment.clone(), exit_poisoned)
+                .layer(tower::layer::layer_fn(move |inner| TakesPayload {
+                    inner,
+                    payloads: kept.clone(),
                 }))
+                .layer(poison)
                 .run_concurrent()
                 .await
         };
@@ -136,38 +148,20 @@ impl<W: LambdaWorker> WorkerFunction<W> {
     }
 }
 
-fn exit_poisoned() {
-    std::process::exit(POISONED_EXIT_CODE);
+impl<W> fmt::Debug for WorkerFunction<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerFunction").field("handler", &self.handler).finish_non_exhaustive()
+    }
 }
 
 /// Serves one event: an invocation, or the check that it asks for.
-async fn serve<W: LambdaWorker>(
+fn serve<W: LambdaWorker>(
     handler: LambdaWorkerHandler<W>,
-    event: LambdaEvent<Payload>,
-) -> Result<Value, LambdaWorkerError> {
-    let as_json = |error: serde_json::Error| Fault::Runtime(error.to_string()).into();
-    let asked = request(event.payload);
-    match asked {
-        Asked::Check | Asked::UnreadCheck => {
-            // The future holds the handler only until it is made: a worker need not be `Sync`.
-            let checking = handler.check(&event.context);
-            drop(handler);
-            let verdict = checking.await;
-            if asked == Asked::UnreadCheck {
-                let verdict = serde_json::to_string(&verdict).unwrap_or_default();
-                tracing::info!(verdict, "a check came through a queue, a topic or a bus");
-            }
-            return serde_json::to_value(verdict).map_err(as_json);
-        }
-        Asked::Unclear => tracing::warn!(
-            "the event holds temporal_lambda_worker, but is no check: a worker runs. A check is \
-             {{\"temporal_lambda_worker\": {{\"check\": true}}}}, in each record if there are several"
-        ),
-        Asked::Work => {}
-    }
-    let handling = handler.handle(event);
-    drop(handler);
-    serde_json::to_value(handling.await?).map_err(as_json)
+    payloads: &Payloads,
+    event: LambdaEvent<Ticket>,
+) -> impl Future<Output = Result<Value, LambdaWorkerError>> + Send + use<W> {
+    let Payload { asks, bytes } = payloads.take(event.payload);
+    handler.answer(asks, LambdaEvent::new(bytes, event.context))
 }
 
 /// Lets SIGTERM end the environment in an orderly way.
@@ -192,5 +186,31 @@ impl SnapStartResource for DropsConnection {
     fn before_snapshot(&self) -> BoxFuture<'_, Result<(), BoxError>> {
         self.0.temporal.forget();
         Box::pin(async { Ok(()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::LambdaWorkerConfig;
+    use crate::event::Asked;
+
+    #[tokio::test]
+    async fn configure_finds_the_bytes_that_the_function_was_invoked_with() {
+        let version = WorkerDeploymentVersion::builder().deployment_name("d").build_id("b").build();
+        let says_its_payload = |config: &mut LambdaWorkerConfig| {
+            let payload: Option<&Vec<u8>> = config.invocation.payload();
+            Err::<(), BoxError>(format!("invoked with {payload:?}").into())
+        };
+        let handler = LambdaWorkerHandler::builder(version, says_its_payload)
+            .config_source(ConfigSource::none())
+            .build()
+            .unwrap();
+        let payloads = Payloads::default();
+        let ticket = payloads.keep(Payload { asks: Asked::Work, bytes: vec![0xff, 7] });
+        let event = LambdaEvent::new(ticket, lambda_runtime::Context::default());
+        let error = serve(handler, &payloads, event).await.unwrap_err();
+        let message = &error.report().errors[0].message;
+        assert!(message.contains("invoked with Some([255, 7])"), "{message}");
     }
 }

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use temporalio_client::Client;
+use temporalio_common::worker::WorkerDeploymentVersion;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::LambdaWorkerConfig;
@@ -56,22 +57,11 @@ pub trait LambdaWorker: Clone + Send + 'static {
     }
 }
 
-/// The closure form: a function that only configures.
-#[async_trait]
-impl<F> LambdaWorker for F
-where
-    F: Fn(&mut LambdaWorkerConfig) -> Result<(), BoxError> + Clone + Send + 'static,
-{
-    async fn configure(&mut self, config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
-        self(config)
-    }
-}
-
 /// A field of a [`LambdaWorker`] that belongs to one invocation: a clone of the struct starts with
-/// it empty. It need not be `Clone` itself.
+/// it empty. Set it in `configure`, take it in `on_shutdown`.
 ///
-/// It derefs to an `Option`: fill it with [`Option::replace`] in `configure`, empty it with
-/// [`Option::take`] in `on_shutdown`.
+/// It is for values that are not `Clone`. Where `T` is `Clone`, an `Option<T>` that is `None` in the struct
+/// that [`run_worker`](crate::run_worker) was given does the same.
 ///
 /// ```
 /// use temporal_lambda_worker::PerInvocation;
@@ -84,7 +74,7 @@ where
 /// }
 ///
 /// let mut first = Orders::default();
-/// first.lease.replace(Lease);
+/// first.lease.set(Lease);
 /// let mut second = first.clone();
 /// assert!(second.lease.take().is_none());
 /// assert!(first.lease.take().is_some());
@@ -92,7 +82,30 @@ where
 #[derive(Debug)]
 pub struct PerInvocation<T>(Option<T>);
 
+impl<T> PerInvocation<T> {
+    /// Holds `value` from now on; returns the value that it held before.
+    pub fn set(&mut self, value: T) -> Option<T> {
+        self.0.replace(value)
+    }
+
+    /// The value; `None` if none was set, or if it was taken.
+    pub fn get(&self) -> Option<&T> {
+        self.0.as_ref()
+    }
+
+    /// The value, to be changed; `None` if none was set, or if it was taken.
+    pub fn get_mut(&mut self) -> Option<&mut T> {
+        self.0.as_mut()
+    }
+
+    /// Takes the value out.
+    pub fn take(&mut self) -> Option<T> {
+        self.0.take()
+    }
+}
+
 impl<T> Default for PerInvocation<T> {
+    /// Empty.
     fn default() -> Self {
         Self(None)
     }
@@ -105,20 +118,6 @@ impl<T> Clone for PerInvocation<T> {
     }
 }
 
-impl<T> std::ops::Deref for PerInvocation<T> {
-    type Target = Option<T>;
-
-    fn deref(&self) -> &Option<T> {
-        &self.0
-    }
-}
-
-impl<T> std::ops::DerefMut for PerInvocation<T> {
-    fn deref_mut(&mut self) -> &mut Option<T> {
-        &mut self.0
-    }
-}
-
 /// A worker that is about to poll, as [`LambdaWorker::on_start`] sees it.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -128,6 +127,10 @@ pub struct RunningWorker {
     pub client: Client,
     /// The task queue that the worker polls.
     pub task_queue: String,
+    /// The version of its worker deployment that the worker polls as.
+    pub version: WorkerDeploymentVersion,
+    /// The worker's identity in workflow histories.
+    pub identity: String,
     /// The facts of the invocation.
     pub invocation: Invocation,
     /// Cancelled when polling stops. Cancelling it stops polling: the invocation ends with reason
@@ -135,11 +138,26 @@ pub struct RunningWorker {
     pub stop: CancellationToken,
 }
 
+impl RunningWorker {
+    /// A worker that does not run, for tests of an `on_start`. Its identity is that of the invocation.
+    pub fn new(
+        client: Client,
+        task_queue: impl Into<String>,
+        version: WorkerDeploymentVersion,
+        invocation: Invocation,
+    ) -> Self {
+        let (identity, stop) = (invocation.identity(), CancellationToken::new());
+        Self { client, task_queue: task_queue.into(), version, identity, invocation, stop }
+    }
+}
+
 impl std::fmt::Debug for RunningWorker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The client's Debug would print headers.
         f.debug_struct("RunningWorker")
             .field("task_queue", &self.task_queue)
+            .field("version", &self.version)
+            .field("identity", &self.identity)
             .field("invocation", &self.invocation)
             .finish_non_exhaustive()
     }
@@ -162,4 +180,27 @@ pub struct Shutdown {
     /// The states so far, each with the time from the arrival of the event to its beginning.
     #[cfg_attr(not(feature = "otel"), expect(dead_code, reason = "only telemetry looks at it"))]
     pub(crate) timeline: Vec<(State, std::time::Duration)>,
+}
+
+impl Shutdown {
+    /// The end of an invocation that does not run, for tests of hooks and of `on_shutdown`. The report has
+    /// the reason and what the invocation says; set more in [`report`](Self::report). A hook may take 1 s.
+    pub fn new(reason: Reason, invocation: Invocation) -> Self {
+        let report = InvocationReport {
+            request_id: invocation.request_id.clone(),
+            function_arn: invocation.function_arn.clone(),
+            cold_start: invocation.cold_start,
+            identity: invocation.identity(),
+            reason: Some(reason),
+            ..InvocationReport::default()
+        };
+        Self {
+            reason,
+            invocation,
+            report,
+            time_allowed: std::time::Duration::from_secs(1),
+            on_shutdown_is_default: Default::default(),
+            timeline: Vec::new(),
+        }
+    }
 }

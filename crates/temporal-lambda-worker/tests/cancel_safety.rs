@@ -155,7 +155,7 @@ async fn a_hook_that_configure_adds_after_the_cancellation_runs_before_on_shutdo
     let handler = worker.handler();
     let handling = tokio::spawn(handler.handle(invocation("late").event(())));
     assert_eq!(heard.recv().await, Some("configure"));
-    handler.stop_token().cancel();
+    handler.shutdown_token().cancel();
     // The lifecycle has counted the hooks by then: none.
     let mut watch = handler.watch();
     watch.wait_for(|it| it.step == Step::Farewell).await.expect("it lives");
@@ -197,7 +197,7 @@ async fn configure_comes_before_on_shutdown_though_both_begin_at_once() {
     let _limit = TimeLimit::of_this_test();
     let subject = Subject::new(MockFrontend::new().connection_options());
     let handler = subject.handler();
-    handler.stop_token().cancel();
+    handler.shutdown_token().cancel();
     for number in 0..300 {
         let name = format!("r-{number}");
         let report = handler.handle(invocation(&name).event(())).await.expect("no failure");

@@ -91,7 +91,7 @@ async fn at_once_until_all_is_done(
         let start = ActivityStart::new(QUEUE, "Work::whose", number.to_string());
         door.frontend.schedule_activity(start);
     }
-    let stop = handler.stop_token();
+    let stop = handler.shutdown_token();
     let done = async {
         let all = |it: &MockFrontend| it.count(Rpc::RespondActivityTaskCompleted) == 2 * MANY;
         door.frontend.wait_until(all).await.expect("all is done");
@@ -266,7 +266,7 @@ async fn the_stop_token_ends_them_all() {
     let frontend = MockFrontend::new();
     let subject = Subject::new(frontend.connection_options());
     let handler = subject.handler();
-    let stop = handler.stop_token();
+    let stop = handler.shutdown_token();
     let mut watch = handler.watch();
     let stopping = async {
         watch.wait_for(|it| it.step == Step::Polling).await.expect("it lives");

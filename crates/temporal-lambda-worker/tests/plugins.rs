@@ -216,7 +216,7 @@ async fn plugins_of_worker_options_are_refused_by_name() {
     let error = report.await.expect_err("they would run last");
     let fault = error.fault();
     assert!(
-        matches!(fault, Fault::Configuration(ConfigError::WorkerPlugins { names }) if names == "meddles"),
+        matches!(fault, Fault::Configuration(ConfigError::WorkerPlugins { names, .. }) if names == "meddles"),
         "{fault:?}"
     );
     assert!(frontend.polls().is_empty());

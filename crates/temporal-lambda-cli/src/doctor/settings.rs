@@ -58,7 +58,7 @@ pub(super) async fn resolve() -> Result<Settings, String> {
     let found = found.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (found, ended) {
         (Some(settings), _) => Ok(settings),
-        (None, Err(error)) => Err(error.to_string()),
+        (None, Err(error)) => Err(error.message()),
         (None, Ok(_)) => Err("the settings could not be read".to_owned()),
     }
 }

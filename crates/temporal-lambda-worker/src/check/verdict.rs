@@ -6,7 +6,8 @@ use crate::config::LambdaWorkerConfig;
 use crate::report::InvocationReport;
 
 /// What a check found. No field holds a secret.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct CheckVerdict {
     /// Whether an invocation would work.
@@ -20,7 +21,8 @@ pub struct CheckVerdict {
 }
 
 /// One thing that a check looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Finding {
     /// What was looked at: `configuration`, `time`, `connection`, `deployment_version`,
@@ -33,7 +35,7 @@ pub struct Finding {
 }
 
 /// How a finding is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Level {
@@ -41,12 +43,15 @@ pub enum Level {
     Ok,
     /// It works, but not as it might be meant.
     Warning,
-    /// It stops work.
+    /// It stops work. A level that a later version of this crate knows is read back as this one.
+    #[default]
+    #[serde(other)]
     Problem,
 }
 
 /// The configuration in force, as far as anybody may see it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct CheckedConfiguration {
     /// The server's address.
@@ -61,8 +66,10 @@ pub struct CheckedConfiguration {
     pub api_key: bool,
     /// Whether a client certificate is set.
     pub client_certificate: bool,
-    /// The deployment name and the build ID.
-    pub deployment_version: (String, String),
+    /// The worker deployment's name.
+    pub deployment_name: String,
+    /// The build ID.
+    pub build_id: String,
     /// The grace period, in milliseconds.
     pub graceful_shutdown_timeout_ms: u64,
     /// The shutdown deadline buffer, in milliseconds.
@@ -85,12 +92,30 @@ impl CheckedConfiguration {
             tls: tls.is_some() || connection.target.scheme() == "https",
             api_key: connection.api_key.is_some(),
             client_certificate: tls.is_some_and(|tls| tls.client_tls_options.is_some()),
-            deployment_version: (version.deployment_name.clone(), version.build_id.clone()),
+            deployment_name: version.deployment_name.clone(),
+            build_id: version.build_id.clone(),
             graceful_shutdown_timeout_ms: millis(
                 config.worker_options.graceful_shutdown_period.unwrap_or_default(),
             ),
             shutdown_deadline_buffer_ms: millis(config.effective_shutdown_deadline_buffer()),
             idle_timeout_ms: config.idle_timeout.map(millis),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_verdict_of_an_older_or_a_later_version_is_read_back() {
+        let finding = json!({"subject": "time", "level": "hint"});
+        let odd = json!({"findings": [finding, {}], "configuration": {"later": 1}});
+        let verdict: CheckVerdict = serde_json::from_value(odd).unwrap();
+        assert!(!verdict.ready);
+        assert!(verdict.findings.iter().all(|finding| finding.level == Level::Problem));
+        assert_eq!(verdict.configuration, CheckedConfiguration::default());
     }
 }

@@ -1,9 +1,14 @@
 //! What can be wrong with a configuration. No message shows a value that may be a secret.
 
+mod text;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use text::{about_the_home, did_you_mean, listed, named, place, short};
+
 use super::variables::is_secret;
+use crate::worker::BoxError;
 
 /// The configuration is wrong: permanent until somebody changes it.
 #[derive(Debug, thiserror::Error)]
@@ -14,12 +19,14 @@ pub enum ConfigError {
         "TEMPORAL_CONFIG_FILE names {path:?}, which does not exist{}: correct it, or unset it to use temporal.toml if there is one",
         about_the_home(path)
     )]
+    #[non_exhaustive]
     FileMissing {
         /// The file that was named.
         path: PathBuf,
     },
     /// The file exists but cannot be read.
-    #[error("{path:?} cannot be read: {source}")]
+    #[error("{path:?} cannot be read")]
+    #[non_exhaustive]
     FileUnreadable {
         /// The file.
         path: PathBuf,
@@ -30,6 +37,7 @@ pub enum ConfigError {
     #[error(
         "the configuration could not be read within {within:?}: temporal.toml, api_key_file, or a certificate or key that the TLS settings name. Is each a plain file, and does its file system answer (a network mount may not)?"
     )]
+    #[non_exhaustive]
     ReadTooLong {
         /// How long it was waited for.
         within: Duration,
@@ -38,6 +46,7 @@ pub enum ConfigError {
     #[error(
         "{path:?} is not valid TOML at line {line}: correct that line (it is not shown here, as it may hold a secret)"
     )]
+    #[non_exhaustive]
     FileMalformed {
         /// The file.
         path: PathBuf,
@@ -46,6 +55,7 @@ pub enum ConfigError {
     },
     /// A key is unknown, in `[lambda_worker]` or in the profile that is used.
     #[error("{path:?} has an unknown key {key:?} in [{table}]{}", did_you_mean(nearest))]
+    #[non_exhaustive]
     UnknownKey {
         /// The file.
         path: PathBuf,
@@ -59,6 +69,7 @@ pub enum ConfigError {
     /// A key has a value of the wrong kind, in `[lambda_worker]` or in the profile that is used.
     /// The value is not shown, since it may be a secret.
     #[error("{path:?} has a bad value for {}: it must be {expected}", place(key))]
+    #[non_exhaustive]
     BadKey {
         /// The file.
         path: PathBuf,
@@ -69,6 +80,7 @@ pub enum ConfigError {
     },
     /// A `TEMPORAL_LAMBDA_*` variable is unknown.
     #[error("the environment variable {name} is unknown{}", did_you_mean(nearest))]
+    #[non_exhaustive]
     UnknownVariable {
         /// The variable.
         name: String,
@@ -77,6 +89,7 @@ pub enum ConfigError {
     },
     /// A variable has a value of the wrong kind.
     #[error("the environment variable {name} is {value}: it must be {expected}, or unset")]
+    #[non_exhaustive]
     BadVariable {
         /// The variable.
         name: String,
@@ -87,6 +100,7 @@ pub enum ConfigError {
     },
     /// A variable that is read is not Unicode.
     #[error("the environment variable {name} is not valid Unicode: set it again")]
+    #[non_exhaustive]
     NotUnicode {
         /// The variable.
         name: String,
@@ -96,6 +110,7 @@ pub enum ConfigError {
         "TEMPORAL_PROFILE names profile {profile:?}, but there is no configuration file; it was looked for at {}: add it there, name it with TEMPORAL_CONFIG_FILE, or unset TEMPORAL_PROFILE",
         listed(looked_at)
     )]
+    #[non_exhaustive]
     NoFileForProfile {
         /// The profile.
         profile: String,
@@ -107,6 +122,7 @@ pub enum ConfigError {
         "profile {profile:?} is not in {path:?}, which has {}: correct TEMPORAL_PROFILE",
         if profiles.is_empty() { "none".to_owned() } else { listed(profiles) }
     )]
+    #[non_exhaustive]
     UnknownProfile {
         /// The profile.
         profile: String,
@@ -117,6 +133,7 @@ pub enum ConfigError {
     },
     /// The server's address is none.
     #[error("{setting} is {value:?}: {reason}")]
+    #[non_exhaustive]
     BadAddress {
         /// The setting.
         setting: String,
@@ -129,6 +146,7 @@ pub enum ConfigError {
     #[error(
         "the server's address {address:?} asks for TLS, but {setting} turns TLS off: remove https:// from the address, or that setting"
     )]
+    #[non_exhaustive]
     ContradictoryTls {
         /// The address.
         address: String,
@@ -137,6 +155,7 @@ pub enum ConfigError {
     },
     /// A certificate or a key cannot be used for TLS.
     #[error("{setting}{}: {reason}", named(path))]
+    #[non_exhaustive]
     TlsMaterial {
         /// The setting.
         setting: String,
@@ -149,6 +168,7 @@ pub enum ConfigError {
     #[error(
         "the API key has characters that cannot stand in a header (a line break at its end?): set {setting} again"
     )]
+    #[non_exhaustive]
     BadApiKey {
         /// The setting.
         setting: String,
@@ -157,18 +177,21 @@ pub enum ConfigError {
     #[error(
         "{setting} names a remote codec, which this SDK cannot use: payloads would go out as they are. Remove it, or set a data converter with a codec in configure (config.client_options.data_converter) and take the endpoint out of the configuration (config.codec_endpoint = None)"
     )]
+    #[non_exhaustive]
     RemoteCodec {
         /// The setting.
         setting: String,
     },
     /// The SDK's loader refuses the profile or the `TEMPORAL_*` variables.
     #[error("the Temporal client configuration is wrong: {reason}")]
+    #[non_exhaustive]
     Profile {
         /// What is wrong.
         reason: String,
     },
     /// A file that a setting names cannot be read.
-    #[error("{setting} names {path:?}, which cannot be read: {source}{}", about_the_home(path))]
+    #[error("{setting} names {path:?}, which cannot be read{}", about_the_home(path))]
+    #[non_exhaustive]
     NamedFile {
         /// The setting.
         setting: String,
@@ -179,7 +202,7 @@ pub enum ConfigError {
     },
     /// There is no task queue.
     #[error(
-        "no task queue is set: set TEMPORAL_TASK_QUEUE, task_queue in [lambda_worker] of temporal.toml, or config.worker_options.task_queue in configure"
+        "no task queue is set: set TEMPORAL_TASK_QUEUE, task_queue in [lambda_worker] of temporal.toml, WorkerFunction::task_queue, or config.set_task_queue in configure"
     )]
     NoTaskQueue,
     /// There is no namespace.
@@ -191,6 +214,7 @@ pub enum ConfigError {
     #[error(
         "the worker deployment version is incomplete (deployment name {deployment_name:?}, build ID {build_id:?}): give both to run_worker, or set TEMPORAL_LAMBDA_DEPLOYMENT_NAME and TEMPORAL_LAMBDA_BUILD_ID"
     )]
+    #[non_exhaustive]
     IncompleteVersion {
         /// The deployment name.
         deployment_name: String,
@@ -201,6 +225,7 @@ pub enum ConfigError {
     #[error(
         "the function's version is {version:?}, which is no build ID: whatever is deployed next has the same name, so pinned workflows would run on changed code. Publish a version and invoke it by a qualified ARN, set TEMPORAL_LAMBDA_BUILD_ID, or allow it with LambdaVersion::allow_latest"
     )]
+    #[non_exhaustive]
     UnpublishedVersion {
         /// The function's version.
         version: String,
@@ -209,12 +234,14 @@ pub enum ConfigError {
     #[error(
         "the environment variable {name} is not set: this program must be started by AWS Lambda, cargo lambda or temporal-lambda"
     )]
+    #[non_exhaustive]
     NotInLambda {
         /// The variable.
         name: &'static str,
     },
     /// The server takes no such deployment name, build ID or task queue.
     #[error("the {part} {value:?} is refused by the server: {rule}. Change {setting}")]
+    #[non_exhaustive]
     BadName {
         /// `deployment name`, `build ID` or `task queue`.
         part: &'static str,
@@ -232,27 +259,30 @@ pub enum ConfigError {
     NothingRegistered,
     /// A plugin of `config.client_options` could not do its work.
     #[error(
-        "plugin {plugin:?} failed to configure {target}: {reason}. Correct it, or take it out of config.client_options"
+        "plugin {plugin:?} failed to configure {target}. Correct it, or take it out of config.client_options"
     )]
+    #[non_exhaustive]
     Plugin {
         /// The plugin's name.
         plugin: String,
         /// What it should configure: `connection options` or `client options`.
         target: String,
         /// What it said.
-        reason: String,
+        source: BoxError,
     },
     /// Worker plugins were given to the builder of `WorkerOptions`.
     #[error(
         "config.worker_options were built with worker plugins ({names}), which would run last and could change the deployment version and the grace period: \
          give them to config.client_options (ClientOptions::new(..).plugin(..)), or call their configure_worker_options(&mut config.worker_options) in configure"
     )]
+    #[non_exhaustive]
     WorkerPlugins {
         /// The plugins' names.
         names: String,
     },
     /// The SDK refuses the worker options.
     #[error("the SDK refuses config.worker_options: {reason}")]
+    #[non_exhaustive]
     WorkerOptions {
         /// What the SDK said.
         reason: String,
@@ -266,6 +296,7 @@ pub enum ConfigError {
     #[error(
         "shutdown_deadline_buffer is {buffer:?}, but the grace period of {grace:?} and what follows it need at least {least:?}: raise shutdown_deadline_buffer or lower graceful_shutdown_timeout"
     )]
+    #[non_exhaustive]
     BufferTooSmall {
         /// The buffer.
         buffer: Duration,
@@ -276,6 +307,7 @@ pub enum ConfigError {
     },
     /// A number must not be zero, or has another lower bound.
     #[error("{key} is {value}, but must be at least {least}")]
+    #[non_exhaustive]
     TooSmall {
         /// The setting.
         key: &'static str,
@@ -301,46 +333,5 @@ impl ConfigError {
     /// A file that a setting names.
     pub(crate) fn named_file(setting: &str, path: PathBuf, source: std::io::Error) -> Self {
         Self::NamedFile { setting: setting.to_owned(), path, source }
-    }
-}
-
-/// A value in quotes, cut where it is long.
-fn short(value: &str) -> String {
-    const MOST: usize = 80;
-    match value.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{:?} and so on", &value[..end]),
-        None => format!("{value:?}"),
-    }
-}
-
-/// A key as it stands in the file.
-fn place(key: &str) -> String {
-    match key.rsplit_once('.') {
-        Some((table, key)) => format!("{key:?} in [{table}]"),
-        None => format!("[{key}]"),
-    }
-}
-
-fn listed<T: std::fmt::Debug>(things: &[T]) -> String {
-    let things: Vec<_> = things.iter().map(|thing| format!("{thing:?}")).collect();
-    things.join(", ")
-}
-
-fn named(path: &Option<PathBuf>) -> String {
-    path.as_ref().map(|path| format!(" names {path:?}")).unwrap_or_default()
-}
-
-fn about_the_home(path: &Path) -> &'static str {
-    if path.starts_with("~") {
-        " (~ is understood by shells only: write the whole path)"
-    } else {
-        ""
-    }
-}
-
-fn did_you_mean(nearest: &Option<String>) -> String {
-    match nearest {
-        Some(nearest) => format!(": did you mean {nearest}?"),
-        None => ": remove it, or see the configuration table in the README".to_owned(),
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::error::ConfigError;
 use super::keys::{KEYS, Keys};
 use super::nearest::nearest;
+use super::source::FileSource;
 use super::variables::Variables;
 use super::warnings::Warnings;
 
@@ -15,6 +16,9 @@ pub(crate) const TABLE: &str = "lambda_worker";
 const PROFILES: &str = "profile";
 /// The name of the file where none is named.
 pub(crate) const FILE_NAME: &str = "temporal.toml";
+
+/// What messages call a text that is given in code.
+const TEXT: &str = "the configuration text";
 
 /// The configuration file, taken apart.
 #[derive(Debug, Default)]
@@ -30,12 +34,26 @@ pub(crate) struct File {
 }
 
 impl File {
-    /// Finds and reads the file: the one that `TEMPORAL_CONFIG_FILE` names, else
-    /// `$LAMBDA_TASK_ROOT/temporal.toml`, else `./temporal.toml`.
-    pub(crate) fn find(
+    /// Reads the file that the code says, or finds it.
+    pub(crate) fn read(
+        source: &FileSource,
         variables: &Variables,
         warnings: &mut Warnings,
     ) -> Result<Self, ConfigError> {
+        match source {
+            FileSource::Found => Self::find(variables, warnings),
+            FileSource::Path(path) => match std::fs::read_to_string(path) {
+                Ok(text) => Self::parse(path.clone(), &text, warnings),
+                Err(source) => Err(ConfigError::FileUnreadable { path: path.clone(), source }),
+            },
+            FileSource::Text(text) => Self::parse(PathBuf::from(TEXT), text, warnings),
+            FileSource::None => Ok(Self::default()),
+        }
+    }
+
+    /// Finds and reads the file: the one that `TEMPORAL_CONFIG_FILE` names, else
+    /// `$LAMBDA_TASK_ROOT/temporal.toml`, else `./temporal.toml`.
+    fn find(variables: &Variables, warnings: &mut Warnings) -> Result<Self, ConfigError> {
         let setting = "TEMPORAL_CONFIG_FILE";
         if let Some(named) = variables.get(setting)? {
             let path = PathBuf::from(named);

@@ -5,12 +5,15 @@ pub mod defaults;
 mod error;
 mod file;
 mod keys;
+mod limits;
 mod names;
 mod nearest;
 mod plugins;
 mod profile;
+mod replaced;
 mod secrets;
 mod settle;
+mod source;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -20,11 +23,15 @@ mod warnings;
 mod worker_options;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use temporalio_client::{ClientOptions, ConnectionOptions, TlsOptions};
-use temporalio_common::worker::WorkerDeploymentVersion;
-use temporalio_sdk::WorkerOptions;
+use temporalio_common::WorkflowDefinition;
+use temporalio_common::telemetry::metrics::CoreMeter;
+use temporalio_sdk::activities::ActivityImplementer;
+use temporalio_sdk::workflows::WorkflowImplementation;
+use temporalio_sdk::{WorkerOptions, WorkflowRegistrationError};
 
 use crate::hooks::ShutdownHooks;
 use crate::invocation::Invocation;
@@ -32,15 +39,19 @@ use crate::lifecycle::{Allowance, BUFFER_OVER_GRACE};
 use crate::telemetry::Telemetry;
 
 pub use error::ConfigError;
+pub use limits::Limits;
+pub use source::ConfigSource;
 pub use version::LambdaVersion;
 
 pub(crate) use plugins::LastPlugin;
 pub(crate) use secrets::conceal;
 pub(crate) use settle::is_nothing_registered;
+pub(crate) use source::Origin;
 pub(crate) use variables::Variables;
 pub(crate) use warnings::Logged;
 
 use file::File;
+use keys::Keys;
 use profile::Profile;
 use secrets::secure;
 use warnings::Warnings;
@@ -51,16 +62,23 @@ use worker_options::worker_options;
 /// The fields are filled from the defaults, `temporal.toml` and the environment, in that order.
 /// What `configure` sets wins, with two exceptions: worker versioning is on, and eager activities
 /// are off (they would run past the deadline unseen), so that
-/// `max_eager_activity_reservations_per_workflow_task` is overwritten with zero.
+/// `max_eager_activity_reservations_per_workflow_task` is overwritten with zero, and a warning says so.
 #[non_exhaustive]
 pub struct LambdaWorkerConfig {
     /// The SDK's worker options: register workflows and activities here. The task queue, tuner,
     /// pollers, cache, grace period and deployment version are filled in.
     ///
+    /// They may be replaced as a whole, by `WorkerOptions::new("orders")..build()`: what such options
+    /// leave at the SDK's own default is filled in after `configure`, so an explicit value that equals the
+    /// SDK's default counts as none.
+    ///
     /// Worker plugins belong into [`client_options`](Self::client_options): those of a
     /// `WorkerOptions::new(..).worker_plugin(..)` would run after everything else and could undo what
     /// this crate keeps, so they are refused by name.
     pub worker_options: WorkerOptions,
+    /// How many tasks of each kind are worked on at a time, unless `configure` sets a tuner in
+    /// `worker_options`.
+    pub limits: Limits,
     /// The SDK's connection options. Its `Debug` shows the API key: do not print it.
     ///
     /// An API key (or an `authorization` header) means TLS, also one that `configure` sets, unless
@@ -116,7 +134,10 @@ pub struct LambdaWorkerConfig {
 
 /// What `configure` found, as far as it matters afterwards.
 struct Loaded {
-    version: WorkerDeploymentVersion,
+    /// With nothing registered.
+    worker_options: WorkerOptions,
+    /// What the tuner says that is nobody's but this crate's.
+    limits: Limits,
     /// Certificates that were judged.
     tls: Option<TlsOptions>,
     /// The setting that turns TLS off, if one does.
@@ -128,7 +149,7 @@ struct Loaded {
 impl LambdaWorkerConfig {
     /// The configuration before `configure`.
     pub(crate) fn load(
-        version: &WorkerDeploymentVersion,
+        origin: &Origin,
         variables: &Variables,
         invocation: Invocation,
         shutdown_hooks: ShutdownHooks,
@@ -137,11 +158,14 @@ impl LambdaWorkerConfig {
         if let Some(warning) = invocation.warning() {
             warnings.add(warning);
         }
+        let nothing = Variables::default();
+        let variables = if origin.source.reads_environment() { variables } else { &nothing };
         for near_miss in names::near_misses(variables) {
             warnings.add(near_miss);
         }
-        let file = File::find(variables, &mut warnings)?;
-        let keys = file.keys.clone().overlaid(variables.keys()?);
+        let file = File::read(&origin.source.file, variables, &mut warnings)?;
+        let in_code = Keys { task_queue: origin.task_queue.clone(), ..Keys::default() };
+        let keys = in_code.overlaid(file.keys.clone()).overlaid(variables.keys()?);
         keys.check()?;
         if keys.emf == Some(true) && cfg!(not(feature = "emf")) {
             warnings.add(
@@ -150,7 +174,10 @@ impl LambdaWorkerConfig {
             );
         }
         let api_key = keys.api_key_file.as_deref().map(read_api_key).transpose()?;
-        let profile = profile::load(&file, variables, api_key, &mut warnings)?;
+        let profile = match origin.source.options.clone() {
+            Some(options) => Profile::of(*options, api_key),
+            None => profile::load(&file, variables, api_key, &mut warnings)?,
+        };
         let Profile { mut connection_options, client_options, tls_off, codec, authority } = profile;
         let clear_text = tls_off.is_some();
         secure(&mut connection_options, tls_off.as_deref(), clear_text, &mut warnings)?;
@@ -161,17 +188,22 @@ impl LambdaWorkerConfig {
         // The SDK's balancer connects lazily and looks the name up again every 30 s: for a process
         // that lives for minutes and is frozen in between, one connection is better.
         connection_options.dns_load_balancing = None;
-        connection_options.connect_timeout = Some(defaults::CONNECT_TIMEOUT);
-        let worker_options = worker_options(&keys, version, &invocation);
+        let own_timeout =
+            connection_options.connect_timeout.filter(|_| origin.source.options.is_some());
+        connection_options.connect_timeout = Some(own_timeout.unwrap_or(defaults::CONNECT_TIMEOUT));
+        let limits = Limits::of(&keys);
+        let worker_options = worker_options(&keys, limits, &origin.version, &invocation);
         let (codec_endpoint, codec) = codec.map(|it| (it.endpoint, it.setting)).unzip();
         let loaded = Loaded {
-            version: worker_options.deployment_options.version.clone(),
+            worker_options: worker_options.clone(),
+            limits,
             tls: connection_options.tls_options.clone(),
             tls_off,
             codec,
         };
         Ok(Self {
             worker_options,
+            limits,
             connection_options,
             clear_text_credentials: clear_text,
             codec_endpoint,
@@ -191,6 +223,45 @@ impl LambdaWorkerConfig {
             last_plugin: None,
             loaded,
         })
+    }
+
+    /// The task queue that the worker will poll; empty while there is none.
+    pub fn task_queue(&self) -> &str {
+        &self.worker_options.task_queue
+    }
+
+    /// Sets the task queue, whatever the file and the environment say. For one that they can change, see
+    /// [`WorkerFunction::task_queue`](crate::WorkerFunction::task_queue).
+    pub fn set_task_queue(&mut self, task_queue: impl Into<String>) -> &mut Self {
+        self.worker_options.task_queue = task_queue.into();
+        self
+    }
+
+    /// Registers a workflow, as `worker_options.register_workflow` does.
+    ///
+    /// # Errors
+    /// The SDK's: a workflow of this type is registered already.
+    pub fn register_workflow<W>(&mut self) -> Result<&mut Self, WorkflowRegistrationError>
+    where
+        W: WorkflowImplementation,
+        <W::Run as WorkflowDefinition>::Input: Send,
+    {
+        self.worker_options.register_workflow::<W>()?;
+        Ok(self)
+    }
+
+    /// Registers the activities of `instance`, as `worker_options.register_activities` does.
+    pub fn register_activities<A: ActivityImplementer>(&mut self, instance: A) -> &mut Self {
+        self.worker_options.register_activities(instance);
+        self
+    }
+
+    /// Where the SDK's own metrics go: a meter of yours, or one of the SDK's exporters, without the feature
+    /// `otel`. The first worker of an environment decides for all, since the SDK asks for its meter once.
+    /// `otel::apply_metrics` sets one, too; the later call counts. Default: none.
+    pub fn set_core_meter(&mut self, meter: Arc<dyn CoreMeter>) -> &mut Self {
+        self.telemetry.core_meter = Some(meter);
+        self
     }
 
     /// The shutdown deadline buffer in force: the one that was set, else the grace period + 2 s.

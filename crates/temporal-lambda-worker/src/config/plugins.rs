@@ -112,6 +112,6 @@ fn refused(error: PluginApplyError) -> ConfigError {
     ConfigError::Plugin {
         plugin: error.plugin_name,
         target: error.target.to_string(),
-        reason: error.source.to_string(),
+        source: error.source.into(),
     }
 }

@@ -31,6 +31,19 @@ pub(crate) struct Profile {
     pub(crate) authority: Option<String>,
 }
 
+impl Profile {
+    /// One that the code gives whole; an API key only fills in.
+    pub(super) fn of(
+        (mut connection_options, client_options): (ConnectionOptions, ClientOptions),
+        api_key: Option<String>,
+    ) -> Self {
+        if connection_options.api_key.is_none() {
+            connection_options.api_key = api_key;
+        }
+        Self { connection_options, client_options, tls_off: None, codec: None, authority: None }
+    }
+}
+
 /// A remote codec.
 pub(crate) struct Codec {
     pub(crate) endpoint: String,

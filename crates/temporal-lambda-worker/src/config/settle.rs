@@ -7,7 +7,7 @@ use temporalio_common::worker::WorkerDeploymentVersion;
 use super::error::ConfigError;
 use super::secrets::secure;
 use super::warnings::Warnings;
-use super::{LambdaWorkerConfig, tls};
+use super::{LambdaWorkerConfig, Limits, replaced, tls};
 use crate::lifecycle::Allowance;
 
 impl LambdaWorkerConfig {
@@ -28,6 +28,13 @@ impl LambdaWorkerConfig {
 
     fn settle_worker(&mut self) -> Result<(), ConfigError> {
         let worker = &mut self.worker_options;
+        replaced::fill(worker, &self.loaded.worker_options);
+        // A tuner that is the user's stays.
+        if Limits::of_tuner(&worker.tuner) == Some(self.loaded.limits) {
+            self.limits.check()?;
+            worker.tuner = self.limits.tuner();
+            self.loaded.limits = self.limits;
+        }
         trim(&mut worker.task_queue);
         if worker.task_queue.is_empty() {
             return Err(ConfigError::NoTaskQueue);
@@ -41,7 +48,8 @@ impl LambdaWorkerConfig {
         ] {
             name.judge(&mut self.warnings)?;
         }
-        let (found, left) = (&self.loaded.version, &worker.deployment_options.version);
+        let found = &self.loaded.worker_options.deployment_options.version;
+        let left = &worker.deployment_options.version;
         if found != left {
             self.warnings.add(format!(
                 "configure changed the worker deployment version from {} to {}: the worker polls as \
@@ -51,7 +59,13 @@ impl LambdaWorkerConfig {
             ));
         }
         worker.deployment_options.use_worker_versioning = true;
-        worker.max_eager_activity_reservations_per_workflow_task = 0;
+        let eager = std::mem::take(&mut worker.max_eager_activity_reservations_per_workflow_task);
+        if eager > 0 {
+            self.warnings.add(format!(
+                "config.worker_options.max_eager_activity_reservations_per_workflow_task is {eager}, but 0 \
+                 is used: an activity that is started eagerly would run past the deadline unseen"
+            ));
+        }
         // What the SDK would refuse later is refused before anybody connects.
         let namespace = self.client_options.namespace.clone();
         match worker.to_core_options(namespace, self.invocation.identity()) {

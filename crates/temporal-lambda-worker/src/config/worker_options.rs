@@ -3,11 +3,11 @@
 use temporalio_common::worker::{WorkerDeploymentOptions, WorkerDeploymentVersion};
 use temporalio_sdk::WorkerOptions;
 use temporalio_sdk::runtime::PollerBehavior;
-use temporalio_sdk::runtime::worker_tuner::{FixedSizeSlotSupplier, TunerHolder, WorkerTuner};
 
 use super::defaults;
 use super::error::ConfigError;
 use super::keys::Keys;
+use super::limits::Limits;
 use crate::invocation::Invocation;
 
 impl Keys {
@@ -32,6 +32,7 @@ impl Keys {
 /// The options of the worker that the settings describe, with nothing registered.
 pub(super) fn worker_options(
     keys: &Keys,
+    limits: Limits,
     version: &WorkerDeploymentVersion,
     invocation: &Invocation,
 ) -> WorkerOptions {
@@ -54,7 +55,7 @@ pub(super) fn worker_options(
         .deployment_options(deployment)
         .client_identity_override(invocation.identity())
         .max_cached_workflows(keys.max_cached_workflows.unwrap_or(defaults::MAX_CACHED_WORKFLOWS))
-        .tuner(tuner(keys))
+        .tuner(limits.tuner())
         .workflow_task_poller_behavior(pollers(
             keys.workflow_task_pollers,
             defaults::WORKFLOW_TASK_POLLERS,
@@ -69,27 +70,4 @@ pub(super) fn worker_options(
             keys.graceful_shutdown_timeout.unwrap_or(defaults::GRACEFUL_SHUTDOWN_TIMEOUT),
         )
         .build()
-}
-
-fn tuner(keys: &Keys) -> WorkerTuner {
-    let slots = |key: Option<usize>, default| FixedSizeSlotSupplier::new(key.unwrap_or(default));
-    TunerHolder::builder()
-        .workflow_task_slot_supplier(slots(
-            keys.max_concurrent_workflow_tasks,
-            defaults::MAX_CONCURRENT_WORKFLOW_TASKS,
-        ))
-        .activity_task_slot_supplier(slots(
-            keys.max_concurrent_activities,
-            defaults::MAX_CONCURRENT_ACTIVITIES,
-        ))
-        .local_activity_task_slot_supplier(slots(
-            keys.max_concurrent_local_activities,
-            defaults::MAX_CONCURRENT_LOCAL_ACTIVITIES,
-        ))
-        .nexus_task_slot_supplier(slots(
-            keys.max_concurrent_nexus_tasks,
-            defaults::MAX_CONCURRENT_NEXUS_TASKS,
-        ))
-        .build()
-        .into()
 }

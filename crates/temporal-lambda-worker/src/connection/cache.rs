@@ -117,7 +117,7 @@ impl ChannelCache {
                 tracing::info!("the kept connection does not answer; connecting anew");
                 // Or the next invocation would wait for it, too, if dialing fails.
                 self.forget();
-                Err(ConnectionUse::Revived)
+                Err(ConnectionUse::Reconnected)
             }
             Ok(answered) => Ok(answered),
         }

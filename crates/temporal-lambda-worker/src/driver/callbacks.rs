@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::Message;
 use super::queue::{Place, Queue};
 use crate::config::LambdaWorkerConfig;
-use crate::error::Fault;
+use crate::error::{Fault, with_sources};
 use crate::hooks::{Hook, Logged, ShutdownHooks};
 use crate::lifecycle::{Input, callback_time};
 use crate::panic_message;
@@ -134,11 +134,11 @@ impl Ended {
                 if !error.is::<Logged>() {
                     tracing::error!(callback = name, %error, "a shutdown callback failed");
                 }
-                CallbackOutcome::Failed(error.to_string())
+                CallbackOutcome::Failed { message: with_sources(&*error) }
             }
             Self::Panicked(message) => {
                 tracing::error!(callback = name, message, "a shutdown callback panicked");
-                CallbackOutcome::Panicked(message)
+                CallbackOutcome::Panicked { message }
             }
             Self::Aborted => {
                 tracing::error!(callback = name, "a shutdown callback took too long");

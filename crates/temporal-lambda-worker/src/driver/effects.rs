@@ -146,11 +146,13 @@ impl<W: LambdaWorker> Driver<W> {
         };
         let (connection, options) = (link.connection.clone(), config.client_options.clone());
         let task_queue = config.worker_options.task_queue.clone();
+        let version = config.worker_options.deployment_options.version.clone();
+        let identity = config.identity();
         let (invocation, stop) = (self.invocation.clone(), self.stop.clone());
         let running = move || {
             let client = Client::new(connection, options)
                 .map_err(|error| Fault::WorkerCreation { reason: error.to_string() })?;
-            Ok(RunningWorker { client, task_queue, invocation, stop })
+            Ok(RunningWorker { client, task_queue, version, identity, invocation, stop })
         };
         let abort = self.fresh_abort();
         let task = callbacks::on_start(&self.keeper, running, abort, self.messages.clone());

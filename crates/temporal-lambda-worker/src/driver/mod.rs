@@ -297,7 +297,7 @@ impl<W: LambdaWorker> Driver<W> {
             let elapsed = transition.at.since(self.moment(self.invocation.arrived()));
             let left = self.invocation.remaining_time();
             trace_move(&self.invocation.request_id, transition, elapsed, left);
-            self.environment.observed.send_replace(Observed {
+            self.environment.observers.publish(Observed {
                 request_id: self.invocation.request_id.clone(),
                 state: transition.to.state(),
                 step: transition.to,

@@ -26,6 +26,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::requests::{Answer as _, Export};
 use super::settings::{Target, Transport};
+use crate::error::with_sources;
 
 /// A gRPC connection does not outlive a long freeze. This is how often it has to prove that it
 /// lives; after a thaw that is due at once.
@@ -125,7 +126,7 @@ impl Collector {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.target.uri.clone();
         *request.headers_mut() = self.http_headers();
-        let failed = |error: &dyn std::error::Error| Failure::again(chain(error));
+        let failed = |error: &dyn std::error::Error| Failure::again(with_sources(error));
         let response = client.request(request).await.map_err(|error| failed(&error))?;
         let status = response.status();
         if !status.is_success() {
@@ -229,20 +230,6 @@ fn zip(bytes: &[u8]) -> Result<Bytes, Failure> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     let zipped = std::io::Write::write_all(&mut encoder, bytes).and_then(|()| encoder.finish());
     zipped.map(Bytes::from).map_err(|error| Failure::again(error.to_string()))
-}
-
-/// An error with all its causes; the outermost alone says only "client error".
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if !text.contains(&message) {
-            text = format!("{text}: {message}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

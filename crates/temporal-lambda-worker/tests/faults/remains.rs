@@ -83,7 +83,7 @@ impl Scene {
                 served.start().await.expect("the port is still free");
             }
         }
-        if self.handler.stop_token().is_cancelled() {
+        if self.handler.shutdown_token().is_cancelled() {
             // That token ends all invocations to come, too: the next environment has a new one.
             self.handler = self.subject.handler();
         }
@@ -98,7 +98,7 @@ impl Scene {
                 next = &mut next => next,
                 // So that the table is soon done.
                 _ = self.frontend.activity_result(NEXT) => {
-                    self.handler.stop_token().cancel();
+                    self.handler.shutdown_token().cancel();
                     next.await
                 }
             }

@@ -130,7 +130,7 @@ impl Scene {
     /// Invokes the handler and strikes. `None`: the future was dropped.
     async fn invoke(&mut self, event: &TestContext) -> Option<Outcome> {
         if let Strike::CancelledBefore = self.strike {
-            self.handler.stop_token().cancel();
+            self.handler.shutdown_token().cancel();
         }
         let arrived = Instant::now();
         let event = event.event(());
@@ -175,18 +175,18 @@ impl Scene {
                 Exit::Cancellation => {
                     self.reach(Step::Polling).await;
                     self.begin(Task::Activity("polite")).await;
-                    self.handler.stop_token().cancel();
+                    self.handler.shutdown_token().cancel();
                 }
                 Exit::Worker => self.fail_while(Task::Activity("polite")).await,
             },
             Strike::Unpolled(Exit::Cancellation) => {
                 // The second comes when the worker has heard of the first.
                 self.wait(|it| it.count(Rpc::PollActivityTaskQueue) > 1).await;
-                self.handler.stop_token().cancel();
+                self.handler.shutdown_token().cancel();
             }
             Strike::Cancelled(step) => {
                 self.reach(step).await;
-                self.handler.stop_token().cancel();
+                self.handler.shutdown_token().cancel();
             }
             Strike::Dropped(step) => {
                 self.reach(step).await;
@@ -274,7 +274,7 @@ impl Scene {
         timeout(BOUND, gets_far).await.expect("it gets somewhere").expect("it lives");
         if !handling.is_finished() {
             self.wait(|it| it.open_polls().len() >= 2).await;
-            self.handler.stop_token().cancel();
+            self.handler.shutdown_token().cancel();
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod connection;
 mod files;
+mod in_code;
 mod server_rules;
 mod tls;
 
@@ -46,7 +47,12 @@ impl Place {
         let context = temporal_lambda_testkit::context::TestContext::new().build();
         let invocation = Invocation::arriving(&context, true);
         let version = WorkerDeploymentVersion::builder().deployment_name("d").build_id("b").build();
-        LambdaWorkerConfig::load(&version, &variables, invocation, ShutdownHooks::default())
+        LambdaWorkerConfig::load(
+            &Origin::of(version),
+            &variables,
+            invocation,
+            ShutdownHooks::default(),
+        )
     }
 
     fn refused(&self) -> String {
@@ -306,9 +312,9 @@ async fn the_precedence_in_the_readme_is_that_of_the_code() {
         .collect();
     assert_eq!(
         sources,
-        ["defaults", "run_worker's version", "temporal.toml", "environment", "configure"]
+        ["defaults", "WorkerFunction", "temporal.toml", "environment", "configure"]
     );
-    // Each one above overrides the one below it: the task queue has them all but the version.
+    // Each one above overrides the one below it; for the one of `WorkerFunction` see `in_code`.
     let place = Place::with("[lambda_worker]\ntask_queue = \"file\"\n");
     assert_eq!(Place::empty().load().unwrap().worker_options.task_queue, "");
     assert_eq!(place.load().unwrap().worker_options.task_queue, "file");

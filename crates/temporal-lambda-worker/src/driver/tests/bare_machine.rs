@@ -288,8 +288,8 @@ fn outcome(part: Part, number: usize) -> CallbackOutcome {
     let failure = u32::try_from(number).map_or(ON_SHUTDOWN, |number| HOOK + number);
     match part.how {
         How::Succeeds => CallbackOutcome::Ok,
-        How::Errs => CallbackOutcome::Failed(words(failure)),
-        How::Panics => CallbackOutcome::Panicked(words(failure)),
+        How::Errs => CallbackOutcome::Failed { message: words(failure) },
+        How::Panics => CallbackOutcome::Panicked { message: words(failure) },
         How::Hangs => CallbackOutcome::TimedOut,
     }
 }

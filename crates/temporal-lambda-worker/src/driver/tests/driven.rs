@@ -12,9 +12,9 @@ use super::ms;
 use super::script::Script;
 use super::scripted_temporal::ScriptedTemporal;
 use super::scripted_user::{Log, ScriptedUser};
-use crate::config::{LambdaWorkerConfig, Variables};
+use crate::config::{LambdaWorkerConfig, Origin, Variables};
 use crate::environment::{Environment, Threads};
-use crate::error::{Fault, LambdaWorkerError};
+use crate::error::{Fault, LambdaWorkerError, with_sources};
 use crate::hooks::ShutdownHooks;
 use crate::invocation::Invocation;
 use crate::lifecycle::rules::{End, Failure, Line, Seen, Trace};
@@ -79,10 +79,11 @@ impl Host {
         let window = Window { arrival: at(0), deadline };
         let hooks = ShutdownHooks::default();
         let log =
-            Log::new(invocation.arrived(), hooks.clone(), self.environment.observed.subscribe());
+            Log::new(invocation.arrived(), hooks.clone(), self.environment.observers.latest());
         let variables = Variables::from_iter([("TEMPORAL_TASK_QUEUE".to_owned(), "q".to_owned())]);
         let version = WorkerDeploymentVersion::builder().deployment_name("d").build_id("b").build();
-        let config = LambdaWorkerConfig::load(&version, &variables, invocation.clone(), hooks)?;
+        let config =
+            LambdaWorkerConfig::load(&Origin::of(version), &variables, invocation.clone(), hooks)?;
         let script = Arc::new(script.clone());
         self.temporal.set_script(script.clone(), log.clone());
         let user = ScriptedUser { script, log: log.clone() };
@@ -156,6 +157,7 @@ fn ending(reason: Reason) -> Ending {
         Reason::Idle => Ending::Idle,
         Reason::Cancelled => Ending::Cancelled,
         Reason::Failed => Ending::Failed,
+        Reason::Other => panic!("no invocation of this version ends so"),
     }
 }
 
@@ -189,7 +191,7 @@ fn cause(fault: &Fault, lines: &[Line]) -> Cause<Failure> {
 
 /// Whose failure it is: each says so.
 fn failure(fault: &Fault) -> Failure {
-    let text = fault.to_string();
+    let text = with_sources(fault);
     let words = text.split("failure ").nth(1);
     let digits = words.map(|words| words.split(|it: char| !it.is_ascii_digit()).next());
     match digits.flatten().and_then(|digits| digits.parse().ok()) {

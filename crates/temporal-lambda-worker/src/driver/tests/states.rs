@@ -38,7 +38,7 @@ fn ended_without_a_worker(driven: &Driven) {
 #[tokio::test(start_paused = true)]
 async fn observers_see_each_of_the_six_states() {
     let host = Host::new().await;
-    let seen = host.environment.observed.subscribe();
+    let seen = host.environment.observers.latest();
     assert_eq!(seen.borrow().state, State::ColdStart);
     let driven = host.drive(&Script::good()).await;
     let expected = [
@@ -107,7 +107,7 @@ async fn configuring_and_a_configure_that_hangs_is_cut_at_the_stop_time() {
 async fn configuring_and_its_hooks_have_a_step_of_their_own_however_it_ends() {
     for configure in [Part::ok(10), Part::new(How::Errs, 10), Part::HANGS] {
         let host = Host::new().await;
-        let mut seen = host.environment.observed.subscribe();
+        let mut seen = host.environment.observers.latest();
         let steps = tokio::spawn(async move {
             let mut steps = Vec::new();
             while steps.last() != Some(&Step::Healthy) && seen.changed().await.is_ok() {
@@ -267,9 +267,9 @@ async fn draining_runs_every_hook_whatever_the_others_do() {
     assert_eq!(
         outcomes,
         [
-            &CallbackOutcome::Failed("failure 10".to_owned()),
+            &CallbackOutcome::Failed { message: "failure 10".to_owned() },
             &CallbackOutcome::TimedOut,
-            &CallbackOutcome::Panicked("failure 12".to_owned()),
+            &CallbackOutcome::Panicked { message: "failure 12".to_owned() },
             &CallbackOutcome::Ok,
         ]
     );

@@ -1,6 +1,6 @@
-//! The outermost layer of a function: it sees an event before anything reads it, and a response only
-//! after it was posted.
+//! The end of a process whose environment is poisoned: after its last response was posted.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,57 +8,71 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use lambda_runtime::{LambdaInvocation, Service};
+use tower::Layer;
 
 use crate::environment::Environment;
-use crate::event::{Asked, asked};
 use crate::worker::BoxError;
 
-/// What the handler gets in the place of the payload. It has no strings in it and no depth, so that
-/// `lambda_runtime` takes it whatever the event was.
-pub(crate) type Payload = u8;
+/// The exit code after a [poisoned](crate::LambdaWorkerError::is_poisoned) invocation: 70, the
+/// `EX_SOFTWARE` of BSD's `sysexits`. Any other than zero would do; this one is told apart.
+pub const POISONED_EXIT_CODE: i32 = 70;
 
-const WORK: Payload = 0;
-const CHECK: Payload = 1;
-const UNREAD_CHECK: Payload = 2;
-const UNCLEAR: Payload = 3;
-
-/// What an event asks for, from the payload that the handler got.
-pub(crate) fn request(payload: Payload) -> Asked {
-    match payload {
-        CHECK => Asked::Check,
-        UNREAD_CHECK => Asked::UnreadCheck,
-        UNCLEAR => Asked::Unclear,
-        _ => Asked::Work,
-    }
-}
-
-fn payload(asked: Asked) -> Payload {
-    match asked {
-        Asked::Work => WORK,
-        Asked::Check => CHECK,
-        Asked::UnreadCheck => UNREAD_CHECK,
-        Asked::Unclear => UNCLEAR,
-    }
-}
-
-/// The layer's service. Clones belong to one function.
+/// A layer for `lambda_runtime`'s `Runtime` that ends the process when an invocation could not be
+/// stopped, with [`POISONED_EXIT_CODE`], as soon as the responses to all events that came are posted. Get it
+/// from [`LambdaWorkerHandler::poison_layer`](crate::LambdaWorkerHandler::poison_layer).
+///
+/// It must be the last layer that is added, so that it sees a response only after it was posted.
+/// [`run_worker`](crate::run_worker) has it already.
+///
+/// ```no_run
+/// use lambda_runtime::{Runtime, service_fn};
+/// # use temporal_lambda_worker::{BoxError, LambdaWorkerConfig, LambdaWorkerHandler, LambdaVersion};
+///
+/// # async fn main_() -> Result<(), lambda_runtime::Error> {
+/// # let configure = |_: &mut LambdaWorkerConfig| Ok::<(), BoxError>(());
+/// let worker = LambdaWorkerHandler::new(LambdaVersion::new().resolve()?, configure)?;
+/// let layer = worker.poison_layer();
+/// Runtime::new(service_fn(move |event| worker.handle_or_check(event))).layer(layer).run().await
+/// # }
+/// ```
 #[derive(Clone)]
-pub(crate) struct Outermost<S> {
-    inner: S,
+pub struct PoisonLayer {
     environment: Arc<Environment>,
     /// Events that have no posted response yet.
     unanswered: Arc<AtomicUsize>,
-    /// Ends the process of a poisoned environment.
+    /// Ends the process.
     exit: fn(),
 }
 
-impl<S> Outermost<S> {
-    pub(crate) fn new(inner: S, environment: Arc<Environment>, exit: fn()) -> Self {
-        Self { inner, environment, unanswered: Arc::default(), exit }
+impl PoisonLayer {
+    pub(crate) fn of(environment: Arc<Environment>) -> Self {
+        let exit = || std::process::exit(POISONED_EXIT_CODE);
+        Self { environment, unanswered: Arc::default(), exit }
     }
 }
 
-impl<S> Service<LambdaInvocation> for Outermost<S>
+impl fmt::Debug for PoisonLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoisonLayer").field("unanswered", &self.unanswered).finish_non_exhaustive()
+    }
+}
+
+impl<S> Layer<S> for PoisonLayer {
+    type Service = PoisonService<S>;
+
+    fn layer(&self, inner: S) -> PoisonService<S> {
+        PoisonService { inner, layer: self.clone() }
+    }
+}
+
+/// The service that [`PoisonLayer`] makes. Clones belong to one function.
+#[derive(Clone, Debug)]
+pub struct PoisonService<S> {
+    inner: S,
+    layer: PoisonLayer,
+}
+
+impl<S> Service<LambdaInvocation> for PoisonService<S>
 where
     S: Service<LambdaInvocation, Response = (), Error = BoxError>,
     S::Future: Send + 'static,
@@ -71,12 +85,10 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut invocation: LambdaInvocation) -> Self::Future {
-        let asked = asked(&invocation.body);
-        invocation.body = payload(asked).to_string().into();
-        let unanswered = Unanswered::one_of(&self.unanswered);
+    fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
+        let unanswered = Unanswered::one_of(&self.layer.unanswered);
         let posted = self.inner.call(invocation);
-        let (environment, exit) = (self.environment.clone(), self.exit);
+        let (environment, exit) = (self.layer.environment.clone(), self.layer.exit);
         Box::pin(async move {
             let result = posted.await;
             // The responses of others in this environment are posted first: an invocation that has
@@ -131,9 +143,13 @@ mod tests {
         EXITS.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn event(body: &'static [u8]) -> LambdaInvocation {
+    fn event() -> LambdaInvocation {
         let (parts, ()) = http::Response::new(()).into_parts();
-        LambdaInvocation { parts, body: body.into(), context: lambda_runtime::Context::default() }
+        LambdaInvocation {
+            parts,
+            body: Vec::new().into(),
+            context: lambda_runtime::Context::default(),
+        }
     }
 
     fn environment() -> Arc<Environment> {
@@ -142,12 +158,9 @@ mod tests {
         Arc::new(Environment::new(threads, sdk))
     }
 
-    /// Writes down the payloads; each response is posted when the test says so.
+    /// Each response is posted when the test says so.
     #[derive(Clone, Default)]
-    struct Inner {
-        bodies: Arc<Mutex<Vec<Vec<u8>>>>,
-        posts: Arc<Mutex<Vec<oneshot::Receiver<()>>>>,
-    }
+    struct Inner(Arc<Mutex<Vec<oneshot::Receiver<()>>>>);
 
     impl Service<LambdaInvocation> for Inner {
         type Response = ();
@@ -158,9 +171,8 @@ mod tests {
             Poll::Ready(Ok(()))
         }
 
-        fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
-            self.bodies.lock().unwrap().push(invocation.body.to_vec());
-            let post = self.posts.lock().unwrap().pop();
+        fn call(&mut self, _: LambdaInvocation) -> Self::Future {
+            let post = self.0.lock().unwrap().pop();
             async move {
                 if let Some(post) = post {
                     post.await?;
@@ -175,40 +187,18 @@ mod tests {
     async fn a_poisoned_environment_ends_after_the_last_response_was_posted() {
         let inner = Inner::default();
         let (post_slow, slow) = oneshot::channel();
-        inner.posts.lock().unwrap().push(slow);
+        inner.0.lock().unwrap().push(slow);
         let environment = environment();
-        let mut outermost = Outermost::new(inner, environment.clone(), count_exit);
-        let slow = tokio::spawn(outermost.call(event(b"")));
-        let fast = outermost.clone().call(event(b""));
+        let layer = PoisonLayer { exit: count_exit, ..PoisonLayer::of(environment.clone()) };
+        let mut service = layer.layer(inner.clone());
+        let slow = tokio::spawn(service.call(event()));
+        // Another service of the same layer counts with it.
+        let fast = layer.layer(inner).call(event());
         environment.poison();
         fast.await.unwrap();
         assert_eq!(EXITS.load(Ordering::SeqCst), 0, "the slow one's response is not posted yet");
         post_slow.send(()).unwrap();
         slow.await.unwrap().unwrap();
         assert_eq!(EXITS.load(Ordering::SeqCst), 1);
-    }
-
-    #[tokio::test]
-    async fn nobody_behind_it_sees_a_payload() {
-        let inner = Inner::default();
-        let mut outermost = Outermost::new(inner.clone(), environment(), || {});
-        let bodies: [(&'static [u8], Asked); 5] = [
-            (b"{\"text\": \"\xff\xfe\"}", Asked::Work),
-            (b"\xff", Asked::Work),
-            (br#"{"temporal_lambda_worker": {"check": true}}"#, Asked::Check),
-            (br#"{"temporal_lambda_worker": {"check": 1}}"#, Asked::Unclear),
-            (
-                br#"{"Records": [{"body": "{\"temporal_lambda_worker\": {\"check\": true}}"}]}"#,
-                Asked::UnreadCheck,
-            ),
-        ];
-        for (body, _) in bodies {
-            outermost.call(event(body)).await.unwrap();
-        }
-        let seen = inner.bodies.lock().unwrap().clone();
-        for (seen, (_, expected)) in seen.iter().zip(bodies) {
-            let payload = serde_json::from_slice::<Payload>(seen).unwrap();
-            assert_eq!(request(payload), expected);
-        }
     }
 }
