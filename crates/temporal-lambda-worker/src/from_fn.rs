@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
 use crate::config::LambdaWorkerConfig;
-use crate::worker::{BoxError, LambdaWorker, PerInvocation, Shutdown};
+use crate::error::BoxError;
+use crate::hooks::Shutdown;
+use crate::worker::{LambdaWorker, PerInvocation};
 
 /// The closure form: a function that only configures, and does not wait for anything.
 #[async_trait]

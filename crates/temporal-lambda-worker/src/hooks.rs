@@ -7,7 +7,52 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use crate::worker::{BoxError, Shutdown};
+use crate::error::BoxError;
+use crate::invocation::Invocation;
+use crate::lifecycle::State;
+use crate::report::{InvocationReport, Reason};
+
+/// The end of an invocation, as shutdown hooks and [`LambdaWorker::on_shutdown`] see it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Shutdown {
+    /// Why the invocation ends.
+    pub reason: Reason,
+    /// The facts of the invocation.
+    pub invocation: Invocation,
+    /// What is known of the invocation so far.
+    pub report: InvocationReport,
+    /// How long the hook or `on_shutdown` may take; then its future is dropped.
+    pub time_allowed: std::time::Duration,
+    /// Set by the `on_shutdown` that does nothing: later invocations keep no time for it.
+    pub(crate) on_shutdown_is_default: std::sync::Arc<std::sync::atomic::AtomicBool>,
+    /// The states so far, each with the time from the arrival of the event to its beginning.
+    #[allow(dead_code, reason = "for exporters, which are features")]
+    pub(crate) timeline: Vec<(State, std::time::Duration)>,
+}
+
+impl Shutdown {
+    /// The end of an invocation that does not run, for tests of hooks and of `on_shutdown`. The report has
+    /// the reason and what the invocation says; set more in [`report`](Self::report). A hook may take 1 s.
+    pub fn new(reason: Reason, invocation: Invocation) -> Self {
+        let report = InvocationReport {
+            request_id: invocation.request_id.clone(),
+            function_arn: invocation.function_arn.clone(),
+            cold_start: invocation.cold_start,
+            identity: invocation.identity(),
+            reason: Some(reason),
+            ..InvocationReport::default()
+        };
+        Self {
+            reason,
+            invocation,
+            report,
+            time_allowed: std::time::Duration::from_secs(1),
+            on_shutdown_is_default: Default::default(),
+            timeline: Vec::new(),
+        }
+    }
+}
 
 type Run = Box<dyn FnOnce(Shutdown) -> BoxFuture<'static, Result<(), BoxError>> + Send>;
 
@@ -72,7 +117,7 @@ impl<E: Into<BoxError>> HookResult for Result<(), E> {
 /// An error that the hook has logged itself, in more fitting words than anybody else could.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct Logged(pub(crate) String);
+pub(crate) struct AlreadyLogged(pub(crate) String);
 
 impl ShutdownHooks {
     /// Adds a hook. `name` stands in the invocation report and in logs.
@@ -102,7 +147,7 @@ impl ShutdownHooks {
     }
 
     /// Adds a hook that runs after all of the user's.
-    #[cfg(feature = "otel")]
+    #[allow(dead_code, reason = "for exporters, which are features")]
     pub(crate) fn add_last<F, Fut>(&mut self, name: impl Into<String>, hook: F)
     where
         F: FnOnce(Shutdown) -> Fut + Send + 'static,

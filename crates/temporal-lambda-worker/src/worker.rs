@@ -6,12 +6,9 @@ use temporalio_common::worker::WorkerDeploymentVersion;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::LambdaWorkerConfig;
+use crate::error::BoxError;
+use crate::hooks::Shutdown;
 use crate::invocation::Invocation;
-use crate::lifecycle::State;
-use crate::report::{InvocationReport, Reason};
-
-/// Any error that user code returns.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A Temporal worker that runs inside Lambda invocations.
 ///
@@ -160,47 +157,5 @@ impl std::fmt::Debug for RunningWorker {
             .field("identity", &self.identity)
             .field("invocation", &self.invocation)
             .finish_non_exhaustive()
-    }
-}
-
-/// The end of an invocation, as shutdown hooks and [`LambdaWorker::on_shutdown`] see it.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Shutdown {
-    /// Why the invocation ends.
-    pub reason: Reason,
-    /// The facts of the invocation.
-    pub invocation: Invocation,
-    /// What is known of the invocation so far.
-    pub report: InvocationReport,
-    /// How long the hook or `on_shutdown` may take; then its future is dropped.
-    pub time_allowed: std::time::Duration,
-    /// Set by the `on_shutdown` that does nothing: later invocations keep no time for it.
-    pub(crate) on_shutdown_is_default: std::sync::Arc<std::sync::atomic::AtomicBool>,
-    /// The states so far, each with the time from the arrival of the event to its beginning.
-    #[cfg_attr(not(feature = "otel"), expect(dead_code, reason = "only telemetry looks at it"))]
-    pub(crate) timeline: Vec<(State, std::time::Duration)>,
-}
-
-impl Shutdown {
-    /// The end of an invocation that does not run, for tests of hooks and of `on_shutdown`. The report has
-    /// the reason and what the invocation says; set more in [`report`](Self::report). A hook may take 1 s.
-    pub fn new(reason: Reason, invocation: Invocation) -> Self {
-        let report = InvocationReport {
-            request_id: invocation.request_id.clone(),
-            function_arn: invocation.function_arn.clone(),
-            cold_start: invocation.cold_start,
-            identity: invocation.identity(),
-            reason: Some(reason),
-            ..InvocationReport::default()
-        };
-        Self {
-            reason,
-            invocation,
-            report,
-            time_allowed: std::time::Duration::from_secs(1),
-            on_shutdown_is_default: Default::default(),
-            timeline: Vec::new(),
-        }
     }
 }

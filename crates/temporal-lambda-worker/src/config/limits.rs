@@ -5,8 +5,8 @@ use temporalio_sdk::runtime::worker_tuner::{
 };
 
 use super::defaults;
-use super::error::ConfigError;
-use super::keys::Keys;
+use super::read::keys::Keys;
+use crate::error::ConfigError;
 
 /// How many tasks of each kind a worker works on at a time. Each must be 1 at least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,23 +1,14 @@
 //! Configuration: defaults, `temporal.toml`, the environment, and last `configure`.
 
-mod address;
 pub mod defaults;
-mod error;
-mod file;
-mod keys;
 mod limits;
-mod names;
-mod nearest;
 mod plugins;
-mod profile;
+mod read;
 mod replaced;
 mod secrets;
 mod settle;
-mod source;
 #[cfg(test)]
 mod tests;
-mod tls;
-mod variables;
 mod version;
 mod warnings;
 mod worker_options;
@@ -33,26 +24,26 @@ use temporalio_sdk::activities::ActivityImplementer;
 use temporalio_sdk::workflows::WorkflowImplementation;
 use temporalio_sdk::{WorkerOptions, WorkflowRegistrationError};
 
+use crate::error::ConfigError;
 use crate::hooks::ShutdownHooks;
-use crate::invocation::Invocation;
+use crate::invocation::{Invocation, Telemetry};
 use crate::lifecycle::{Allowance, BUFFER_OVER_GRACE};
-use crate::telemetry::Telemetry;
 
-pub use error::ConfigError;
 pub use limits::Limits;
-pub use source::ConfigSource;
+pub use read::source::ConfigSource;
 pub use version::LambdaVersion;
 
 pub(crate) use plugins::LastPlugin;
+pub(crate) use read::source::Origin;
+pub(crate) use read::variables::Variables;
 pub(crate) use secrets::conceal;
 pub(crate) use settle::is_nothing_registered;
-pub(crate) use source::Origin;
-pub(crate) use variables::Variables;
-pub(crate) use warnings::Logged;
+pub(crate) use warnings::LoggedWarnings;
 
-use file::File;
-use keys::Keys;
-use profile::Profile;
+use read::file::File;
+use read::keys::Keys;
+use read::profile::Profile;
+use read::{names, profile};
 use secrets::secure;
 use warnings::Warnings;
 use worker_options::worker_options;
@@ -122,8 +113,7 @@ pub struct LambdaWorkerConfig {
     /// The facts of the invocation.
     pub invocation: Invocation,
     /// Whether the invocation's figures are written to stdout in CloudWatch's Embedded Metric
-    /// Format. Default: no.
-    #[cfg(feature = "emf")]
+    /// Format, which needs the feature `emf`. Default: no.
     pub emf: bool,
     pub(crate) telemetry: Telemetry,
     pub(crate) warnings: Warnings,
@@ -167,12 +157,6 @@ impl LambdaWorkerConfig {
         let in_code = Keys { task_queue: origin.task_queue.clone(), ..Keys::default() };
         let keys = in_code.overlaid(file.keys.clone()).overlaid(variables.keys()?);
         keys.check()?;
-        if keys.emf == Some(true) && cfg!(not(feature = "emf")) {
-            warnings.add(
-                "emf is on, but this function was built without the feature `emf` of \
-                 temporal-lambda-worker, so no figures are written",
-            );
-        }
         let api_key = keys.api_key_file.as_deref().map(read_api_key).transpose()?;
         let profile = match origin.source.options.clone() {
             Some(options) => Profile::of(*options, api_key),
@@ -216,13 +200,23 @@ impl LambdaWorkerConfig {
             worker_heartbeat_interval: keys.worker_heartbeat_interval,
             shutdown_hooks,
             invocation,
-            #[cfg(feature = "emf")]
             emf: keys.emf.unwrap_or(false),
             telemetry: Telemetry::default(),
             warnings,
             last_plugin: None,
             loaded,
         })
+    }
+
+    /// Takes over what telemetry keeps for the environment.
+    pub(crate) fn begin_telemetry(&mut self, telemetry: Telemetry) {
+        if self.emf && telemetry.figures.is_none() {
+            self.warnings.add(
+                "emf is on, but this function was built without the feature `emf` of \
+                 temporal-lambda-worker, so no figures are written",
+            );
+        }
+        self.telemetry = telemetry;
     }
 
     /// The task queue that the worker will poll; empty while there is none.

@@ -10,7 +10,8 @@ use temporalio_client::{
 };
 use temporalio_sdk::{ClientAndWorkerPlugin, WorkerOptions, WorkerPlugin};
 
-use super::{ConfigError, LambdaWorkerConfig};
+use super::LambdaWorkerConfig;
+use crate::error::ConfigError;
 
 /// Decides about worker options when all plugins have run.
 type LastWord = Box<dyn FnOnce(&mut WorkerOptions) + Send>;

@@ -2,10 +2,9 @@
 
 use temporalio_client::{ConnectionOptions, TlsOptions};
 
-use super::address::is_loopback;
-use super::error::ConfigError;
-use super::variables::is_secret;
+use super::read::address::is_loopback;
 use super::warnings::Warnings;
+use crate::error::{ConfigError, is_secret};
 
 const BEARER: &str = "Bearer ";
 

@@ -4,10 +4,11 @@
 use temporalio_client::TlsOptions;
 use temporalio_common::worker::WorkerDeploymentVersion;
 
-use super::error::ConfigError;
+use super::read::tls;
 use super::secrets::secure;
 use super::warnings::Warnings;
-use super::{LambdaWorkerConfig, Limits, replaced, tls};
+use super::{LambdaWorkerConfig, Limits, replaced};
+use crate::error::ConfigError;
 use crate::lifecycle::Allowance;
 
 impl LambdaWorkerConfig {

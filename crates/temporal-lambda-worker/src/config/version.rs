@@ -2,8 +2,8 @@
 
 use temporalio_common::worker::WorkerDeploymentVersion;
 
-use super::error::ConfigError;
-use super::variables::{PREFIX, Variables};
+use super::read::variables::{PREFIX, Variables};
+use crate::error::ConfigError;
 
 /// The worker deployment version of a published Lambda function, so that the build ID has one
 /// source.

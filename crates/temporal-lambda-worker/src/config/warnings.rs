@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Warnings that were logged in this execution environment. A configuration is made in every
 /// invocation; what is odd about it is said once.
 #[derive(Clone, Default)]
-pub(crate) struct Logged(Arc<Mutex<HashSet<String>>>);
+pub(crate) struct LoggedWarnings(Arc<Mutex<HashSet<String>>>);
 
 /// The most different warnings that an environment logs: a configuration that is another in each
 /// invocation must not fill log and memory.
@@ -16,7 +16,7 @@ const MOST: usize = 64;
 #[derive(Clone, Default)]
 pub(crate) struct Warnings {
     texts: Vec<String>,
-    logged: Option<Logged>,
+    logged: Option<LoggedWarnings>,
 }
 
 impl Warnings {
@@ -33,7 +33,7 @@ impl Warnings {
     }
 
     /// Logs what there is and what comes, unless it is in `logged`.
-    pub(crate) fn log_to(&mut self, logged: Logged) {
+    pub(crate) fn log_to(&mut self, logged: LoggedWarnings) {
         for text in &self.texts {
             logged.log(text);
         }
@@ -46,7 +46,7 @@ impl Warnings {
     }
 }
 
-impl Logged {
+impl LoggedWarnings {
     fn log(&self, text: &str) {
         let is_new = {
             let mut texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_warning_is_logged_once_in_an_environment_and_known_in_each_invocation() {
-        let logged = Logged::default();
+        let logged = LoggedWarnings::default();
         for _ in 0..2 {
             let mut warnings = Warnings::default();
             warnings.add("early");
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn warnings_that_are_always_new_end_at_a_limit() {
-        let logged = Logged::default();
+        let logged = LoggedWarnings::default();
         for number in 0..10 * MOST {
             let mut warnings = Warnings::default();
             warnings.log_to(logged.clone());

@@ -5,9 +5,9 @@ use temporalio_sdk::WorkerOptions;
 use temporalio_sdk::runtime::PollerBehavior;
 
 use super::defaults;
-use super::error::ConfigError;
-use super::keys::Keys;
 use super::limits::Limits;
+use super::read::keys::Keys;
+use crate::error::ConfigError;
 use crate::invocation::Invocation;
 
 impl Keys {

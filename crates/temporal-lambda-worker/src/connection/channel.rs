@@ -23,6 +23,8 @@ use temporalio_client::tonic::transport::{
 use temporalio_client::tonic::{Code, Request, Status};
 use temporalio_client::{ConnectionOptions, GrpcCompression, TlsOptions};
 
+use crate::error::with_sources;
+
 /// The answer to a call.
 pub(crate) type Answer = Result<GrpcSuccessResponse, Status>;
 
@@ -168,7 +170,7 @@ async fn over_the_network(channel: Channel, compressed: bool, call: GrpcRequest)
 /// said to be unavailable, which the SDK tries again.
 fn tellable(status: Status) -> Status {
     let Some(source) = std::error::Error::source(&status) else { return status };
-    let words = format!("{}: {}", status.message(), chain(source));
+    let words = format!("{}: {}", status.message(), with_sources(source));
     let mut told = match status.code() {
         Code::Unknown | Code::Unavailable | Code::Cancelled | Code::Internal => {
             Status::unavailable(words)
@@ -177,21 +179,6 @@ fn tellable(status: Status) -> Status {
     };
     told.metadata_mut().insert(UNANSWERED, AsciiMetadataValue::from_static("true"));
     told
-}
-
-/// An error with all its causes; the outermost alone often says only "transport error".
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if !text.contains(&message) {
-            text.push_str(": ");
-            text.push_str(&message);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// Messages as they are.

@@ -11,7 +11,7 @@ use crate::report::ConnectionUse;
 pub(crate) use cache::{ChannelCache, Request};
 #[cfg(test)]
 pub(crate) use channel::Route;
-pub(crate) use channel::{Answer, chain, is_unanswered, service};
+pub(crate) use channel::{Answer, is_unanswered, service};
 pub(crate) use server::{Server, answered_with, status_fault, without_network};
 
 /// A connection for one invocation, under that invocation's identity and with its credentials.

@@ -15,9 +15,9 @@ use temporalio_common::protos::temporal::api::workflowservice::v1::{
 use tokio::time::Instant;
 
 use super::Link;
-use super::channel::{Answer, DialError, Route, chain, is_unanswered, service};
-use crate::config::{ConfigError, conceal};
-use crate::error::Fault;
+use super::channel::{Answer, DialError, Route, is_unanswered, service};
+use crate::config::conceal;
+use crate::error::{ConfigError, Fault, with_sources};
 use crate::report::ConnectionUse;
 
 /// A server that has refused a call because there were too many is taken to do so again for this long:
@@ -139,7 +139,7 @@ pub(super) async fn dial(options: &ConnectionOptions, how: ConnectionUse) -> Res
         }
         .into());
     }
-    let said = |error| conceal(chain(&error), options);
+    let said = |error| conceal(with_sources(&error), options);
     let route = Route::dial(options).await.map_err(|error| match error {
         DialError::Options(error) => ConfigError::Profile { reason: said(error) }.into(),
         DialError::Network(error) => {

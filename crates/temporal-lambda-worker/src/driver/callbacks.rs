@@ -16,12 +16,11 @@ use tokio_util::sync::CancellationToken;
 use super::Message;
 use super::queue::{Place, Queue};
 use crate::config::LambdaWorkerConfig;
-use crate::error::{Fault, with_sources};
-use crate::hooks::{Hook, Logged, ShutdownHooks};
+use crate::error::{BoxError, Fault, panic_message, with_sources};
+use crate::hooks::{AlreadyLogged, Hook, Shutdown, ShutdownHooks};
 use crate::lifecycle::{Input, callback_time};
-use crate::panic_message;
 use crate::report::{CallbackOutcome, HookReport};
-use crate::worker::{BoxError, LambdaWorker, RunningWorker, Shutdown};
+use crate::worker::{LambdaWorker, RunningWorker};
 
 /// Longer than anybody waits, and short enough for every clock: 30 days.
 const FAR: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -131,7 +130,7 @@ impl Ended {
         match self {
             Self::Returned(Ok(())) => CallbackOutcome::Ok,
             Self::Returned(Err(error)) => {
-                if !error.is::<Logged>() {
+                if !error.is::<AlreadyLogged>() {
                     tracing::error!(callback = name, %error, "a shutdown callback failed");
                 }
                 CallbackOutcome::Failed { message: with_sources(&*error) }

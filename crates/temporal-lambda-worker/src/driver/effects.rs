@@ -9,10 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Driver, Message, Progress, callbacks, outcome};
 use crate::error::Fault;
+use crate::hooks::Shutdown;
 use crate::lifecycle::{Effect, Ending, Input, State};
 use crate::report::{CallbackOutcome, HookReport};
 use crate::temporal::{Launched, Ports};
-use crate::worker::{LambdaWorker, RunningWorker, Shutdown};
+use crate::worker::{LambdaWorker, RunningWorker};
 
 /// What an effect needs and the invocation does not have.
 struct Missing(&'static str);

@@ -6,6 +6,7 @@
 
 mod callbacks;
 mod effects;
+pub(crate) mod environment;
 mod outcome;
 mod queue;
 #[cfg(test)]
@@ -22,14 +23,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::LambdaWorkerConfig;
 use crate::connection::Link;
-use crate::environment::{Admission, Environment};
-use crate::error::{Fault, LambdaWorkerError};
+use crate::driver::environment::{Admission, Environment};
+use crate::error::Fault;
 use crate::hooks::ShutdownHooks;
-use crate::invocation::Invocation;
+use crate::invocation::{Invocation, Scope};
 use crate::lifecycle::{Allowance, Cause, Input, Machine, Moment, Refusal, Window};
 use crate::observe::{Observed, trace_move};
-use crate::report::{CallbackOutcome, HookReport, InvocationReport};
-use crate::telemetry::Scope;
+use crate::report::{CallbackOutcome, HookReport, InvocationReport, LambdaWorkerError};
 use crate::temporal::Launched;
 use crate::worker::LambdaWorker;
 use callbacks::Keeper;
@@ -92,7 +92,6 @@ pub(crate) struct Driver<W> {
     published: usize,
     /// When polling will end if the worker stays quiet.
     idle_end: watch::Sender<Option<Instant>>,
-    #[cfg(feature = "emf")]
     emf: bool,
 }
 
@@ -105,7 +104,6 @@ impl<W: LambdaWorker> Driver<W> {
         stop: CancellationToken,
     ) -> Self {
         let invocation = config.invocation.clone();
-        #[cfg(feature = "emf")]
         let emf = config.emf;
         let (messages, inbox) = unbounded_channel();
         let mut machine = if admission.cold { Machine::cold() } else { Machine::warm() };
@@ -131,7 +129,6 @@ impl<W: LambdaWorker> Driver<W> {
             first_poll: None,
             published: 0,
             idle_end: watch::Sender::new(None),
-            #[cfg(feature = "emf")]
             emf,
         }
     }
@@ -186,10 +183,7 @@ impl<W: LambdaWorker> Driver<W> {
             Message::Configured(config) => {
                 let allowance = config.allowance();
                 outcome::describe(&mut self.report, &config);
-                #[cfg(feature = "emf")]
-                {
-                    self.emf = config.emf;
-                }
+                self.emf = config.emf;
                 match self.progress {
                     // The invocation turned to its end meanwhile.
                     Progress::Settling(_) => self.drop_on_user_threads(config),
@@ -283,12 +277,8 @@ impl<W: LambdaWorker> Driver<W> {
                 causes.push(Cause::Reported(fault));
             }
         }
-        outcome::conclude(
-            report,
-            causes,
-            #[cfg(feature = "emf")]
-            self.emf,
-        )
+        let figures = self.environment.telemetry.figures.filter(|_| self.emf);
+        outcome::conclude(report, causes, figures)
     }
 
     /// Tells observers about the moves since the last time.

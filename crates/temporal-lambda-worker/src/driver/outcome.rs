@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config::LambdaWorkerConfig;
-use crate::error::{Fault, LambdaWorkerError};
+use crate::error::Fault;
+use crate::hooks::Shutdown;
 use crate::invocation::Invocation;
 use crate::lifecycle::{Cause, Machine, Moment, State, Step};
-use crate::report::{InvocationReport, Reason, ReportedError, StateTimes};
-use crate::worker::Shutdown;
+use crate::report::{InvocationReport, LambdaWorkerError, Reason, ReportedError, StateTimes};
 
 /// The report of an invocation that has just begun.
 pub(super) fn begin(invocation: &Invocation, config: &LambdaWorkerConfig) -> InvocationReport {
@@ -92,14 +92,13 @@ fn timeline(machine: &Machine<Fault>) -> Vec<(State, Duration)> {
 pub(super) fn conclude(
     mut report: InvocationReport,
     causes: Vec<Cause<Fault>>,
-    #[cfg(feature = "emf")] emf: bool,
+    figures: Option<fn(&InvocationReport)>,
 ) -> Result<InvocationReport, LambdaWorkerError> {
     let mut faults: Vec<Fault> = causes.into_iter().map(fault).collect();
     report.errors = faults.iter().map(ReportedError::of).collect();
     log(&report);
-    #[cfg(feature = "emf")]
-    if emf {
-        crate::emf::write(&report);
+    if let Some(write) = figures {
+        write(&report);
     }
     if faults.is_empty() {
         return Ok(report);

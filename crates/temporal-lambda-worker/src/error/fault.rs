@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::config::ConfigError;
+use super::BoxError;
+use super::config::ConfigError;
 use crate::lifecycle::{MIN_WORK_TIME, State};
-use crate::worker::BoxError;
 
 /// One thing that went wrong. Each message says what to do; none shows a secret. What lies beneath it is its
 /// [`source`](std::error::Error::source), and not in its message.

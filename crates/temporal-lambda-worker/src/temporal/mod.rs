@@ -50,8 +50,6 @@ use crate::lifecycle::Input;
 use crate::report::WorkerReport;
 
 pub(crate) use sdk::Sdk;
-#[cfg(feature = "otel")]
-pub(crate) use worker::is_workflow_thread;
 
 /// What a worker needs from the driver.
 pub(crate) struct Ports {

@@ -15,9 +15,9 @@ use tracing::Instrument as _;
 use super::diagnosis::Memory;
 use super::worker::{Plan, SdkWorker};
 use super::{Launched, Ports, Temporal};
-use crate::config::{ConfigError, LambdaWorkerConfig};
+use crate::config::LambdaWorkerConfig;
 use crate::connection::{ChannelCache, Link, Request};
-use crate::error::Fault;
+use crate::error::{ConfigError, Fault};
 
 /// The SDK with what it keeps from one invocation to the next: its runtime and a channel.
 pub(crate) struct Sdk {

@@ -25,21 +25,15 @@ use super::gate::{Gate, POLLS_END_WITHIN, Timing};
 use super::in_flight::{InFlight, State};
 use super::interceptors::Interceptors;
 use super::{Launched, Ports};
-use crate::config::{ConfigError, LastPlugin, conceal, is_nothing_registered};
-use crate::connection::{Link, chain, status_fault};
-use crate::error::Fault;
+use crate::config::{LastPlugin, conceal, is_nothing_registered};
+use crate::connection::{Link, status_fault};
+use crate::error::{ConfigError, Fault, panic_message, with_sources};
+use crate::invocation::as_workflow_thread;
 use crate::lifecycle::Input;
-use crate::panic_message;
 use crate::report::WorkerReport;
 
 /// The name of the threads that workflow code runs on.
 const WORKFLOW_THREAD: &str = "temporal-lambda-workflows";
-
-/// Whether the calling code runs where workflow code runs.
-#[cfg(feature = "otel")]
-pub(crate) fn is_workflow_thread() -> bool {
-    std::thread::current().name() == Some(WORKFLOW_THREAD)
-}
 
 /// What a worker is made of.
 pub(super) struct Plan {
@@ -114,9 +108,7 @@ impl SdkWorker {
         let spawned =
             std::thread::Builder::new().name(WORKFLOW_THREAD.to_owned()).spawn(move || {
                 let living = AssertUnwindSafe(life.live(plan)).catch_unwind();
-                let ended = runtime.block_on(scope.logged(living));
-                #[cfg(feature = "otel")]
-                crate::otel::end_open_spans();
+                let ended = as_workflow_thread(|| runtime.block_on(scope.logged(living)));
                 let input = ended.unwrap_or_else(|panic| {
                     let message = panic_message(&*panic);
                     Input::WorkerFailed(Fault::Panicked { place: "the worker", message })
@@ -279,7 +271,7 @@ impl Life {
             None => interceptors.last_word(&worker_options)(&mut worker_options),
         }
         let connection = gate.connection(&connection_options).await;
-        let connection = connection.map_err(|error| created(chain(&error)))?;
+        let connection = connection.map_err(|error| created(with_sources(&error)))?;
         let namespace = client_options.namespace.clone();
         // The worker asks again when it runs, and is answered from memory.
         let request = DescribeNamespaceRequest { namespace, ..Default::default() };
@@ -289,9 +281,9 @@ impl Life {
             .await
             .map_err(|status| namespace_fault(&status, request.namespace, &connection_options))?;
         let client = Client::new(connection.clone(), client_options);
-        let client = client.map_err(|error| created(chain(&error)))?;
+        let client = client.map_err(|error| created(with_sources(&error)))?;
         let worker = Worker::new(&runtime, client, worker_options).map_err(|error| {
-            let reason = chain(&error);
+            let reason = with_sources(&error);
             if is_nothing_registered(&reason) {
                 return ConfigError::NothingRegistered.into();
             }
@@ -310,7 +302,9 @@ impl Life {
             // Its last workflow tasks are failed when it is dropped.
             () = interceptors.in_flight.until(State::waits_in_vain) => return Ok(()),
         };
-        ended.map_err(|error| Fault::WorkerFailed { reason: gate.trouble.conceal(chain(&error)) })
+        ended.map_err(|error| Fault::WorkerFailed {
+            reason: gate.trouble.conceal(with_sources(&error)),
+        })
     }
 }
 

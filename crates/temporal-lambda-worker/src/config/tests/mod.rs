@@ -11,8 +11,8 @@ use std::time::Duration;
 use temporalio_common::worker::{VersioningBehavior, WorkerDeploymentVersion};
 use temporalio_sdk::runtime::PollerBehavior;
 
-use super::file::FILE_NAME;
-use super::keys::KEYS;
+use super::read::file::FILE_NAME;
+use super::read::keys::KEYS;
 use super::*;
 
 const README: &str = include_str!("../../../../../README.md");

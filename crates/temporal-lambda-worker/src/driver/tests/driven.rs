@@ -13,14 +13,13 @@ use super::script::Script;
 use super::scripted_temporal::ScriptedTemporal;
 use super::scripted_user::{Log, ScriptedUser};
 use crate::config::{LambdaWorkerConfig, Origin, Variables};
-use crate::environment::{Environment, Threads};
-use crate::error::{Fault, LambdaWorkerError, with_sources};
-use crate::hooks::ShutdownHooks;
-use crate::invocation::Invocation;
+use crate::driver::environment::{Environment, Threads};
+use crate::error::{Fault, with_sources};
+use crate::hooks::{Shutdown, ShutdownHooks};
+use crate::invocation::{Invocation, Telemetry};
 use crate::lifecycle::rules::{End, Failure, Line, Seen, Trace};
 use crate::lifecycle::{Cause, Effect, Ending, Input, Moment, State, Step, Window};
-use crate::report::{InvocationReport, Reason};
-use crate::worker::Shutdown;
+use crate::report::{InvocationReport, LambdaWorkerError, Reason};
 
 /// Longer than any script, and soon over in paused time.
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -54,7 +53,11 @@ pub(super) struct Driven {
 impl Host {
     pub(super) async fn new() -> Self {
         let temporal = Arc::new(ScriptedTemporal::new().await);
-        let environment = Arc::new(Environment::new(Threads::of_caller(), temporal.clone()));
+        let environment = Arc::new(Environment::new(
+            Threads::of_caller(),
+            temporal.clone(),
+            Telemetry::default(),
+        ));
         Self { environment, temporal }
     }
 

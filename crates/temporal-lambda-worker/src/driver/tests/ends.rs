@@ -10,8 +10,7 @@ use super::driven::{Driven, Host, driven};
 use super::script::{Drain, FOR_EVER, Part, Script};
 use super::{at, ms};
 use crate::Reason;
-use crate::lifecycle::rules::Seen;
-use crate::lifecycle::rules::judge;
+use crate::lifecycle::rules::{Seen, judge};
 use crate::lifecycle::{Effect, Input, Moment};
 use crate::report::CallbackOutcome;
 

@@ -9,10 +9,9 @@ use super::super::Message;
 use super::super::callbacks::{self, Keeper};
 use super::ms;
 use crate::config::LambdaWorkerConfig;
-use crate::hooks::ShutdownHooks;
+use crate::hooks::{Shutdown, ShutdownHooks};
 use crate::invocation::Invocation;
 use crate::report::{InvocationReport, Reason};
-use crate::worker::Shutdown;
 
 /// Each has been cut short before it begins, so that nobody waits for it to end.
 #[tokio::test]

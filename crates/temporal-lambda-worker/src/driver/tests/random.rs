@@ -10,11 +10,10 @@ use super::at;
 use super::bare_machine::{MachineRun, run_machine};
 use super::driven::{Driven, Host};
 use super::script::{Drain, How, Part, Script};
-use crate::lifecycle::rules::Trace;
-use crate::lifecycle::rules::{RULES, judge};
+use crate::hooks::Shutdown;
+use crate::lifecycle::rules::{RULES, Trace, judge};
 use crate::lifecycle::{Effect, Ending, Moment, Window};
 use crate::report::CallbackOutcome;
-use crate::worker::Shutdown;
 
 /// Scripts in each of the tests below.
 const CASES: u32 = 400;

@@ -10,11 +10,12 @@ use tokio::time::{Instant, sleep};
 use super::ms;
 use super::script::{CONFIGURE, HOOK, How, ON_SHUTDOWN, ON_START, Part, Script, words};
 use crate::config::LambdaWorkerConfig;
-use crate::hooks::ShutdownHooks;
+use crate::error::BoxError;
+use crate::hooks::{Shutdown, ShutdownHooks};
 use crate::lifecycle::rules::{Failure, Line, Seen};
 use crate::lifecycle::{Effect, Input, Moment, State};
 use crate::observe::Observed;
-use crate::worker::{BoxError, LambdaWorker, RunningWorker, Shutdown};
+use crate::worker::{LambdaWorker, RunningWorker};
 
 /// What was seen so far. Clones share it.
 #[derive(Clone)]

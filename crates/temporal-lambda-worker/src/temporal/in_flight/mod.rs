@@ -15,8 +15,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::codec_work::CodecWork;
 use crate::error::Fault;
+use crate::invocation::CodecWork;
 use crate::lifecycle::Input;
 use crate::report::{FailedWorkflowTask, TaskCounts};
 use slots::Slots;

@@ -1,0 +1,11 @@
+//! What `temporal.toml` and the environment say: read, checked, and not decided about.
+
+pub(super) mod address;
+pub(super) mod file;
+pub(super) mod keys;
+pub(super) mod names;
+mod nearest;
+pub(super) mod profile;
+pub(super) mod source;
+pub(super) mod tls;
+pub(super) mod variables;

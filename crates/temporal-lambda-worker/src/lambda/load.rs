@@ -1,0 +1,65 @@
+//! Reading the configuration of an invocation, in time, and the end of one whose configuration is wrong.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::config::{LambdaWorkerConfig, Origin, Variables};
+use crate::driver::environment::Environment;
+use crate::error::{ConfigError, Fault};
+use crate::hooks::ShutdownHooks;
+use crate::invocation::Invocation;
+use crate::lifecycle::RESPONSE_RESERVE;
+use crate::report::{InvocationReport, LambdaWorkerError, ReportedError};
+
+/// How long reading the configuration may take: 10 s, as dialing, and half of the invocation's time at
+/// most. It takes milliseconds, unless a file is on a network.
+const READ_CAP: Duration = Duration::from_secs(10);
+
+/// The configuration before `configure`. Its files are read on a thread of their own: a file system
+/// that does not answer must not keep this one from answering Lambda.
+pub(crate) async fn load(
+    environment: &Environment,
+    origin: Arc<Origin>,
+    variables: Variables,
+    invocation: Invocation,
+) -> Result<LambdaWorkerConfig, Fault> {
+    let remaining = invocation.remaining_time().unwrap_or(Duration::MAX);
+    let read =
+        move || LambdaWorkerConfig::load(&origin, &variables, invocation, ShutdownHooks::default());
+    if remaining <= RESPONSE_RESERVE {
+        // Too late for an answer that depends on files; another thread would only take time.
+        return Ok(read()?);
+    }
+    let within = (remaining / 2).min(READ_CAP);
+    let loading = environment.threads.user.spawn_blocking(read);
+    match timeout(within, loading).await {
+        Ok(Ok(loaded)) => Ok(loaded?),
+        Ok(Err(error)) => {
+            let message = error.to_string();
+            Err(Fault::Panicked { place: "reading the configuration", message })
+        }
+        Err(_) => Err(ConfigError::ReadTooLong { within }.into()),
+    }
+}
+
+/// An invocation that was refused for its configuration, before anything of it began.
+pub(crate) fn refused(fault: Fault, invocation: &Invocation) -> LambdaWorkerError {
+    let report = InvocationReport {
+        request_id: invocation.request_id.clone(),
+        function_arn: invocation.function_arn.clone(),
+        cold_start: invocation.cold_start,
+        errors: vec![ReportedError::of(&fault)],
+        ..InvocationReport::default()
+    };
+    tracing::error!(
+        request_id = report.request_id,
+        error_type = fault.error_type(),
+        error = report.errors[0].message,
+        // The report is plain data; if it cannot be written as JSON, the line goes without it.
+        report = serde_json::to_string(&report).unwrap_or_default(),
+        "invocation failed"
+    );
+    LambdaWorkerError::new(fault, Vec::new(), report)
+}

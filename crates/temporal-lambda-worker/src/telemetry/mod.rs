@@ -1,0 +1,28 @@
+//! Logs, metrics and traces. The rest of the crate knows what they hang on, and none of them but the logs'
+//! beginning.
+
+#[cfg(feature = "emf")]
+pub mod emf;
+pub(crate) mod logs;
+#[cfg(feature = "otel")]
+pub mod otel;
+
+use crate::invocation::Telemetry;
+use crate::report::InvocationReport;
+
+/// What each invocation's configuration begins with in a new environment.
+pub(crate) fn begin() -> Telemetry {
+    Telemetry::new(FIGURES)
+}
+
+/// What writes the figures of an invocation, if anything that does is built in.
+#[cfg(feature = "emf")]
+const FIGURES: Option<fn(&InvocationReport)> = Some(emf::write);
+#[cfg(not(feature = "emf"))]
+const FIGURES: Option<fn(&InvocationReport)> = None;
+
+/// A variable that says something. One that is not Unicode says nothing.
+#[cfg(any(feature = "otel", feature = "emf"))]
+pub(crate) fn variable(name: &str) -> Option<String> {
+    crate::config::Variables::only(name).get(name).ok().flatten().map(str::to_owned)
+}
