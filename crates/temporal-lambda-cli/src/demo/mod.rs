@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use temporal_lambda_testkit::lambda::Function;
-use temporal_lambda_testkit::server::Deployment;
-use temporalio_client::{Client, UntypedWorkflow, WorkflowGetResultOptions, WorkflowStartOptions};
-use temporalio_common::data_converters::{PayloadConverter, RawValue};
+use temporal_lambda_testkit::server::Temporal;
 
 use self::table::Phase;
 use crate::cargo::{CargoTarget, checkout};
@@ -65,8 +63,12 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
         .env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "500ms");
     let function = cloud.lambda.add_function(config)?;
     let event_log = EventLog::start(timestamps, cloud.lambda.subscribe());
-    let demo =
-        Demo { timestamps, event_log, function: function.clone(), client: cloud.client.clone() };
+    let demo = Demo {
+        timestamps,
+        event_log,
+        function: function.clone(),
+        temporal: Temporal::new(cloud.client.clone()),
+    };
     let ran = demo.run().await;
     demo.event_log.caught_up().await;
     // The end of the environments is not shown.
@@ -115,7 +117,7 @@ struct Demo {
     timestamps: Timestamps,
     event_log: EventLog,
     function: Function,
-    client: Client,
+    temporal: Temporal,
 }
 
 impl Demo {
@@ -124,7 +126,7 @@ impl Demo {
 
         self.title("The version is created, and the server calls the function to see it poll");
         let before = self.finished();
-        let deployment = Deployment::new(self.client.clone(), DEPLOYMENT);
+        let deployment = self.temporal.deployment(DEPLOYMENT);
         deployment.create().await?;
         deployment.create_version_for_lambda(BUILD_ID, self.function.arn(), None).await?;
         let queues = deployment.wait_for_poll(BUILD_ID, STEP_TIMEOUT).await?;
@@ -165,18 +167,11 @@ impl Demo {
     /// Runs one workflow: from its start to its result, or `None` with the reason told.
     async fn workflow(&self, id: String) -> Option<Duration> {
         let began = Instant::now();
-        let name = RawValue::from_value(&"Lambda".to_owned(), &PayloadConverter::default());
-        let options = WorkflowStartOptions::new(TASK_QUEUE, id.clone()).build();
-        let started =
-            self.client.start_workflow(UntypedWorkflow::new("HelloWorkflow"), name, options).await;
-        let result = match started {
-            Ok(handle) => handle
-                .get_result(WorkflowGetResultOptions::default())
-                .await
-                .map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
+        let result = async {
+            self.temporal.start_workflow(TASK_QUEUE, "HelloWorkflow", &id, &"Lambda").await?;
+            self.temporal.workflow_result(&id, STEP_TIMEOUT).await
         };
-        match result {
+        match result.await {
             Ok(_) => Some(began.elapsed()),
             Err(error) => {
                 self.timestamps.print("client", paint::red(format!("{id} failed: {error}")));

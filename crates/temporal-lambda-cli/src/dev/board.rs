@@ -9,7 +9,7 @@ use temporal_lambda_testkit::lambda::{
     EmulatorEvent, EnvironmentState, EnvironmentView, Invocation,
 };
 
-use super::view::{Functions, Log};
+use super::log::{Functions, Log};
 use crate::cost::Bill;
 use crate::show::event_log::{self, plural, short};
 use crate::show::paint;

@@ -2,6 +2,7 @@
 
 mod board;
 mod controller;
+mod log;
 mod view;
 mod watch;
 

@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 use std::io::IsTerminal as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
@@ -12,15 +12,12 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use super::board::Board;
+use super::log::{Functions, Log};
 use crate::error::CliError;
-use crate::show::event_log::Timestamps;
 use crate::show::paint;
 
 /// How often the live part is drawn anew.
 const REFRESH: Duration = Duration::from_millis(200);
-
-/// The functions whose environments are shown.
-pub(super) type Functions = Arc<Mutex<Vec<Function>>>;
 
 /// A view of an emulator that updates itself. Dropping it leaves the screen as it is.
 pub(super) struct View {
@@ -30,35 +27,12 @@ pub(super) struct View {
     task: tokio::task::JoinHandle<()>,
 }
 
-/// Where lines go: above the live part, or plainly out.
-#[derive(Clone)]
-pub(super) struct Log {
-    timestamps: Timestamps,
-    live: Option<MultiProgress>,
-}
-
-impl Log {
-    pub(super) fn line(&self, who: &str, what: impl Display) {
-        let line = self.timestamps.line(who, what);
-        match &self.live {
-            // It fails when the terminal is gone, and then nobody reads.
-            Some(live) => drop(live.println(line)),
-            None => println!("{line}"),
-        }
-    }
-
-    /// The live part, on a terminal.
-    pub(super) fn live(&self) -> Option<&MultiProgress> {
-        self.live.as_ref()
-    }
-}
-
 impl View {
     /// Shows what happens in the emulator, to functions with so much memory.
     pub(super) fn start(lambda: &LambdaEmulator, memory_mb: u32) -> Self {
         let terminal = std::io::stdout().is_terminal();
         let live = terminal.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stdout()));
-        let log = Log { timestamps: Timestamps::begin(), live };
+        let log = Log::new(live);
         let functions = Functions::default();
         let stop = CancellationToken::new();
         let mut events = lambda.subscribe();

@@ -1,8 +1,20 @@
-//! Everything that can be found, by its stable name.
+//! Everything that can be found, by its stable name, and how much it matters.
 
 use serde::{Serialize, Serializer};
 
-use super::finding::Level;
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Level {
+    /// As it should be.
+    Ok,
+    /// It works, and could do better.
+    Hint,
+    /// It works, but may surprise.
+    Warning,
+    /// The function does not work like this.
+    Stop,
+}
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $text:literal, $level:ident;)+) => {

@@ -2,23 +2,9 @@
 
 use serde::Serialize;
 
-use super::code::Code;
+use super::code::{Code, Level};
 use super::settings::{Setting, Settings};
 use crate::show::paint;
-
-/// How much a finding matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Level {
-    /// As it should be.
-    Ok,
-    /// It works, and could do better.
-    Hint,
-    /// It works, but may surprise.
-    Warning,
-    /// The function does not work like this.
-    Stop,
-}
 
 /// One thing that was found out.
 #[derive(Clone, Debug, Serialize)]

@@ -8,8 +8,8 @@ use temporalio_client::tonic::{Code as Grpc, IntoRequest as _, Status};
 use temporalio_client::{Client, ClientOptions, Connection};
 use temporalio_common::protos::temporal::api::workflowservice::v1::DescribeNamespaceRequest;
 
-use super::code::Code;
-use super::finding::{Finding, Level};
+use super::code::{Code, Level};
+use super::finding::Finding;
 use super::settings::Settings;
 use super::version;
 

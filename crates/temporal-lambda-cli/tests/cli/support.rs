@@ -10,10 +10,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use temporal_lambda_test_timing::{TimeLimit, test_timeout};
-use temporalio_client::{
-    Client, ClientOptions, Connection, ConnectionOptions, UntypedWorkflow, UntypedWorkflowHandle,
-    Url, WorkflowStartOptions,
-};
+use temporal_lambda_testkit::server::{Temporal, connection_options};
+use temporalio_client::{Client, UntypedWorkflow, UntypedWorkflowHandle, WorkflowStartOptions};
 use temporalio_common::data_converters::{PayloadConverter, RawValue, TemporalSerializable};
 
 /// The command, with no settings of whoever runs the tests.
@@ -225,9 +223,8 @@ pub(crate) fn exists(pid: u32) -> bool {
 }
 
 pub(crate) async fn client(address: &str) -> Client {
-    let url = Url::parse(&format!("http://{address}")).unwrap();
-    let connection = Connection::connect(ConnectionOptions::new(url).build()).await.unwrap();
-    Client::new(connection, ClientOptions::new("default").build()).unwrap()
+    let options = connection_options(address).unwrap();
+    Temporal::connect(options).await.unwrap().client().clone()
 }
 
 /// Starts a workflow of the `hello` function.

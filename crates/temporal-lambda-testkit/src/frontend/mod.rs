@@ -54,7 +54,7 @@
 //!
 //! - Every task comes with its whole history, on the normal queue; sticky queues stay empty.
 //! - Tasks go to whoever polls: deployment versions are recorded, never used for routing.
-//! - Tasks do not time out.
+//! - Tasks do not time out, and only its policy ends an activity's retries.
 //! - Its workflows have activities, timers and local activities, and no more: no signals, queries,
 //!   updates, cancellation, child workflows, continue-as-new or Nexus. A workflow that sends a command
 //!   which the frontend does not support fails at once, with a message that names the command. Clients

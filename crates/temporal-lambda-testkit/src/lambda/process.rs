@@ -88,25 +88,3 @@ fn field(status: &str, name: &str) -> Option<u64> {
         line.strip_prefix(name)?.strip_prefix(':')?.split_whitespace().next()?.parse().ok()
     })
 }
-
-#[cfg(all(test, target_os = "linux"))]
-#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_this_process() {
-        let stats = ProcessStats::of_self().unwrap();
-        assert!(stats.threads >= 1);
-        assert!(stats.fds >= 1);
-        assert!(stats.peak_rss_kb >= stats.rss_kb && stats.rss_kb > 0);
-    }
-
-    #[test]
-    fn says_that_a_process_is_gone() {
-        let mut child = std::process::Command::new("true").spawn().unwrap();
-        let pid = child.id();
-        child.wait().unwrap();
-        assert!(matches!(ProcessStats::of(pid), Err(ProcessStatsError::Unreadable { .. })));
-    }
-}

@@ -8,7 +8,7 @@ use temporal_lambda_testkit::lambda::{
     EmulatorError, EnvEvent, EnvironmentState, LambdaEmulator, ProcessStats,
 };
 
-use crate::script::{Script, process_state, wait_for_state};
+use crate::python::{PythonFunction, process_state, wait_for_state};
 
 const PID: &str = r#"
 while True:
@@ -28,7 +28,7 @@ while True:
 
 #[tokio::test]
 async fn an_idle_child_is_frozen_and_thawed_for_the_next_event() {
-    let script = Script::new(PID);
+    let script = PythonFunction::new(PID);
     let lambda = LambdaEmulator::start().await.unwrap();
     let function = lambda.add_function(script.config("frozen")).unwrap();
     let first = function.invoke("{}").await.unwrap();
@@ -65,7 +65,7 @@ async fn an_idle_child_is_frozen_and_thawed_for_the_next_event() {
 
 #[tokio::test]
 async fn freezing_can_be_turned_off() {
-    let script = Script::new(PID);
+    let script = PythonFunction::new(PID);
     let lambda = LambdaEmulator::start().await.unwrap();
     let function = lambda.add_function(script.config("awake").freeze(false)).unwrap();
     function.invoke("{}").await.unwrap();
@@ -76,7 +76,7 @@ async fn freezing_can_be_turned_off() {
 
 #[tokio::test]
 async fn two_events_have_two_environments_and_a_third_is_throttled() {
-    let script = Script::new(GATED);
+    let script = PythonFunction::new(GATED);
     let lambda = LambdaEmulator::start().await.unwrap();
     let function = lambda.add_function(script.config("pair").concurrency(2)).unwrap();
     let open = |gate: &str| std::fs::write(script.file(gate), "").unwrap();
@@ -106,7 +106,7 @@ async fn two_events_have_two_environments_and_a_third_is_throttled() {
 
 #[tokio::test]
 async fn one_environment_can_take_several_events() {
-    let script = Script::new(
+    let script = PythonFunction::new(
         r#"
 import threading
 gate = threading.Barrier(3)
@@ -132,7 +132,7 @@ for _ in range(3):
 
 #[tokio::test]
 async fn provisioned_environments_are_warm() {
-    let script = Script::new(PID);
+    let script = PythonFunction::new(PID);
     let lambda = LambdaEmulator::start().await.unwrap();
     let function = lambda.add_function(script.config("warm")).unwrap();
     function.provision(2).await.unwrap();
@@ -150,7 +150,7 @@ async fn provisioned_environments_are_warm() {
 #[tokio::test]
 async fn a_provisioned_environment_that_fails_leaves_the_others_as_they_should_be() {
     let fails = "if os.environ['AWS_LAMBDA_LOG_STREAM_NAME'].endswith('/1'): sys.exit(3)";
-    let script = Script::new(&format!("{fails}\n{PID}"));
+    let script = PythonFunction::new(&format!("{fails}\n{PID}"));
     let lambda = LambdaEmulator::start().await.unwrap();
     let function = lambda.add_function(script.config("halves")).unwrap();
     let refused = function.provision(3).await.unwrap_err();
@@ -163,7 +163,7 @@ async fn a_provisioned_environment_that_fails_leaves_the_others_as_they_should_b
 
 #[tokio::test]
 async fn what_runs_on_after_its_answer_is_killed_at_the_deadline() {
-    let script = Script::new(
+    let script = PythonFunction::new(
         r#"
 event = next()
 respond(event, os.getpid())
@@ -199,7 +199,7 @@ time.sleep(600)
 
 #[tokio::test]
 async fn shutdown_thaws_asks_and_then_kills() {
-    let polite = Script::new(
+    let polite = PythonFunction::new(
         r#"
 def leave(*_):
     print("leaving")
@@ -210,7 +210,8 @@ while True:
     respond(event, os.getpid())
 "#,
     );
-    let stubborn = Script::new(&format!("signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{PID}"));
+    let stubborn =
+        PythonFunction::new(&format!("signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{PID}"));
     let lambda = LambdaEmulator::start().await.unwrap();
     let polite = lambda.add_function(polite.config("polite")).unwrap();
     let stubborn = lambda.add_function(stubborn.config("stubborn")).unwrap();
@@ -233,8 +234,8 @@ while True:
 
 #[tokio::test]
 async fn dropping_the_emulator_leaves_nothing_running() {
-    let idle = Script::new(PID);
-    let gated = Script::new(GATED);
+    let idle = PythonFunction::new(PID);
+    let gated = PythonFunction::new(GATED);
     let lambda = LambdaEmulator::start().await.unwrap();
     let idle = lambda.add_function(idle.config("idle")).unwrap();
     let busy = lambda.add_function(gated.config("busy")).unwrap();
@@ -257,7 +258,7 @@ async fn dropping_the_emulator_leaves_nothing_running() {
 
 #[test]
 fn dropping_everything_with_its_runtime_leaves_nothing_running() {
-    let script = Script::new(PID);
+    let script = PythonFunction::new(PID);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (lambda, pid) = runtime.block_on(async {
         let lambda = LambdaEmulator::start().await.unwrap();
@@ -274,7 +275,7 @@ fn dropping_everything_with_its_runtime_leaves_nothing_running() {
 
 #[tokio::test]
 async fn a_child_can_be_measured() {
-    let script = Script::new(PID);
+    let script = PythonFunction::new(PID);
     let lambda = LambdaEmulator::start().await.unwrap();
     let function = lambda.add_function(script.config("measured")).unwrap();
     function.invoke("{}").await.unwrap();
@@ -286,7 +287,7 @@ async fn a_child_can_be_measured() {
 
 #[tokio::test]
 async fn extensions_and_restores_are_answered() {
-    let script = Script::new(
+    let script = PythonFunction::new(
         r#"
 import threading
 register = "/2020-01-01/extension/register"

@@ -6,5 +6,6 @@ mod control_plane;
 mod in_process;
 mod lifecycle;
 mod outcomes;
+mod process;
+mod python;
 mod queue;
-mod script;

@@ -8,11 +8,11 @@ use temporal_lambda_testkit::lambda::{
     EmulatorError, EnvEvent, EnvironmentState, FunctionConfig, LambdaEmulator, Outcome,
 };
 
-use crate::script::Script;
+use crate::python::PythonFunction;
 
 #[tokio::test]
 async fn a_response_is_recorded() {
-    let script = Script::new(
+    let script = PythonFunction::new(
         r#"
 print("init")
 while True:
@@ -57,7 +57,7 @@ while True:
 
 #[tokio::test]
 async fn the_emulators_own_environment_is_inherited_where_that_is_asked_for() {
-    let script = Script::new(
+    let script = PythonFunction::new(
         r#"
 while True:
     event = next()
@@ -76,7 +76,8 @@ while True:
 #[tokio::test]
 #[ignore = "it writes for another test"]
 async fn forwards_its_log() {
-    let script = Script::new("print('a line of the function'); event = next(); respond(event, 1)");
+    let script =
+        PythonFunction::new("print('a line of the function'); event = next(); respond(event, 1)");
     let lambda = LambdaEmulator::start().await.unwrap();
     for forward in [false, true] {
         let config = script.config(&format!("forwards-{forward}")).forward_log(forward);
@@ -97,7 +98,7 @@ fn the_log_is_forwarded_to_stderr_where_that_is_asked_for() {
 
 #[tokio::test]
 async fn an_empty_event_arrives_empty() {
-    let script = Script::new(
+    let script = PythonFunction::new(
         r#"
 while True:
     event = next()
@@ -112,7 +113,7 @@ while True:
 
 #[tokio::test]
 async fn an_error_is_on_record_before_the_exit_that_follows() {
-    let script = Script::new(
+    let script = PythonFunction::new(
         r#"
 event = next()
 fail(event, "MyError", "no luck")
@@ -146,7 +147,7 @@ sys.exit(7)
 
 #[tokio::test]
 async fn a_crash_has_a_code_or_a_signal_and_the_last_words() {
-    let script = Script::new(
+    let script = PythonFunction::new(
         r#"
 event = next()
 print("last words", file=sys.stderr)
@@ -172,7 +173,7 @@ os.kill(os.getpid(), signal.SIGABRT)
 
 #[tokio::test]
 async fn the_deadline_kills() {
-    let script = Script::new(
+    let script = PythonFunction::new(
         r#"
 while True:
     event = next()
@@ -208,7 +209,7 @@ async fn a_failed_init_says_why() {
     let said = invocation.outcome.to_string();
     assert!(said.contains("cannot start /does/not/exist"), "{said}");
 
-    let exits = Script::new("print('no configuration'); sys.exit(2)");
+    let exits = PythonFunction::new("print('no configuration'); sys.exit(2)");
     let exits = lambda.add_function(exits.config("exits")).unwrap();
     let invocation = exits.invoke("{}").await.unwrap();
     assert_eq!(
@@ -220,7 +221,7 @@ async fn a_failed_init_says_why() {
         }
     );
 
-    let hangs = Script::new("time.sleep(600)");
+    let hangs = PythonFunction::new("time.sleep(600)");
     let config = hangs.config("hangs").init_timeout(Duration::from_millis(700));
     let hangs = lambda.add_function(config).unwrap();
     let invocation = hangs.invoke("{}").await.unwrap();
@@ -228,7 +229,7 @@ async fn a_failed_init_says_why() {
     assert!(said.contains("Init timed out after 0.70 seconds"), "{said}");
     assert_eq!(hangs.environments()[0].state(), EnvironmentState::Gone);
 
-    let posts = Script::new(
+    let posts = PythonFunction::new(
         r#"
 body = json.dumps({"errorType": "Config.Missing", "errorMessage": "set X"})
 call("POST", "/2018-06-01/runtime/init/error", body)
@@ -245,7 +246,7 @@ sys.exit(1)
 
 #[tokio::test]
 async fn only_the_first_answer_counts() {
-    let script = Script::new(
+    let script = PythonFunction::new(
         r#"
 while True:
     event = next()
@@ -258,4 +259,12 @@ while True:
     let invocation = function.invoke("{}").await.unwrap();
     assert_eq!(invocation.json(), Some(json!("first")));
     assert_eq!(invocation.log_text(), "[400, 202, 400]");
+}
+
+#[test]
+fn a_timeout_is_told_in_lambdas_words() {
+    let timed_out = Outcome::TimedOut { after: Duration::from_secs(3) };
+    assert_eq!(timed_out.to_string(), "Task timed out after 3.00 seconds");
+    let body: serde_json::Value = serde_json::from_slice(&timed_out.body("r-1")).unwrap();
+    assert_eq!(body["errorMessage"], "RequestId: r-1 Error: Task timed out after 3.00 seconds");
 }

@@ -8,12 +8,12 @@ use temporal_lambda_testkit::lambda::{
     EmulatorEvent, FunctionConfig, InvocationType, LambdaEmulator, Outcome,
 };
 
-use crate::script::Script;
+use crate::python::PythonFunction;
 
 #[tokio::test]
 async fn a_failing_event_is_tried_three_times_with_one_id() {
     let _limit = TimeLimit::of_this_test();
-    let script = Script::new(
+    let script = PythonFunction::new(
         r#"
 event = next()
 fail(event, "Always", "fails")
@@ -38,7 +38,7 @@ sys.exit(1)
 #[tokio::test]
 async fn retries_can_be_turned_off() {
     let _limit = TimeLimit::of_this_test();
-    let script = Script::new("next(); os._exit(9)");
+    let script = PythonFunction::new("next(); os._exit(9)");
     let lambda = LambdaEmulator::start().await.unwrap();
     let function = lambda.add_function(script.config("once").max_retry_attempts(0)).unwrap();
     function.invoke_event("").unwrap();
@@ -76,7 +76,7 @@ async fn events_beyond_the_concurrency_wait_their_turn() {
 #[tokio::test]
 async fn a_retry_that_succeeds_is_the_last() {
     let _limit = TimeLimit::of_this_test();
-    let script = Script::new(
+    let script = PythonFunction::new(
         r#"
 marker = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tried")
 while True:

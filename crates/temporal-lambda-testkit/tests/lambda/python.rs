@@ -37,12 +37,12 @@ def fail(event, kind, message):
 "#;
 
 /// A function in a folder of its own, which goes away with it.
-pub(crate) struct Script {
+pub(crate) struct PythonFunction {
     folder: tempfile::TempDir,
     _limit: TimeLimit,
 }
 
-impl Script {
+impl PythonFunction {
     pub(crate) fn new(main: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("main.py"), format!("{RUNTIME}\n{main}")).unwrap();
