@@ -8,7 +8,9 @@ use crate::source::{Module, Named, sources};
 /// From a file to one that defines something that it names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Arrow {
+    /// The file that names something.
     pub from: PathBuf,
+    /// The file that defines it.
     pub to: PathBuf,
     /// What is named.
     pub name: String,
@@ -63,7 +65,7 @@ impl Graph {
 }
 
 /// The file or folder of `src` that a file is in.
-pub fn room(file: &Path) -> String {
+pub(crate) fn room(file: &Path) -> String {
     let first = file.components().next().expect("a file");
     let name = first.as_os_str().to_string_lossy();
     name.strip_suffix(".rs").unwrap_or(&name).to_owned()

@@ -7,5 +7,5 @@
 mod graph;
 mod source;
 
-pub use graph::{Arrow, Graph};
-pub use source::{Module, sources};
+pub use graph::{Arrow, Graph, circles};
+pub use source::Module;

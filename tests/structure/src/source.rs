@@ -12,12 +12,8 @@ use syn::{Attribute, Item, ItemUse, UseTree, Visibility};
 pub struct Module {
     /// Its path below the crate's `src`.
     pub file: PathBuf,
-    /// Its lines, tests included.
-    pub lines: usize,
     /// The paths that it names, from the crate's root; with the name by which it knows them.
     pub(crate) names: Vec<Named>,
-    /// The modules that it declares.
-    pub(crate) children: Vec<String>,
 }
 
 /// A path that a file names.
@@ -33,7 +29,7 @@ pub(crate) struct Named {
 ///
 /// # Panics
 /// When a file cannot be read or is no Rust.
-pub fn sources(src: &Path) -> BTreeMap<Vec<String>, Module> {
+pub(crate) fn sources(src: &Path) -> BTreeMap<Vec<String>, Module> {
     let mut modules = BTreeMap::new();
     let root = ["lib.rs", "main.rs"].map(|name| src.join(name)).into_iter().find(|it| it.exists());
     read(src, &root.expect("a crate has a root"), Vec::new(), &mut modules);
@@ -46,15 +42,12 @@ fn read(src: &Path, file: &Path, path: Vec<String>, modules: &mut BTreeMap<Vec<S
         syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     let mut reader = Reader { at: path.clone(), names: Vec::new(), children: Vec::new() };
     reader.visit_file_mut(&mut parsed);
-    let children = reader.children.clone();
     let below = file.strip_prefix(src).expect("a file of the crate").to_owned();
-    let lines = text.lines().count();
-    let module = Module { file: below, lines, names: reader.names, children: reader.children };
-    modules.insert(path.clone(), module);
+    modules.insert(path.clone(), Module { file: below, names: reader.names });
     let is_face =
         file.file_name().is_some_and(|it| it == "mod.rs" || it == "lib.rs" || it == "main.rs");
     let folder = if is_face { file.with_file_name("") } else { file.with_extension("") };
-    for child in children {
+    for child in reader.children {
         let candidates = [folder.join(format!("{child}.rs")), folder.join(&child).join("mod.rs")];
         let Some(file) = candidates.iter().find(|it| it.exists()) else { continue };
         let mut path = path.clone();

@@ -239,42 +239,6 @@ async fn a_sticky_poll_that_the_server_ends_with_a_status_is_no_trouble() {
     assert!(fixture.gate.trouble.noted().is_empty());
 }
 
-/// Seen in the swarm: a signal came to the sticky queue while the SDK paused after a refusal, and waited there
-/// for its timeout.
-#[tokio::test(start_paused = true)]
-async fn a_refused_sticky_poll_is_made_again_and_the_queue_is_closed_under_one_that_is_taken() {
-    let mut fixture = Fixture::with_sticky_workflow(Server::default()).await;
-    let refusal = Some((Code::ResourceExhausted, "too many"));
-    *fixture.server.refuses.lock().unwrap() = refusal;
-    let poll = fixture.poll(Sticky);
-    a_moment().await;
-    let _quiescing = fixture.quiesce();
-    advance(SECOND).await;
-    a_moment().await;
-    assert!(fixture.told().is_empty() && fixture.server.asked("ShutdownWorker").is_empty());
-    *fixture.server.refuses.lock().unwrap() = None;
-    for step in [100, 60] {
-        assert!(fixture.server.asked("ShutdownWorker").is_empty());
-        advance(ms(step)).await;
-        a_moment().await;
-    }
-    assert_eq!(poll.await.unwrap(), "", "the worker sees no refusal");
-    assert_eq!(fixture.told(), ["PollsEnded"]);
-    assert_eq!(fixture.gate.trouble.noted()[0].status, "ResourceExhausted");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_server_that_goes_on_refusing_keeps_the_worker_for_3_s() {
-    let mut fixture = Fixture::with_sticky_workflow(Server::default()).await;
-    *fixture.server.refuses.lock().unwrap() = Some((Code::ResourceExhausted, "too many"));
-    let _poll = fixture.poll(Sticky);
-    a_moment().await;
-    let since = Instant::now();
-    fixture.quiesce().await.unwrap();
-    assert_eq!(since.elapsed().as_millis() / 100, 30, "{:?}", since.elapsed());
-    assert_eq!(fixture.told(), ["PollsEnded"]);
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_poll_that_the_server_leaves_unanswered_is_given_up_0_3_s_after_its_time() {
     let mut fixture = Fixture::new(Server::default(), None, Some(2 * SECOND)).await;
