@@ -285,7 +285,7 @@ mod tests {
         };
         let readers: Vec<_> = found.iter().filter(|path| reads(path)).collect();
         assert!(
-            matches!(&readers[..], [path] if path.ends_with("config/variables.rs")),
+            matches!(&readers[..], [path] if path.ends_with("config/read/variables.rs")),
             "{readers:?}"
         );
     }
