@@ -22,6 +22,7 @@ mod error;
 mod locate;
 mod process;
 mod temporal;
+mod worker_polls;
 
 use std::{
     path::{Path, PathBuf},
