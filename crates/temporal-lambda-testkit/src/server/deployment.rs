@@ -1,6 +1,6 @@
 //! A worker deployment and its versions.
 
-use std::{convert::Infallible, time::Duration};
+use std::time::Duration;
 
 use serde_json::json;
 use temporalio_client::{
@@ -10,18 +10,16 @@ use temporalio_client::{
 use temporalio_common::protos::temporal::api::{
     common::v1::Payload,
     compute::v1::{ComputeConfig, ComputeConfigScalingGroup, ComputeProvider, ComputeScaler},
-    deployment::v1::{WorkerDeploymentInfo, WorkerDeploymentOptions, WorkerDeploymentVersion},
-    enums::v1::{RoutingConfigUpdateState, WorkerVersioningMode},
-    taskqueue::v1::TaskQueue,
+    deployment::v1::{WorkerDeploymentInfo, WorkerDeploymentVersion},
+    enums::v1::RoutingConfigUpdateState,
     workflowservice::v1::{
         CreateWorkerDeploymentRequest, CreateWorkerDeploymentVersionRequest,
         DescribeWorkerDeploymentRequest, DescribeWorkerDeploymentVersionRequest,
-        DescribeWorkerDeploymentVersionResponse, PollActivityTaskQueueRequest,
-        PollWorkflowTaskQueueRequest, SetWorkerDeploymentCurrentVersionRequest,
+        DescribeWorkerDeploymentVersionResponse, SetWorkerDeploymentCurrentVersionRequest,
     },
 };
 
-use super::error::TemporalError;
+use super::{error::TemporalError, worker_polls::poll_as_worker};
 
 /// How often the server is asked while something is waited for. It throttles much more than that.
 const RETRY: Duration = Duration::from_millis(100);
@@ -251,7 +249,7 @@ impl Deployment {
         };
         let set = async {
             tokio::select! {
-                never = self.poll_as_worker(build_id, task_queue) => match never {},
+                never = poll_as_worker(&self.client, &self.name, build_id, task_queue) => match never {},
                 () = set => {}
             }
         };
@@ -260,40 +258,6 @@ impl Deployment {
             return Err(refusal.unwrap_or(late));
         }
         self.routed().await
-    }
-
-    /// Polls for workflow and for activity tasks, again and again.
-    async fn poll_as_worker(&self, build_id: &str, task_queue: &str) -> Infallible {
-        let task_queue = Some(TaskQueue { name: task_queue.to_owned(), ..Default::default() });
-        let deployment_options = Some(WorkerDeploymentOptions {
-            deployment_name: self.name.clone(),
-            build_id: build_id.to_owned(),
-            worker_versioning_mode: WorkerVersioningMode::Versioned.into(),
-        });
-        let workflows = PollWorkflowTaskQueueRequest {
-            namespace: self.client.namespace(),
-            task_queue: task_queue.clone(),
-            identity: self.identity(),
-            deployment_options: deployment_options.clone(),
-            ..Default::default()
-        };
-        let activities = PollActivityTaskQueueRequest {
-            namespace: self.client.namespace(),
-            task_queue,
-            identity: self.identity(),
-            deployment_options,
-            ..Default::default()
-        };
-        let connection = self.client.connection();
-        let (mut one, mut two) = (connection.workflow_service(), connection.workflow_service());
-        loop {
-            let one = one.poll_workflow_task_queue(workflows.clone().into_request());
-            let two = two.poll_activity_task_queue(activities.clone().into_request());
-            if let (Err(_), Err(_)) = tokio::join!(one, two) {
-                // A server that throttles them must not be asked again at once.
-                tokio::time::sleep(RETRY).await;
-            }
-        }
     }
 
     /// Waits until the task queues know the routing.

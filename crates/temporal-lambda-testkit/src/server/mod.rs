@@ -22,10 +22,11 @@ mod error;
 mod locate;
 mod process;
 mod temporal;
+mod worker_polls;
 
 use std::{
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use temporalio_client::{ConnectionOptions, tonic::IntoRequest as _};
@@ -41,8 +42,11 @@ pub use self::{
     temporal::{Temporal, connection_options},
 };
 
-/// How often another port is tried when somebody took the first.
+/// How often another port is tried when another process took the first.
 const ATTEMPTS: usize = 5;
+/// How long one question whether the server serves may take. What listens may be another server that
+/// never answers.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running Temporal dev server. Dropping it kills it.
 #[derive(Debug)]
@@ -110,8 +114,10 @@ impl DevServer {
             }
             // Connecting waits long for a server that does not listen yet.
             let listens = tokio::net::TcpStream::connect(self.address()).await.is_ok();
-            let left = within.saturating_sub(began.elapsed());
-            if listens && tokio::time::timeout(left, self.serves()).await == Ok(true) {
+            let attempt = ATTEMPT_TIMEOUT.min(within.saturating_sub(began.elapsed()));
+            let serves = listens && tokio::time::timeout(attempt, self.serves()).await == Ok(true);
+            // Another server on that port would serve, too.
+            if serves && self.process.ended().is_none() {
                 return Ok(());
             }
             if began.elapsed() >= within {

@@ -94,9 +94,12 @@ async fn a_poll_that_asks_for_two_seconds_or_less_is_refused() {
         assert_eq!(refused.code(), Code::FailedPrecondition);
         assert_eq!(refused.message(), "Context timeout is too short.");
     }
-    let refused = wire.poll_within(None, "").await.expect_err("no deadline");
-    assert_eq!(refused.code(), Code::InvalidArgument);
-    assert_eq!(refused.message(), "Context timeout is not set.");
+    // A number without a unit is no deadline either.
+    for timeout in [None, Some("5"), Some("S"), Some("")] {
+        let refused = wire.poll_within(timeout, "").await.expect_err("no deadline");
+        assert_eq!(refused.code(), Code::InvalidArgument, "{timeout:?}");
+        assert_eq!(refused.message(), "Context timeout is not set.", "{timeout:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use prost::Message as _;
 use temporal_lambda_test_timing::TimeLimit;
 use temporal_lambda_testkit::frontend::{MockFrontend, Rpc};
 use temporalio_client::tonic::Code;
 use temporalio_common::protos::temporal::api::{
+    enums::v1::TaskQueueKind,
     taskqueue::v1::TaskQueue,
     workflowservice::v1::{
         DescribeNamespaceRequest, DescribeNamespaceResponse, PollWorkflowTaskQueueRequest,
+        RespondNexusTaskFailedResponse,
     },
 };
 use tokio::time::{Instant, timeout};
@@ -82,7 +85,7 @@ async fn a_call_is_on_record_with_what_it_says_of_its_sender() {
         namespace: "default".to_owned(),
         task_queue: Some(TaskQueue {
             name: "sticky-1".to_owned(),
-            kind: temporalio_common::protos::temporal::api::enums::v1::TaskQueueKind::Sticky.into(),
+            kind: TaskQueueKind::Sticky.into(),
             normal_name: "orders".to_owned(),
         }),
         ..Default::default()
@@ -91,10 +94,25 @@ async fn a_call_is_on_record_with_what_it_says_of_its_sender() {
     wire.call_within::<()>(Some("1S"), "PollWorkflowTaskQueue", request).await.expect_err("short");
     wire.call::<()>("SomethingNew", ()).await.expect_err("unknown");
 
-    let [poll, unknown] = &frontend.seen()[..] else { panic!("{:?}", frontend.seen()) };
+    wire.raw("ShutdownWorker", &[0xff, 0xff]).await.expect_err("it cannot be read");
+
+    let [poll, unknown, unreadable] = &frontend.seen()[..] else { panic!("{:?}", frontend.seen()) };
+    assert_eq!((unreadable.rpc.name(), unreadable.namespace.as_str()), ("ShutdownWorker", ""));
     assert_eq!((poll.namespace.as_str(), poll.task_queue.as_str()), ("default", "orders"));
     assert_eq!(poll.sticky_queue.as_deref(), Some("sticky-1"));
     assert_eq!(poll.rpc.name(), "PollWorkflowTaskQueue");
     assert_eq!(unknown.rpc, Rpc::Other("SomethingNew".to_owned()));
     assert_eq!(unknown.namespace, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_malformed_answer_is_no_message_of_any_type() {
+    let _limit = TimeLimit::of_this_test();
+    let frontend = MockFrontend::new();
+    frontend.on(Rpc::RecordWorkerHeartbeat).malformed();
+    let wire = Wire(frontend);
+    let answer = wire.raw("RecordWorkerHeartbeat", &[]).await.expect("an answer");
+    // One message has fields, the other has none.
+    assert!(DescribeNamespaceResponse::decode(&answer[..]).is_err());
+    assert!(RespondNexusTaskFailedResponse::decode(&answer[..]).is_err());
 }

@@ -52,6 +52,14 @@ impl Wire {
         Ok(R::decode(&answer.await?.proto[..]).expect("a message of that type"))
     }
 
+    /// A call with these bytes: the answer's.
+    pub(crate) async fn raw(&self, rpc: &str, proto: &'static [u8]) -> Result<Vec<u8>, Status> {
+        let (service, rpc, headers) = ("test".to_owned(), rpc.to_owned(), HeaderMap::new());
+        let proto = proto.into();
+        let answer = (self.0.service().callback)(GrpcRequest { service, rpc, headers, proto });
+        Ok(answer.await?.proto)
+    }
+
     pub(crate) async fn workflow_task(&self) -> api::PollWorkflowTaskQueueResponse {
         let request = api::PollWorkflowTaskQueueRequest {
             namespace: "default".to_owned(),
