@@ -197,7 +197,7 @@ async fn a_plugin_that_errs_is_named() {
         matches!(fault, Fault::Configuration(ConfigError::Plugin { plugin, .. }) if plugin == "errs"),
         "{fault:?}"
     );
-    assert!(fault.to_string().contains("no credentials today"), "{fault}");
+    assert!(error.message().contains("no credentials today"), "{error:?}");
     assert!(frontend.seen().is_empty());
 }
 

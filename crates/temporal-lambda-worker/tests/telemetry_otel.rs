@@ -199,7 +199,7 @@ async fn an_endpoint_that_is_no_address_is_an_error_that_says_what_to_set() {
     let handler =
         handler(&frontend, move |config| Ok(otel::apply_defaults(config, options.clone())?));
     let error = handler.handle(TestContext::new().event(())).await.unwrap_err();
-    assert!(error.to_string().contains("OTEL_EXPORTER_OTLP_ENDPOINT"), "{error}");
+    assert!(error.message().contains("OTEL_EXPORTER_OTLP_ENDPOINT"), "{error:?}");
 }
 
 #[tokio::test]
@@ -212,7 +212,7 @@ async fn a_flush_timeout_and_a_metric_interval_of_zero_are_errors_that_name_the_
         let handler =
             handler(&frontend, move |config| Ok(otel::apply_defaults(config, options.clone())?));
         let error = handler.handle(TestContext::new().event(())).await.unwrap_err();
-        assert!(error.to_string().contains(name), "{error}");
+        assert!(error.message().contains(name), "{error:?}");
     }
 }
 
