@@ -29,8 +29,12 @@ macro_rules! fieldless {
         pub enum $name { $($(#[$vmeta])* $variant),* }
 
         impl $name {
+            pub(crate) const ALL: [Self; [$(stringify!($variant)),*].len()] = [$(Self::$variant),*];
+
             /// Every variant, in declaration order.
-            pub const ALL: [Self; [$(stringify!($variant)),*].len()] = [$(Self::$variant),*];
+            pub fn all() -> impl ExactSizeIterator<Item = Self> + Clone {
+                Self::ALL.into_iter()
+            }
 
             /// The variant's name, as it stands in the table and in traces.
             pub const fn name(self) -> &'static str {

@@ -2,7 +2,7 @@
 //! in every step.
 //!
 //! An input of the driver is an event of the same name, except where [`READINGS`] says that it
-//! counts as another one. In [`TABLE`] a row is an event, a column is a step, a cell is what happens:
+//! counts as another one. In the table a row is an event, a column is a step, a cell is what happens:
 //!
 //! * a step's short name: the lifecycle moves there (to itself: it stays and notes the event);
 //! * `.` nothing: the event comes late or says nothing new here, and that is fine;
@@ -75,8 +75,8 @@ macro_rules! cell {
 macro_rules! table {
     ($($event:ident [$($cell:tt)*])*) => {
         /// Every event in every step: `TABLE[event][step]`, both in declaration order.
-        pub const TABLE: [[Cell; Step::ALL.len()]; Event::ALL.len()] = [$([$(cell!($cell)),*]),*];
-        /// The events in the order of the rows; a test holds it against [`Event::ALL`].
+        const TABLE: [[Cell; Step::ALL.len()]; Event::ALL.len()] = [$([$(cell!($cell)),*]),*];
+        /// The events in the order of the rows; a test holds it against `Event::ALL`.
         #[cfg(test)]
         const ROWS: [Event; Event::ALL.len()] = [$(Event::$event),*];
     };

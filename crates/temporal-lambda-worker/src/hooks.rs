@@ -75,9 +75,9 @@ impl Hook {
 /// The shutdown hooks of one invocation, in the order in which they were added.
 ///
 /// Each runs once, after draining and before [`on_shutdown`](crate::LambdaWorker::on_shutdown),
-/// on every path on which `configure` was entered. Hooks and `on_shutdown` share what is left of
-/// the shutdown deadline buffer, each with an equal part of what the earlier ones left over. One
-/// that fails, panics or takes too long is logged and reported, and does not stop the next.
+/// on every path on which `configure` was entered. A hook may use all the time that is left, but for
+/// 0.1 s for each hook that is still to come and for `on_shutdown`. One that fails, panics or takes too
+/// long is logged and reported, and does not stop the next.
 #[derive(Clone, Default)]
 pub struct ShutdownHooks {
     // Shared with the driver, so that the hooks registered so far run even if `configure` never

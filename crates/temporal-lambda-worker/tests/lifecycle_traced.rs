@@ -113,11 +113,11 @@ impl tracing::field::Visit for Fields {
 }
 
 fn step(name: &str) -> Step {
-    Step::ALL.into_iter().find(|step| step.name() == name).expect("a step's name")
+    Step::all().find(|step| step.name() == name).expect("a step's name")
 }
 
 fn event(name: &str) -> Event {
-    Event::ALL.into_iter().find(|event| event.name() == name).expect("an event's name")
+    Event::all().find(|event| event.name() == name).expect("an event's name")
 }
 
 #[tokio::test]

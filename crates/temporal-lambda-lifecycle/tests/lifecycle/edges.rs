@@ -269,8 +269,8 @@ edges! {
 #[test]
 fn every_edge_of_the_table_has_a_test_and_every_test_an_edge() {
     let mut edges = BTreeSet::new();
-    for step in Step::ALL {
-        for event in Event::ALL {
+    for step in Step::all() {
+        for event in Event::all() {
             if let Cell::To(_) = look_up(step, event) {
                 edges.insert((step, event));
             }
@@ -283,7 +283,7 @@ fn every_edge_of_the_table_has_a_test_and_every_test_an_edge() {
 #[test]
 fn an_input_counts_as_the_event_that_its_reading_says() {
     for it in READINGS {
-        let steps = Step::ALL.into_iter().filter(|step| it.step.is_none_or(|at| at == *step));
+        let steps = Step::all().filter(|step| it.step.is_none_or(|at| at == *step));
         for step in steps {
             let (mut stand, mut said) = (Stand::in_step(step), input(it.said));
             match it.condition {

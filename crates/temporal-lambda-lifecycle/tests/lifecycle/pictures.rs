@@ -28,10 +28,10 @@ fn every_state_step_and_event_appears() {
         assert!(mermaid.contains(state.name()), "{state} is not in the Mermaid diagram");
         assert!(dot.contains(&format!("cluster_{state} ")), "{state} is not in the DOT graph");
     }
-    for step in Step::ALL {
+    for step in Step::all() {
         assert!(dot.contains(&format!("        {};", step.name())), "{step:?} is not in it");
     }
-    for event in Event::ALL {
+    for event in Event::all() {
         assert!(dot.contains(event.name()), "{event:?} is not in the DOT graph");
     }
 }

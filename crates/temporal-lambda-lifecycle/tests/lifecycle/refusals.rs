@@ -9,8 +9,8 @@ use temporal_lambda_lifecycle::{Event, Input, Refusal, State, Step};
 /// has changed.
 #[test]
 fn everything_that_can_be_said_is_taken_or_refused_with_its_reason() {
-    for step in Step::ALL {
-        for event in Event::ALL {
+    for step in Step::all() {
+        for event in Event::all() {
             let Some(input) = input(event) else { continue };
             let mut stand = Stand::in_step(step);
             let before = format!("{:?}", stand.machine);
@@ -74,9 +74,9 @@ fn home(event: Event) -> Option<(State, State)> {
 /// What is late is harmless; what is early is a bug.
 #[test]
 fn early_events_are_illegal_and_late_ones_are_no_ops() {
-    for event in Event::ALL {
+    for event in Event::all() {
         let Some((first, last)) = home(event) else { continue };
-        for step in Step::ALL {
+        for step in Step::all() {
             let cell = look_up(step, event);
             let state = step.state();
             if state < first {
@@ -95,7 +95,7 @@ fn early_events_are_illegal_and_late_ones_are_no_ops() {
 
 #[test]
 fn an_invocation_begins_only_where_none_is_under_way() {
-    for step in Step::ALL {
+    for step in Step::all() {
         let begins = matches!(step, Step::ColdStart | Step::Healthy);
         for event in [Event::Invoked, Event::InvokedTooLate] {
             let cell = look_up(step, event);

@@ -53,12 +53,14 @@ pub struct LambdaWorkerHandlerBuilder<W> {
 
 impl<W: LambdaWorker> LambdaWorkerHandlerBuilder<W> {
     /// The task queue where neither `temporal.toml` nor the environment names one. Default: none.
+    #[must_use]
     pub fn task_queue(mut self, task_queue: impl Into<String>) -> Self {
         self.origin.task_queue = Some(task_queue.into());
         self
     }
 
     /// Where the configuration comes from. Default: `temporal.toml` and the environment.
+    #[must_use]
     pub fn config_source(mut self, source: ConfigSource) -> Self {
         self.origin.source = source;
         self

@@ -72,12 +72,14 @@ impl<W: LambdaWorker> WorkerFunction<W> {
     }
 
     /// The task queue where neither `temporal.toml` nor the environment names one. Default: none.
+    #[must_use]
     pub fn task_queue(mut self, task_queue: impl Into<String>) -> Self {
         self.handler = self.handler.task_queue(task_queue);
         self
     }
 
     /// Where the configuration comes from. Default: `temporal.toml` and the environment.
+    #[must_use]
     pub fn config_source(mut self, source: ConfigSource) -> Self {
         self.handler = self.handler.config_source(source);
         self
@@ -89,6 +91,7 @@ impl<W: LambdaWorker> WorkerFunction<W> {
     /// Lambda sends the signal only to functions with an extension, so this registers
     /// `lambda_runtime`'s empty one. Where that fails (in an emulator without extensions), a
     /// warning is logged and the hook never runs.
+    #[must_use]
     pub fn on_environment_end<F, Fut>(mut self, hook: F) -> Self
     where
         F: FnOnce() -> Fut + Send + 'static,

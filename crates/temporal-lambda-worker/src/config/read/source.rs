@@ -77,6 +77,7 @@ impl ConfigSource {
 
     /// Reads no variable of the environment. Where there is neither a path nor a text, no file either, since
     /// it is variables that say where that is.
+    #[must_use]
     pub fn without_environment(mut self) -> Self {
         self.reads_environment = false;
         if matches!(self.file, FileSource::Found) {
