@@ -127,7 +127,7 @@ async fn one_that_goes_silent_while_the_worker_polls_does_not_spoil_the_next_inv
     let behind = Behind::plain("mid-poll").await;
     let hello = behind.world.config("hello", HELLO);
     let hello = hello
-        .timeout(Duration::from_secs(5))
+        .timeout(Duration::from_secs(8))
         .env("TEMPORAL_LAMBDA_GRACEFUL_SHUTDOWN_TIMEOUT", "300ms")
         .env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s");
     let hello = behind.world.add(hello);
