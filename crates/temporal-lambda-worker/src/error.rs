@@ -7,7 +7,7 @@ use std::fmt;
 use lambda_runtime::Diagnostic;
 
 use crate::config::ConfigError;
-use crate::report::InvocationReport;
+use crate::report::{InvocationReport, ReportedError};
 
 pub use fault::Fault;
 
@@ -61,7 +61,7 @@ impl LambdaWorkerError {
 
 impl From<Fault> for LambdaWorkerError {
     fn from(fault: Fault) -> Self {
-        let errors = vec![crate::report::ReportedError::of(&fault)];
+        let errors = vec![ReportedError::of(&fault)];
         Self::new(fault, Vec::new(), InvocationReport { errors, ..Default::default() })
     }
 }
@@ -105,6 +105,12 @@ impl From<LambdaWorkerError> for Diagnostic {
             error_type: format!("TemporalLambdaWorker.{}", error.fault().error_type()),
             error_message: error.message(),
         }
+    }
+}
+
+impl ReportedError {
+    pub(crate) fn of(fault: &Fault) -> Self {
+        Self { error_type: fault.error_type().to_owned(), message: with_sources(fault) }
     }
 }
 
