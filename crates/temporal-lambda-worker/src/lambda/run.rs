@@ -39,7 +39,8 @@ use crate::worker::LambdaWorker;
 /// and of `lambda_runtime` are written at any level. Every line of an invocation carries its request ID.
 ///
 /// # Errors
-/// [`Fault::Configuration`] if a variable that Lambda sets is missing or wrong, [`Fault::Runtime`]
+/// [`Fault::Configuration`](crate::Fault::Configuration) if a variable that Lambda sets is missing or wrong,
+/// [`Fault::Runtime`](crate::Fault::Runtime)
 /// if the Runtime API fails. A failed invocation is posted to Lambda and is no error here.
 ///
 /// # Exit

@@ -104,6 +104,12 @@ impl From<LambdaWorkerError> for Diagnostic {
     }
 }
 
+impl ReportedError {
+    pub(crate) fn of(fault: &Fault) -> Self {
+        Self { error_type: fault.error_type().to_owned(), message: with_sources(fault) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::with_sources;
 use crate::lifecycle::{Ending, State};
 
 pub use callbacks::{CallbackOutcome, HookReport};
@@ -123,12 +122,6 @@ pub struct ReportedError {
     pub error_type: String,
     /// What happened and what to do.
     pub message: String,
-}
-
-impl ReportedError {
-    pub(crate) fn of(fault: &crate::Fault) -> Self {
-        Self { error_type: fault.error_type().to_owned(), message: with_sources(fault) }
-    }
 }
 
 /// How an invocation came by its connection.
