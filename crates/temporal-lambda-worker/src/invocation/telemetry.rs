@@ -91,14 +91,17 @@ impl Scope {
     }
 }
 
+/// What is to be done at the end of a thread's workflow code.
+type AtEnd = Vec<fn()>;
+
 thread_local! {
-    /// Where workflow code runs: what is to be done when it has ended.
-    static AT_END: RefCell<Option<Vec<fn()>>> = const { RefCell::new(None) };
+    /// `None` where no workflow code runs.
+    static AT_END: RefCell<Option<AtEnd>> = const { RefCell::new(None) };
 }
 
 /// Runs `live`, which runs workflow code on this thread, and then what was asked for its end.
 pub(crate) fn as_workflow_thread<T>(live: impl FnOnce() -> T) -> T {
-    AT_END.set(Some(Vec::new()));
+    AT_END.set(Some(AtEnd::new()));
     let lived = live();
     for end in AT_END.take().unwrap_or_default() {
         end();
