@@ -29,7 +29,8 @@ pub use lambda::{
     PoisonService, WorkerFunction, run_worker,
 };
 pub use observe::{LIFECYCLE_TARGET, Observed, Transitions};
-pub use report::{InvocationReport, LambdaWorkerError, Reason};
+pub use report::error::LambdaWorkerError;
+pub use report::{InvocationReport, Reason};
 pub use rotating::Rotating;
 /// The lifecycle of an invocation, as a pure machine. Its version is 0.x whatever this crate's is: `State`
 /// is stable, everything else there may change with any release. Do not build on it beyond tests.

@@ -1,7 +1,7 @@
 //! What an invocation did: its return value, one log line, and what observers get.
 
 mod callbacks;
-mod error;
+pub(crate) mod error;
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::lifecycle::{Ending, State};
 
 pub use callbacks::{CallbackOutcome, HookReport};
-pub use error::LambdaWorkerError;
+pub(crate) use error::LambdaWorkerError;
 
 /// What one invocation did.
 ///
