@@ -105,9 +105,13 @@ async fn a_mark_of_the_byte_order_before_the_text_does_not_count() {
     assert_eq!(config.worker_options.task_queue, "q");
 }
 
-#[cfg(not(feature = "emf"))]
 #[tokio::test]
-async fn emf_without_its_feature_is_warned_about() {
-    let config = Place::empty().set("TEMPORAL_LAMBDA_EMF", "true").load().unwrap();
-    assert!(config.warnings.texts()[0].contains("feature"), "{:?}", config.warnings.texts());
+async fn emf_is_warned_about_where_nothing_is_built_in_that_writes_figures() {
+    for (figures, warnings) in [(None, 1), (Some((|_| ()) as fn(&_)), 0)] {
+        let mut config = Place::empty().set("TEMPORAL_LAMBDA_EMF", "true").load().unwrap();
+        config.begin_telemetry(Telemetry::new(figures));
+        let texts = config.warnings.texts();
+        assert_eq!(texts.len(), warnings, "{texts:?}");
+        assert!(texts.iter().all(|it| it.contains("feature")), "{texts:?}");
+    }
 }
