@@ -166,6 +166,9 @@ async fn an_activitys_result_that_cannot_be_stored_fails_the_attempt_and_is_stor
     let place = format!("S3 store failed [bucket={}, {key}", bucket.name);
     assert!(failure.contains(&place), "{failure}");
     assert!(failure.contains("client_region=us-east-1]: NoSuchBucket: "), "{failure}");
+    let report = first.last().unwrap().report();
+    let named = report["codec_failures"]["latest"][0].as_str().unwrap();
+    assert!(named.contains(&place), "{report}");
     bucket.make().await;
     let mut invocations = work_until_the_end(&function, &temporal, &id).await;
     let result = handle.get_result(WorkflowGetResultOptions::default()).await.unwrap();

@@ -43,9 +43,15 @@ pub(crate) struct StorageLayer {
 /// Whoever must know of transfers, and when they must end.
 pub(crate) trait Watch: Send + Sync {
     /// A transfer is under way until the result is dropped.
-    fn begin(&self) -> Box<dyn Send>;
+    fn begin(&self) -> Box<dyn UnderWay>;
     /// Returns when transfers must end.
     fn ended(&self) -> BoxFuture<'static, ()>;
+}
+
+/// A transfer under way.
+pub(crate) trait UnderWay: Send {
+    /// It has failed, in these words.
+    fn failed(self: Box<Self>, words: &str);
 }
 
 struct StorageCodec {
@@ -123,14 +129,18 @@ impl StorageLayer {
         let Some(watch) = self.watch.as_ref().filter(|_| payloads > 0) else {
             return transfer.await;
         };
-        let _under_way = watch.begin();
-        tokio::select! {
+        let under_way = watch.begin();
+        let result = tokio::select! {
             biased;
             result = transfer => result,
             () = watch.ended() => {
                 Err(ExternalStorageError::OutOfTime { operation, payloads, bytes })
             }
+        };
+        if let Err(error) = &result {
+            under_way.failed(&error.to_string());
         }
+        result
     }
 }
 

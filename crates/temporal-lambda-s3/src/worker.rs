@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use temporal_lambda_worker::{CodecWork, LambdaWorkerConfig};
+use temporal_lambda_worker::{CodecWork, CodecWorkGuard, LambdaWorkerConfig};
 use temporalio_sdk::activities::ActivityInfo;
 use temporalio_sdk::interceptors::{
     ActivityInboundInterceptor, ExecuteActivityInput, ExecuteActivityOutput, Next,
@@ -14,7 +14,7 @@ use temporalio_sdk::interceptors::{
 use tokio::time::Instant;
 
 use crate::client::apply;
-use crate::codec::Watch;
+use crate::codec::{UnderWay, Watch};
 use crate::driver::{
     StorageDriverActivityInfo, StorageDriverTargetInfo, StorageDriverWorkflowInfo,
 };
@@ -43,7 +43,7 @@ struct InvocationWatch {
 }
 
 impl Watch for InvocationWatch {
-    fn begin(&self) -> Box<dyn Send> {
+    fn begin(&self) -> Box<dyn UnderWay> {
         Box::new(self.work.begin())
     }
 
@@ -58,6 +58,12 @@ impl Watch for InvocationWatch {
             }
         }
         .boxed()
+    }
+}
+
+impl UnderWay for CodecWorkGuard {
+    fn failed(self: Box<Self>, words: &str) {
+        CodecWorkGuard::failed(*self, words);
     }
 }
 

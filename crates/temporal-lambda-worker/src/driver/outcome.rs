@@ -52,6 +52,7 @@ pub(super) fn measure(
     report.state_ms = times;
     report.total_ms = millis(now.since_origin());
     report.time_left_ms = invocation.remaining_time().map(millis);
+    report.codec_failures = invocation.codec_work().failures();
     report.poisoned = machine.step() == Step::Poisoned;
 }
 

@@ -1,9 +1,14 @@
 //! Work of a payload codec that takes time.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio_util::sync::CancellationToken;
+
+use crate::report::CodecFailures;
+
+/// Failures whose words are kept for the report: 5.
+const FAILURES_KEPT: usize = 5;
 
 /// Tells the worker that a payload codec is at work: one that fetches, stores or encrypts somewhere
 /// else.
@@ -25,6 +30,7 @@ struct Shared {
     /// a worker.
     listener: OnceLock<Box<dyn Fn(bool) + Send + Sync>>,
     cut_short: CancellationToken,
+    failures: Mutex<CodecFailures>,
 }
 
 /// Work of a codec under way; it ends when this is dropped.
@@ -59,10 +65,31 @@ impl CodecWork {
         self.shared.cut_short.cancel();
     }
 
+    /// The work that failed so far.
+    pub(crate) fn failures(&self) -> CodecFailures {
+        self.shared.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn tell(&self, begins: bool) {
         if let Some(listener) = self.shared.listener.get() {
             listener(begins);
         }
+    }
+}
+
+impl CodecWorkGuard {
+    /// The work has failed. The words, which must not hold a secret, are logged as a warning and stand in
+    /// the [report](crate::InvocationReport::codec_failures); the task fails by the error that the codec
+    /// returns.
+    pub fn failed(self, words: &str) {
+        tracing::warn!(error = words, "a payload could not be encoded or decoded; its task fails");
+        let failures = &self.work.shared.failures;
+        let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.count += 1;
+        if failures.latest.len() == FAILURES_KEPT {
+            failures.latest.remove(0);
+        }
+        failures.latest.push(words.to_owned());
     }
 }
 
@@ -105,6 +132,19 @@ mod tests {
         drop(second);
         let told = told.lock().expect("nobody panics under it");
         assert_eq!(*told, [true, true, false, false]);
+    }
+
+    #[test]
+    fn codec_work_that_failed_is_counted_and_the_latest_words_are_kept() {
+        let work = CodecWork::default();
+        drop(work.begin());
+        assert_eq!(work.failures(), CodecFailures::default());
+        for number in 1..=7 {
+            work.begin().failed(&format!("failure {number}"));
+        }
+        let failures = work.failures();
+        assert_eq!(failures.count, 7);
+        assert_eq!(failures.latest, [3, 4, 5, 6, 7].map(|number| format!("failure {number}")));
     }
 
     #[tokio::test(start_paused = true)]

@@ -60,6 +60,9 @@ pub struct InvocationReport {
     /// Calls that the server refused or left unanswered, by kind, 8 kinds at most. Not a failure of
     /// the invocation: such calls are tried again.
     pub server_trouble: Vec<ServerTrouble>,
+    /// Failures of payload codecs that report them, such as transfers of large payloads. A task whose payload
+    /// could not be stored or fetched fails, and Temporal tries it again.
+    pub codec_failures: CodecFailures,
     /// What would be better otherwise, in the order in which it was noticed, 10 entries at most. Not a
     /// failure of the invocation. Each is a warning in the log, too.
     pub diagnoses: Vec<Diagnosis>,
@@ -168,6 +171,17 @@ impl StateTimes {
             State::ColdStart | State::TornDown => {}
         }
     }
+}
+
+/// Failures of payload codecs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct CodecFailures {
+    /// How many there were.
+    pub count: u64,
+    /// The latest of them in words, 5 at most.
+    pub latest: Vec<String>,
 }
 
 /// What became of the tasks of an invocation.
