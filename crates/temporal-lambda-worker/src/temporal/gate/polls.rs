@@ -37,8 +37,8 @@ const WORK: Duration = Duration::from_millis(300);
 /// be followed by another.
 const AFTER: Duration = Duration::from_millis(100);
 
-/// A poll for the sticky queue that the server refuses for the number of calls is made again after 0.1 s,
-/// then after twice the time before, until it is 2 s; every 0.1 s when polling is about to end.
+/// A poll that the server refuses for the number of calls is made again after 0.1 s, then after twice the
+/// time before, until it is 2 s; every 0.1 s when polling is about to end.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -127,8 +127,9 @@ impl Gate {
             let (service, rpc) = (service.clone(), rpc.clone());
             let call = GrpcRequest { service, rpc, headers: headers.clone(), proto: proto.clone() };
             match self.poll_once(call, under_way).await {
-                // The SDK would pause for up to 10 s, in which nobody has what comes to this queue.
-                Err(status) if kind == Kind::Sticky && status.code() == Code::ResourceExhausted => {
+                // The SDK would pause for up to 10 s: more than many an invocation has, and in that time
+                // nobody would have what comes to the sticky queue.
+                Err(status) if status.code() == Code::ResourceExhausted => {
                     self.pause(pause).await;
                     pause = LONGEST_PAUSE.min(2 * pause);
                 }

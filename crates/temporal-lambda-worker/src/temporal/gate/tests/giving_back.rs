@@ -87,42 +87,6 @@ async fn a_poll_on_the_sticky_queue_is_waited_for_where_the_server_refuses_to_cl
     assert_eq!(fixture.told(), ["Busy"]);
 }
 
-/// Seen in the swarm: a signal came to the sticky queue while the SDK paused after a refusal, and waited there
-/// for its timeout.
-#[tokio::test(start_paused = true)]
-async fn a_refused_sticky_poll_is_made_again_and_the_queue_is_closed_under_one_that_is_taken() {
-    let mut fixture = Fixture::with_sticky_workflow(Server::default()).await;
-    let refusal = Some((Code::ResourceExhausted, "too many"));
-    *fixture.server.refuses.lock().unwrap() = refusal;
-    let poll = fixture.poll(Sticky);
-    a_moment().await;
-    let _quiescing = fixture.quiesce();
-    advance(SECOND).await;
-    a_moment().await;
-    assert!(fixture.told().is_empty() && fixture.server.asked("ShutdownWorker").is_empty());
-    *fixture.server.refuses.lock().unwrap() = None;
-    for step in [100, 60] {
-        assert!(fixture.server.asked("ShutdownWorker").is_empty());
-        advance(ms(step)).await;
-        a_moment().await;
-    }
-    assert_eq!(poll.await.unwrap(), "", "the worker sees no refusal");
-    assert_eq!(fixture.told(), ["PollsEnded"]);
-    assert_eq!(fixture.gate.trouble.noted()[0].status, "ResourceExhausted");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_server_that_goes_on_refusing_keeps_the_worker_for_3_s() {
-    let mut fixture = Fixture::with_sticky_workflow(Server::default()).await;
-    *fixture.server.refuses.lock().unwrap() = Some((Code::ResourceExhausted, "too many"));
-    let _poll = fixture.poll(Sticky);
-    a_moment().await;
-    let since = Instant::now();
-    fixture.quiesce().await.unwrap();
-    assert_eq!(since.elapsed().as_millis() / 100, 30, "{:?}", since.elapsed());
-    assert_eq!(fixture.told(), ["PollsEnded"]);
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_sticky_queue_that_polling_has_opened_again_is_closed_again() {
     let fixture = Fixture::with_sticky_workflow(Server::default()).await;
@@ -209,24 +173,4 @@ async fn a_slow_answer_that_makes_a_workflow_sticky_is_waited_for_and_the_sticky
     a_moment().await;
     assert_eq!(fixture.server.asked("ShutdownWorker").len(), 1);
     assert_eq!(fixture.told(), ["PollsEnded"]);
-}
-
-/// What it is told at the end of polling it may refuse, too.
-#[tokio::test(start_paused = true)]
-async fn no_workflow_becomes_sticky_for_a_minute_after_the_server_refused_a_call_for_their_number()
-{
-    let fixture = Fixture::new(Server::default(), None, None).await;
-    for (code, sticks) in [(Code::Unavailable, true), (Code::ResourceExhausted, false)] {
-        *fixture.server.refuses.lock().unwrap() = Some((code, "no"));
-        let _refused = fixture.poll(Normal);
-        a_moment().await;
-        *fixture.server.refuses.lock().unwrap() = None;
-        for (after, sticks) in [(0, sticks), (59_999, sticks), (1, true)] {
-            advance(ms(after)).await;
-            fixture.complete("task").await;
-            let call = fixture.server.asked("RespondWorkflowTaskCompleted").pop().unwrap();
-            let request = RespondWorkflowTaskCompletedRequest::decode(call.proto).unwrap();
-            assert_eq!(request.sticky_attributes.is_some(), sticks, "{code}, {after} ms later");
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 mod fixture;
 mod giving_back;
+mod refused;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -257,33 +258,6 @@ async fn a_poll_that_the_server_leaves_unanswered_is_given_up_0_3_s_after_its_ti
     let trouble = fixture.gate.trouble.noted();
     assert_eq!((trouble[0].status.as_str(), trouble[0].count), ("DeadlineExceeded", 1));
     // It may have waited for a task all the time.
-    assert!(fixture.gate.trouble.fault(false).is_none());
-}
-
-#[tokio::test(start_paused = true)]
-async fn refused_polls_are_counted_with_the_servers_words_and_keep_nobody_waiting() {
-    let mut fixture = Fixture::new(Server::default(), None, Some(2 * SECOND)).await;
-    for words in ["first", "second", "the key is secret"] {
-        *fixture.server.refuses.lock().unwrap() = Some((Code::ResourceExhausted, words));
-        assert_eq!(fixture.poll(Normal).await.unwrap(), "ResourceExhausted");
-    }
-    let _quiescing = fixture.quiesce();
-    a_moment().await;
-    assert_eq!(fixture.told(), ["PollsEnded"]);
-    let trouble = fixture.gate.trouble.noted();
-    let noted = &trouble[0];
-    assert_eq!((noted.call.as_str(), noted.count), ("PollWorkflowTaskQueue", 3));
-    assert_eq!((noted.first.as_str(), noted.last.as_str()), ("first", "the key is [API key]"));
-    let fault =
-        fixture.gate.trouble.fault(false).map(|fault| fault.to_string()).unwrap_or_default();
-    assert!(fault.contains("ResourceExhausted") && !fault.contains("secret"), "{fault}");
-    // One poll that is answered shows that the worker could poll.
-    fixture.gate.resume();
-    *fixture.server.refuses.lock().unwrap() = None;
-    let poll = fixture.poll(Normal);
-    a_moment().await;
-    fixture.server.answer_polls.notify_one();
-    assert_eq!(poll.await.unwrap(), "");
     assert!(fixture.gate.trouble.fault(false).is_none());
 }
 
