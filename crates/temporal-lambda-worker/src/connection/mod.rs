@@ -12,7 +12,7 @@ pub(crate) use cache::{ChannelCache, Request};
 #[cfg(test)]
 pub(crate) use channel::Route;
 pub(crate) use channel::{Answer, is_unanswered, service};
-pub(crate) use server::{Server, answered_with, status_fault, without_network};
+pub(crate) use server::{Server, answered_with, is_throttled, status_fault, without_network};
 
 /// A connection for one invocation, under that invocation's identity and with its credentials.
 #[derive(Clone)]

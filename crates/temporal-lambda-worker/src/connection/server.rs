@@ -95,8 +95,7 @@ impl Server {
     /// A call over the channel.
     pub(crate) async fn call(&self, call: GrpcRequest) -> Answer {
         let answer = self.route.call(call).await;
-        let code = answer.as_ref().err().map(Status::code);
-        if code == Some(Code::ResourceExhausted) {
+        if answer.as_ref().is_err_and(is_throttled) {
             self.known().throttled = Some(Instant::now());
         }
         answer
@@ -111,6 +110,12 @@ impl Server {
     pub(crate) fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the server refused a call because there were too many. gRPC has the same code for a message that
+/// is too large, which is no better when it is sent again.
+pub(crate) fn is_throttled(status: &Status) -> bool {
+    status.code() == Code::ResourceExhausted && !status.message().contains("larger than max")
 }
 
 /// An answer with this message.

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::wire::{Task, asked_time, set_asked_time, task_token};
 use super::{Gate, Timing};
-use crate::connection::{Answer, answered_with};
+use crate::connection::{Answer, answered_with, is_throttled};
 use crate::lifecycle::POLL_SPARE;
 use crate::temporal::in_flight::{Brought, Kind, PollUnderWay};
 
@@ -129,7 +129,7 @@ impl Gate {
             match self.poll_once(call, under_way).await {
                 // The SDK would pause for up to 10 s: more than many an invocation has, and in that time
                 // nobody would have what comes to the sticky queue.
-                Err(status) if status.code() == Code::ResourceExhausted => {
+                Err(status) if is_throttled(&status) => {
                     self.pause(pause).await;
                     pause = LONGEST_PAUSE.min(2 * pause);
                 }

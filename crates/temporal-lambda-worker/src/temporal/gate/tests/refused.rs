@@ -30,6 +30,14 @@ async fn refused_polls_are_counted_with_the_servers_words_and_keep_nobody_waitin
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_poll_whose_answer_is_too_large_is_not_made_again_by_the_gate() {
+    let fixture = Fixture::new(Server::default(), None, None).await;
+    let too_large = "grpc: received message larger than max (5 vs. 4)";
+    *fixture.server.refuses.lock().unwrap() = Some((Code::ResourceExhausted, too_large));
+    assert_eq!(fixture.poll(Normal).await.unwrap(), "ResourceExhausted");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_poll_that_is_refused_for_the_number_of_calls_is_made_again_after_0_1_s_to_2_s() {
     let fixture = Fixture::new(Server::default(), None, None).await;
     *fixture.server.refuses.lock().unwrap() = Some((Code::ResourceExhausted, "too many"));
