@@ -12,7 +12,7 @@ use crate::invocation::Invocation;
 use crate::lifecycle::State;
 use crate::report::{InvocationReport, Reason};
 
-/// The end of an invocation, as shutdown hooks and [`LambdaWorker::on_shutdown`] see it.
+/// The end of an invocation, as shutdown hooks and [`LambdaWorker::on_shutdown`](crate::LambdaWorker::on_shutdown) see it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Shutdown {

@@ -131,7 +131,7 @@ pub struct RunningWorker {
     /// The facts of the invocation.
     pub invocation: Invocation,
     /// Cancelled when polling stops. Cancelling it stops polling: the invocation ends with reason
-    /// [`Reason::Cancelled`].
+    /// [`Reason::Cancelled`](crate::Reason::Cancelled).
     pub stop: CancellationToken,
 }
 
