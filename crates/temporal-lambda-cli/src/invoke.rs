@@ -20,7 +20,8 @@ const NAME: &str = "function";
 pub(crate) struct Args {
     #[command(flatten)]
     program: ProgramArgs,
-    /// The event. A Temporal worker does not look at it.
+    /// The event. A worker runs for any; {"temporal_lambda_worker": {"check": true}} asks for a
+    /// check instead.
     #[arg(long, value_name = "JSON", default_value = "")]
     payload: String,
     /// Prints nothing but what the function answered.

@@ -5,6 +5,7 @@ mod connection;
 mod driver;
 mod error;
 mod from_fn;
+pub mod guide;
 mod hooks;
 mod invocation;
 mod lambda;
@@ -13,8 +14,6 @@ pub mod report;
 mod rotating;
 mod telemetry;
 mod temporal;
-#[doc = include_str!("docs/testing.md")]
-pub mod testing_guide {}
 mod worker;
 
 pub use async_trait::async_trait;

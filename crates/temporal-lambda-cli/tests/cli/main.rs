@@ -7,6 +7,7 @@ mod dev;
 mod doctor;
 mod invoke;
 mod picture;
+mod quickstart;
 mod scaling;
 mod support;
 mod svg;

@@ -67,7 +67,8 @@ fn build_examples() -> Vec<PathBuf> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     without_package_variables(&mut cargo);
     let built = cargo
-        .args(["build", "--locked", "--workspace", "--bin", "hello", "--bin", "crashing"])
+        .args(["build", "--locked", "--workspace"])
+        .args(["--bin", "hello", "--bin", "crashing", "--bin", "quickstart"])
         .args((!cfg!(debug_assertions)).then_some("--release"))
         .arg("--message-format=json-render-diagnostics")
         .current_dir(env!("CARGO_MANIFEST_DIR"))

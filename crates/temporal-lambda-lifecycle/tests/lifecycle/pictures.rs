@@ -1,7 +1,5 @@
 //! The pictures of the lifecycle are drawn from the table, and whatever shows one shows that.
 
-use std::path::Path;
-
 use temporal_lambda_lifecycle::diagram::{dot, mermaid};
 use temporal_lambda_lifecycle::{Event, State, Step};
 
@@ -39,20 +37,4 @@ fn every_state_step_and_event_appears() {
 #[test]
 fn the_documentation_shows_the_diagram_that_the_table_draws() {
     assert_eq!(fenced(include_str!("../../src/diagram.md")), Some(mermaid().as_str()));
-}
-
-/// In the workspace; a packaged crate has its README elsewhere.
-#[test]
-fn the_readme_shows_the_diagram_that_the_table_draws() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
-    let Ok(readme) = std::fs::read_to_string(&path) else {
-        assert!(!path.with_file_name("Cargo.toml").exists(), "the workspace has no README.md");
-        return;
-    };
-    let marker = "<!-- lifecycle diagram -->";
-    let parts: Vec<_> = readme.split(marker).collect();
-    assert!(parts.len() > 1, "README.md has no {marker}");
-    let shown = parts[1].trim_start();
-    assert!(shown.starts_with("```mermaid\n"), "no Mermaid block stands after {marker}");
-    assert_eq!(fenced(shown), Some(mermaid().as_str()), "README.md shows another lifecycle");
 }

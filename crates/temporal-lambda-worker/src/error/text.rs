@@ -39,7 +39,7 @@ pub(super) fn about_the_home(path: &Path) -> &'static str {
 pub(super) fn did_you_mean(nearest: &Option<String>) -> String {
     match nearest {
         Some(nearest) => format!(": did you mean {nearest}?"),
-        None => ": remove it, or see the configuration table in the README".to_owned(),
+        None => ": remove it, or see the guide's chapter on configuration".to_owned(),
     }
 }
 

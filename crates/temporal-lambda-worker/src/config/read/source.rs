@@ -8,7 +8,7 @@ use temporalio_common::worker::WorkerDeploymentVersion;
 
 /// Where the configuration of a handler comes from, below what `configure` does.
 ///
-/// The default is what the README says: `temporal.toml` where it is found, and above it the environment's
+/// The default is what the guide says: `temporal.toml` where it is found, and above it the environment's
 /// variables.
 ///
 /// ```

@@ -1,4 +1,4 @@
-//! Precedence, strictness, and the README's tables against the code.
+//! Precedence, strictness, and the guide's tables against the code.
 
 mod connection;
 mod files;
@@ -15,7 +15,7 @@ use super::read::file::FILE_NAME;
 use super::read::keys::KEYS;
 use super::*;
 
-const README: &str = include_str!("../../../../../README.md");
+const CHAPTER: &str = include_str!("../../docs/configuration.md");
 const SECRET: &str = "tk_very-secret-0123456789";
 
 /// A folder with a `temporal.toml` in it, and the variables that point there.
@@ -251,9 +251,9 @@ async fn what_cannot_work_is_refused_before_anybody_connects() {
     assert!(matches!(config.settle(), Err(ConfigError::IncompleteVersion { .. })));
 }
 
-/// The rows of the README's table under this marker, cell by cell.
-fn readme_table(marker: &str) -> Vec<Vec<String>> {
-    let (_, after) = README.split_once(&format!("<!-- {marker} -->")).expect("the marker");
+/// The rows of the chapter's table under this marker, cell by cell.
+fn table(marker: &str) -> Vec<Vec<String>> {
+    let (_, after) = CHAPTER.split_once(&format!("<!-- {marker} -->")).expect("the marker");
     let rows = after.lines().skip_while(|line| !line.starts_with('|'));
     rows.take_while(|line| line.starts_with('|'))
         .skip(2)
@@ -262,16 +262,16 @@ fn readme_table(marker: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn the_readme_lists_every_key_once_and_no_other() {
-    let rows = readme_table("configuration keys");
+fn the_guide_lists_every_key_once_and_no_other() {
+    let rows = table("configuration keys");
     let keys: Vec<_> = rows.iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
     assert_eq!(keys, KEYS);
 }
 
 #[tokio::test]
-async fn the_defaults_in_the_readme_are_those_of_the_code() {
+async fn the_defaults_in_the_guide_are_those_of_the_code() {
     let config = Place::empty().load().unwrap();
-    for row in readme_table("configuration keys") {
+    for row in table("configuration keys") {
         let seconds = |time: Duration| format!("{} s", time.as_secs_f64());
         let expected = match row[0].trim_matches('`') {
             "max_concurrent_activities" => defaults::MAX_CONCURRENT_ACTIVITIES.to_string(),
@@ -305,11 +305,9 @@ async fn the_defaults_in_the_readme_are_those_of_the_code() {
 }
 
 #[tokio::test]
-async fn the_precedence_in_the_readme_is_that_of_the_code() {
-    let sources: Vec<_> = readme_table("precedence")
-        .into_iter()
-        .map(|row| row[0].trim_matches('`').to_owned())
-        .collect();
+async fn the_precedence_in_the_guide_is_that_of_the_code() {
+    let sources: Vec<_> =
+        table("precedence").into_iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
     assert_eq!(
         sources,
         ["defaults", "WorkerFunction", "temporal.toml", "environment", "configure"]
