@@ -5,16 +5,31 @@ use std::{ffi::OsString, fmt, future::Future, path::PathBuf, pin::Pin, sync::Arc
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde_json::Value;
 
-use super::error::EmulatorError;
+use super::{error::EmulatorError, package::Package};
 
 type HandlerFuture = Pin<Box<dyn Future<Output = Result<Value, Diagnostic>> + Send>>;
 pub(super) type Handler = Arc<dyn Fn(LambdaEvent<Value>) -> HandlerFuture + Send + Sync>;
 
+pub(super) const LATEST: &str = "$LATEST";
+
 /// Where a function's code runs.
 #[derive(Clone)]
 pub(super) enum Code {
-    Process { program: PathBuf, args: Vec<OsString>, current_dir: Option<PathBuf> },
+    Process {
+        program: PathBuf,
+        args: Vec<OsString>,
+        current_dir: Option<PathBuf>,
+    },
+    /// `bootstrap` in an unpacked zip, in a bare environment.
+    Package(Arc<Package>),
     InProcess(Handler),
+}
+
+/// What becomes of `Event` invocations.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct EventPolicy {
+    pub(super) max_retry_attempts: u32,
+    pub(super) max_age: Duration,
 }
 
 /// A function, as it would be configured in Lambda. Defaults are Lambda's own unless noted.
@@ -34,6 +49,9 @@ pub struct FunctionConfig {
     pub(super) version: String,
     pub(super) aliases: Vec<String>,
     pub(super) runtime: String,
+    pub(super) handler: String,
+    pub(super) description: String,
+    pub(super) role: Option<String>,
     pub(super) timeout: Duration,
     pub(super) init_timeout: Duration,
     pub(super) memory_mb: u32,
@@ -41,7 +59,7 @@ pub struct FunctionConfig {
     pub(super) inherit_env: bool,
     pub(super) concurrency: usize,
     pub(super) environment_concurrency: usize,
-    pub(super) max_retry_attempts: u32,
+    pub(super) events: EventPolicy,
     pub(super) retry_delay: Duration,
     pub(super) freeze: bool,
     pub(super) snap_start: bool,
@@ -87,12 +105,20 @@ impl FunctionConfig {
         Self::new(name.into(), Code::InProcess(handler))
     }
 
+    /// A function whose environments run the `bootstrap` of an unpacked zip.
+    pub(super) fn package(name: String, package: Arc<Package>) -> Self {
+        Self::new(name, Code::Package(package))
+    }
+
     fn new(name: String, code: Code) -> Self {
         Self {
             name,
-            version: "$LATEST".to_owned(),
+            version: LATEST.to_owned(),
             aliases: Vec::new(),
             runtime: "provided.al2023".to_owned(),
+            handler: "bootstrap".to_owned(),
+            description: String::new(),
+            role: None,
             timeout: Duration::from_secs(3),
             init_timeout: Duration::from_secs(10),
             memory_mb: 128,
@@ -100,7 +126,10 @@ impl FunctionConfig {
             inherit_env: false,
             concurrency: 10,
             environment_concurrency: 1,
-            max_retry_attempts: 2,
+            events: EventPolicy {
+                max_retry_attempts: 2,
+                max_age: Duration::from_secs(6 * 60 * 60),
+            },
             retry_delay: Duration::from_millis(100),
             freeze: true,
             snap_start: false,
@@ -157,7 +186,8 @@ impl FunctionConfig {
         self
     }
 
-    /// The function's version, `"$LATEST"` (the default) or a number.
+    /// The function's version, `"$LATEST"` (the default) or a number from 1. A function that is
+    /// added with a number has this version only, and calls without a qualifier go to it, too.
     #[must_use]
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.version = version.into();
@@ -222,12 +252,20 @@ impl FunctionConfig {
     /// How often a failed `Event` invocation is tried again. Default: 2.
     #[must_use]
     pub fn max_retry_attempts(mut self, attempts: u32) -> Self {
-        self.max_retry_attempts = attempts;
+        self.events.max_retry_attempts = attempts;
         self
     }
 
-    /// How long to wait before a retry. Default: 100 ms, where Lambda waits one minute and then
-    /// two, so that tests need not.
+    /// How old an `Event` invocation may become before it is dropped: it waits for a free
+    /// environment, or for a retry. Default: 6 hours.
+    #[must_use]
+    pub fn max_event_age(mut self, age: Duration) -> Self {
+        self.events.max_age = age;
+        self
+    }
+
+    /// How long to wait before the first retry; before the second twice as long, and so on.
+    /// Default: 100 ms, where Lambda waits a minute, so that tests need not.
     #[must_use]
     pub fn retry_delay(mut self, delay: Duration) -> Self {
         self.retry_delay = delay;
@@ -259,9 +297,12 @@ impl FunctionConfig {
     }
 
     pub(super) fn freezes(&self) -> bool {
-        self.freeze
-            && self.environment_concurrency == 1
-            && matches!(self.code, Code::Process { .. })
+        self.freeze && self.environment_concurrency == 1 && !matches!(self.code, Code::InProcess(_))
+    }
+
+    /// The version's number; `None` for `$LATEST`.
+    pub(super) fn number(&self) -> Option<u64> {
+        self.version.parse().ok().filter(|number| *number > 0)
     }
 
     pub(super) fn validate(&self) -> Result<(), EmulatorError> {
@@ -270,6 +311,8 @@ impl FunctionConfig {
             || !self.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
         {
             "a function's name is letters, digits, `-` and `_`; rename it"
+        } else if self.version != LATEST && self.number().is_none() {
+            "a version is `$LATEST` or a number from 1; change `version`"
         } else if self.timeout.is_zero() || self.timeout > longest {
             "the timeout must be more than zero and at most 15 minutes; change `timeout`"
         } else if self.concurrency == 0 || self.environment_concurrency == 0 {

@@ -1,11 +1,11 @@
 //! The emulator: functions, and the control plane that they are called through.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::sync::broadcast;
 
 use super::{
-    aws::{self, Account},
+    aws::{self, Account, Deployed, Name},
     config::FunctionConfig,
     environment::EnvCore,
     error::EmulatorError,
@@ -16,11 +16,14 @@ use super::{
 };
 use crate::sync::lock;
 
+const IDLE_EXPIRY: Duration = Duration::from_secs(600);
+
 /// Settings of an emulator. Made by [`LambdaEmulator::builder`].
 #[derive(Debug, Clone, Default)]
 pub struct LambdaEmulatorBuilder {
     port: u16,
     external_id: Option<String>,
+    idle_expiry: Option<Duration>,
 }
 
 impl LambdaEmulatorBuilder {
@@ -39,6 +42,14 @@ impl LambdaEmulatorBuilder {
         self
     }
 
+    /// How long an idle environment is kept. Default: 10 minutes; Lambda promises nothing. Then it is
+    /// killed, or, when it has registered an extension, asked by SIGTERM and killed 500 ms later.
+    #[must_use]
+    pub fn idle_expiry(mut self, idle: Duration) -> Self {
+        self.idle_expiry = Some(idle);
+        self
+    }
+
     /// Starts the emulator on 127.0.0.1, within the current tokio runtime.
     ///
     /// # Errors
@@ -50,7 +61,7 @@ impl LambdaEmulatorBuilder {
             .map_err(EmulatorError::Listen)?;
         let address = listener.local_addr().map_err(EmulatorError::Listen)?;
         let account = Arc::new(Account {
-            shared: Arc::new(Shared::new()),
+            shared: Arc::new(Shared::new(self.idle_expiry.unwrap_or(IDLE_EXPIRY))),
             external_id: self.external_id,
             functions: Default::default(),
         });
@@ -97,18 +108,20 @@ impl LambdaEmulator {
             return Err(EmulatorError::DuplicateFunction(config.name));
         }
         let function = Function::new(config, self.account.shared.clone());
-        functions.insert(function.name().to_owned(), function.clone());
+        functions.insert(function.name().to_owned(), Deployed::new(function.clone()));
         Ok(function)
     }
 
-    /// The function of this name.
+    /// The function of this name, added or created through the API. A name or ARN with a qualifier,
+    /// such as `worker:7`, is that version, or what that alias leads to.
     pub fn function(&self, name: &str) -> Option<Function> {
-        lock(&self.account.functions).get(name).cloned()
+        let name = Name::parse(name);
+        lock(&self.account.functions).get(&name.function)?.resolve(name.qualifier.as_deref())
     }
 
-    /// Every function, by name.
+    /// Every version of every function, by name; `$LATEST` first.
     pub fn functions(&self) -> Vec<Function> {
-        lock(&self.account.functions).values().cloned().collect()
+        self.account.versions()
     }
 
     /// `http://127.0.0.1:<port>`: what `AWS_ENDPOINT_URL` is set to, so that the AWS SDKs call
@@ -152,8 +165,8 @@ impl LambdaEmulator {
     }
 
     fn environments(&self) -> Vec<Arc<EnvCore>> {
-        let functions = lock(&self.account.functions);
-        let cores = functions.values().flat_map(Function::environment_cores);
+        let versions = self.account.versions();
+        let cores = versions.iter().flat_map(Function::environment_cores);
         cores.filter(|env| !env.is_gone()).collect()
     }
 }

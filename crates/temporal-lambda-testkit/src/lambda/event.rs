@@ -112,11 +112,19 @@ pub enum EmulatorEvent {
         /// The attempt to come, from 2.
         attempt: u32,
     },
+    /// An `Event` invocation was older than the function's `max_event_age`, and is tried no more.
+    Dropped {
+        /// The function's name.
+        function: Arc<str>,
+        /// The invocation.
+        request_id: String,
+    },
     /// Somebody called the control plane (Lambda's API, or STS).
     ApiCall {
         /// The operation, such as `GetFunction`, `Invoke` or `AssumeRole`.
         operation: &'static str,
-        /// What it was about: the function or role, as the caller wrote it.
+        /// What it was about: the function or role, as the caller wrote it. Empty for operations
+        /// whose path names none, such as `CreateFunction` and `ListFunctions`.
         target: String,
         /// The HTTP status of the answer.
         status: u16,
@@ -131,7 +139,8 @@ impl EmulatorEvent {
             | Self::Environment { function, .. }
             | Self::Log { function, .. }
             | Self::Finished { function, .. }
-            | Self::Retrying { function, .. } => Some(function),
+            | Self::Retrying { function, .. }
+            | Self::Dropped { function, .. } => Some(function),
             Self::ApiCall { .. } => None,
         }
     }

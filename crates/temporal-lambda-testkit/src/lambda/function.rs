@@ -1,22 +1,30 @@
 //! A function of the emulator: invoke it, watch it, look at what it did.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use tokio::sync::{Semaphore, broadcast, watch};
+use tokio::sync::{broadcast, watch};
 
 use super::{
-    config::FunctionConfig,
+    config::{EventPolicy, FunctionConfig, LATEST},
     environment::{EnvCore, Environment, Init},
     error::EmulatorError,
     event::EmulatorEvent,
     invocation::{Invocation, InvocationType},
-    schedule::{FunctionCore, FunctionState, InFlightGuard, Request, end},
+    queue,
+    request::Request,
+    schedule::{FunctionCore, FunctionState, InFlightGuard, end},
     shared::{ACCOUNT, REGION, Shared},
+    slots::Slots,
 };
 use crate::sync::lock;
 
-/// A handle to a function. Clones are the same function.
+/// A handle to one version of a function, with environments and invocations of its own. Clones are
+/// the same version.
 #[derive(Clone)]
 pub struct Function {
     core: Arc<FunctionCore>,
@@ -24,25 +32,45 @@ pub struct Function {
 
 impl fmt::Debug for Function {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Function").field("config", &self.core.config).finish_non_exhaustive()
+        f.debug_struct("Function").field("config", &self.config()).finish_non_exhaustive()
     }
 }
 
 impl Function {
     pub(super) fn new(config: FunctionConfig, shared: Arc<Shared>) -> Self {
-        let slots = config.concurrency.saturating_mul(config.environment_concurrency);
-        let slots = Arc::new(Semaphore::new(slots.min(Semaphore::MAX_PERMITS)));
-        Self {
-            core: Arc::new(FunctionCore {
-                name: config.name.as_str().into(),
-                arn: arn(&config.name).into(),
-                slots,
-                shared,
-                state: std::sync::Mutex::new(FunctionState::default()),
-                progress: watch::Sender::new(()),
+        let limit = config.concurrency.saturating_mul(config.environment_concurrency);
+        Self::of(config, shared, Arc::new(Slots::new(limit)), Arc::default())
+    }
+
+    /// A version of its own that shares the function's limit.
+    pub(super) fn published(&self, config: FunctionConfig) -> Self {
+        let core = &self.core;
+        Self::of(config, core.shared.clone(), core.slots.clone(), core.numbers.clone())
+    }
+
+    fn of(
+        config: FunctionConfig,
+        shared: Arc<Shared>,
+        slots: Arc<Slots>,
+        numbers: Arc<AtomicUsize>,
+    ) -> Self {
+        let qualifier = (config.version != LATEST).then_some(config.version.as_str());
+        let core = FunctionCore {
+            name: config.name.as_str().into(),
+            arn: arn(&config.name, qualifier),
+            slots,
+            numbers,
+            shared,
+            state: std::sync::Mutex::new(FunctionState {
                 config: Arc::new(config),
+                deleted: false,
+                environments: Vec::new(),
+                invocations: Vec::new(),
+                unfinished: 0,
             }),
-        }
+            progress: watch::Sender::new(()),
+        };
+        Self { core: Arc::new(core) }
     }
 
     /// The function's name.
@@ -50,14 +78,15 @@ impl Function {
         &self.core.name
     }
 
-    /// `arn:aws:lambda:us-east-1:000000000000:function:<name>`.
+    /// `arn:aws:lambda:us-east-1:000000000000:function:<name>`, and `:<version>` unless that is
+    /// `$LATEST`.
     pub fn arn(&self) -> &str {
         &self.core.arn
     }
 
-    /// How it is configured.
-    pub fn config(&self) -> &FunctionConfig {
-        &self.core.config
+    /// How it is configured now.
+    pub fn config(&self) -> Arc<FunctionConfig> {
+        lock(&self.core.state).config.clone()
     }
 
     /// Invokes it and waits for the end (`RequestResponse`).
@@ -70,20 +99,7 @@ impl Function {
     /// [`EmulatorError::Throttled`] when all concurrent invocations are running,
     /// [`EmulatorError::ShutDown`] when the emulator is gone.
     pub async fn invoke(&self, payload: impl Into<Bytes>) -> Result<Invocation, EmulatorError> {
-        let core = self.core.clone();
-        self.refuse_when_closed()?;
-        let permit = core.slots.clone().try_acquire_owned();
-        let permit = permit.map_err(|_| self.throttled())?;
-        let request = Request::new(payload.into(), InvocationType::RequestResponse);
-        self.announce(&request);
-        let in_flight = InFlightGuard::new(core.clone());
-        let running = core.shared.runtime.clone().spawn(async move {
-            let invocation = core.attempt(&request, 1, permit).await;
-            drop(in_flight);
-            invocation
-        });
-        let invocation = running.await.map_err(|_| EmulatorError::ShutDown)?;
-        Ok(Arc::unwrap_or_clone(invocation))
+        self.invoke_as(self.arn().to_owned(), payload.into()).await
     }
 
     /// Queues an invocation (`Event`): its request ID. Failures are tried again, up to
@@ -93,14 +109,7 @@ impl Function {
     ///
     /// [`EmulatorError::ShutDown`] when the emulator is gone.
     pub fn invoke_event(&self, payload: impl Into<Bytes>) -> Result<String, EmulatorError> {
-        self.refuse_when_closed()?;
-        let request = Request::new(payload.into(), InvocationType::Event);
-        let id = request.id.clone();
-        self.announce(&request);
-        let in_flight = InFlightGuard::new(self.core.clone());
-        let run = self.core.clone().run_queued(request, in_flight);
-        self.core.shared.runtime.spawn(run);
-        Ok(id)
+        self.invoke_event_as(self.arn().to_owned(), payload.into(), self.config().events)
     }
 
     /// Starts `environments` new environments, as provisioned concurrency does: they are through
@@ -113,12 +122,12 @@ impl Function {
     /// did start are there all the same.
     pub async fn provision(&self, environments: usize) -> Result<(), EmulatorError> {
         self.refuse_when_closed()?;
-        let permits = (0..environments)
-            .map(|_| self.core.slots.clone().try_acquire_owned())
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| self.throttled())?;
+        let slots = (0..environments)
+            .map(|_| self.core.slots.try_take())
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| self.throttled())?;
         let reservations: Vec<_> =
-            permits.into_iter().map(|permit| self.core.reserve_new(permit)).collect();
+            slots.into_iter().map(|slot| self.core.reserve_new(slot)).collect();
         let mut first_failure = None;
         for reservation in &reservations {
             if let Init::Failed { error_type, message, .. } = reservation.env.init().await {
@@ -126,7 +135,7 @@ impl Function {
                 let log = reservation.env.log_tail();
                 let reason = format!("its init failed, {error_type}: {message}\n{log}");
                 first_failure.get_or_insert(reason);
-            } else if self.core.config.freezes() {
+            } else if reservation.env.config.freezes() {
                 // A failure means that it ended since; the next invocation will start another.
                 let _ = reservation.env.freeze();
             }
@@ -230,6 +239,59 @@ impl Function {
         })
     }
 
+    /// Invokes it under the ARN that the caller gave, and waits for the end.
+    pub(super) async fn invoke_as(
+        &self,
+        arn: String,
+        payload: Bytes,
+    ) -> Result<Invocation, EmulatorError> {
+        let core = self.core.clone();
+        self.refuse_when_closed()?;
+        let slot = core.slots.try_take().ok_or_else(|| self.throttled())?;
+        let request = Request::new(payload, InvocationType::RequestResponse, arn);
+        self.announce(&request);
+        let in_flight = InFlightGuard::new(core.clone());
+        let running = core.shared.runtime.clone().spawn(async move {
+            let invocation = core.attempt(&request, 1, slot).await;
+            drop(in_flight);
+            invocation
+        });
+        let invocation = running.await.map_err(|_| EmulatorError::ShutDown)?;
+        Ok(Arc::unwrap_or_clone(invocation))
+    }
+
+    /// Queues an invocation under the ARN that the caller gave: its request ID.
+    pub(super) fn invoke_event_as(
+        &self,
+        arn: String,
+        payload: Bytes,
+        policy: EventPolicy,
+    ) -> Result<String, EmulatorError> {
+        self.refuse_when_closed()?;
+        let request = Request::new(payload, InvocationType::Event, arn);
+        let id = request.id.clone();
+        self.announce(&request);
+        let in_flight = InFlightGuard::new(self.core.clone());
+        let run = queue::run(self.core.clone(), request, policy, in_flight);
+        self.core.shared.runtime.spawn(run);
+        Ok(id)
+    }
+
+    /// Gives it another configuration. What runs with the earlier one runs to its end.
+    pub(super) fn reconfigure(&self, config: FunctionConfig) {
+        self.core.change(|state| state.config = Arc::new(config));
+    }
+
+    /// Drops what is queued, and takes its environments down as they become idle.
+    pub(super) fn delete(&self) {
+        self.core.change(|state| state.deleted = true);
+    }
+
+    /// Limits how many invocations run at once, in all versions together.
+    pub(super) fn set_limit(&self, limit: usize) {
+        self.core.slots.set_limit(limit, &self.core.shared.runtime);
+    }
+
     pub(super) fn environment_cores(&self) -> Vec<Arc<EnvCore>> {
         lock(&self.core.state).environments.clone()
     }
@@ -249,14 +311,18 @@ impl Function {
     }
 
     fn throttled(&self) -> EmulatorError {
-        let config = &self.core.config;
         EmulatorError::Throttled {
             function: self.name().to_owned(),
-            limit: config.concurrency.saturating_mul(config.environment_concurrency),
+            limit: self.core.slots.limit(),
         }
     }
 }
 
-fn arn(name: &str) -> String {
-    format!("arn:aws:lambda:{}:{}:function:{name}", REGION, ACCOUNT)
+/// A function's ARN, with a qualifier or without.
+pub(super) fn arn(name: &str, qualifier: Option<&str>) -> String {
+    let arn = format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}");
+    match qualifier {
+        Some(qualifier) => format!("{arn}:{qualifier}"),
+        None => arn,
+    }
 }

@@ -100,7 +100,7 @@ impl fmt::Display for Outcome {
             Self::TimedOut { after } => {
                 write!(f, "Task timed out after {:.2} seconds", after.as_secs_f64())
             }
-            Self::Crashed { code: Some(code), .. } => {
+            Self::Crashed { code: Some(code), .. } if *code != 0 => {
                 write!(f, "Runtime exited with error: exit status {code}")
             }
             Self::Crashed { signal: Some(signal), .. } => {

@@ -7,8 +7,10 @@
 //! What it did is on record: every [`Invocation`], and every step in the life of every
 //! [`Environment`].
 //!
-//! The emulator also answers the part of AWS's API that a Temporal server calls, so that a real
-//! one can invoke the functions: give it [`LambdaEmulator::endpoint_url`] as `AWS_ENDPOINT_URL`.
+//! The emulator also answers AWS's API: give [`LambdaEmulator::endpoint_url`] as `AWS_ENDPOINT_URL` to
+//! a Temporal server, which then invokes the functions, or to a tool that deploys them. A zip that is
+//! uploaded is unpacked into a folder of its own, and its `bootstrap` runs there with the variables that
+//! Lambda and the function set, and no others. [`LambdaEmulator::function`] finds what was deployed.
 //!
 //! ```
 //! use serde_json::json;
@@ -26,12 +28,36 @@
 //! # }).unwrap();
 //! ```
 //!
+//! # What of AWS's API there is
+//!
+//! - Functions: `CreateFunction`, `UpdateFunctionCode` (zips in the request), `UpdateFunctionConfiguration`,
+//!   `GetFunction`, `GetFunctionConfiguration`, `ListFunctions`, `DeleteFunction`.
+//! - Versions: `PublishVersion`, `ListVersionsByFunction`. A version does not change; what did not change
+//!   since the last one makes no other.
+//! - Aliases: `CreateAlias`, `UpdateAlias`, `GetAlias`, `ListAliases`, `DeleteAlias`, weights included.
+//! - `Invoke` with a version, an alias or `$LATEST` as the qualifier, and with the log's tail.
+//! - `Put`-, `Get`- and `DeleteFunctionConcurrency`; `Put`-, `Update`-, `Get`- and
+//!   `DeleteFunctionEventInvokeConfig`.
+//! - STS: `AssumeRole`, `GetCallerIdentity`.
+//!
+//! What Lambda refuses is refused with its errors. So is what the emulator does not have: code in S3,
+//! images, runtimes other than `provided`, programs for another architecture, layers, networks, file
+//! systems, dead-letter queues, destinations.
+//!
 //! # Where it differs from Lambda
 //!
 //! - A failed init ends the invocation; Lambda runs it once more.
-//! - Retries of `Event` invocations come after 100 ms by default; Lambda's after minutes.
-//! - Memory and CPU are not limited, and payload sizes are not checked.
+//! - Retries of `Event` invocations come after 100 ms by default, the second after 200 ms; Lambda's after one
+//!   minute and two. Events beyond the concurrency wait in order of arrival, and none comes twice.
+//! - Memory and CPU are not limited, so that times and costs are those of a whole core; the sizes of
+//!   payloads and packages are not checked.
+//! - A function is active at once. Its folder can be written to, and is not `/var/task`:
+//!   `LAMBDA_TASK_ROOT` names it. Processes see the machine's own files.
+//! - [`Function::invoke`] delivers any payload; the API refuses what is not JSON.
+//! - Callers, roles and permissions are not checked, but for an external ID. Settings of tracing, logging,
+//!   storage and SnapStart are taken from the API and change nothing.
 //! - At [`LambdaEmulator::shutdown`] every environment gets SIGTERM, with or without extensions.
+//! - Extensions get SHUTDOWN whether they registered for it or not. There is no Telemetry API.
 //! - Freezing is SIGSTOP: time passes, timers are late, but sockets stay up.
 //! - SnapStart: `/restore/next` answers at once, without a snapshot.
 
@@ -44,9 +70,13 @@ mod event;
 mod function;
 mod invocation;
 mod log;
+mod package;
 mod process;
+mod queue;
+mod request;
 mod schedule;
 mod shared;
+mod slots;
 
 pub use self::{
     config::FunctionConfig,

@@ -1,20 +1,25 @@
-//! Gives invocations to execution environments: reuse, cold starts, limits, timeouts, retries.
+//! Gives invocations to execution environments: reuse, cold starts, timeouts, ends.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
     config::FunctionConfig,
     environment::{Answer, Completion, Delivery, EnvCore, Exit, Init},
     event::EmulatorEvent,
-    invocation::{Invocation, InvocationType, Outcome, round_up_to_ms},
-    shared::Shared,
+    invocation::{Invocation, Outcome, round_up_to_ms},
+    request::Request,
+    shared::{SHUTDOWN_TIME, Shared},
+    slots::{Slot, Slots},
 };
 use crate::sync::lock;
 
@@ -27,50 +32,25 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct FunctionCore {
     pub(super) shared: Arc<Shared>,
-    pub(super) config: Arc<FunctionConfig>,
     pub(super) name: Arc<str>,
-    pub(super) arn: Arc<str>,
-    pub(super) slots: Arc<Semaphore>,
+    pub(super) arn: String,
+    /// Shared by all versions of the function, as is the number of the last environment.
+    pub(super) slots: Arc<Slots>,
+    pub(super) numbers: Arc<AtomicUsize>,
     pub(super) state: Mutex<FunctionState>,
     /// Changes whenever `state` does.
     pub(super) progress: watch::Sender<()>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct FunctionState {
+    /// What new environments are started with. Those with an earlier one get no event any more.
+    pub(super) config: Arc<FunctionConfig>,
+    pub(super) deleted: bool,
     pub(super) environments: Vec<Arc<EnvCore>>,
     pub(super) invocations: Vec<Arc<Invocation>>,
     /// Invocations that were accepted and are not finished, retries included.
     pub(super) unfinished: usize,
-}
-
-/// An invocation that was accepted.
-#[derive(Debug, Clone)]
-pub(super) struct Request {
-    pub(super) id: String,
-    pub(super) payload: Bytes,
-    pub(super) invocation_type: InvocationType,
-    trace_id: String,
-}
-
-impl Request {
-    pub(super) fn new(payload: Bytes, invocation_type: InvocationType) -> Self {
-        let seconds = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
-        let root = Uuid::new_v4().simple().to_string();
-        let parent = Uuid::new_v4().simple().to_string();
-        Self {
-            id: Uuid::new_v4().to_string(),
-            payload,
-            invocation_type,
-            trace_id: format!(
-                "Root=1-{seconds:08x}-{};Parent={};Sampled=1",
-                &root[..24],
-                &parent[..16]
-            ),
-        }
-    }
 }
 
 /// Counts an invocation as unfinished for as long as the guard lives.
@@ -94,7 +74,7 @@ impl Drop for InFlightGuard {
 pub(super) struct Reservation {
     pub(super) env: Arc<EnvCore>,
     pub(super) cold: bool,
-    _permit: OwnedSemaphorePermit,
+    _slot: Slot,
 }
 
 impl Drop for Reservation {
@@ -103,46 +83,54 @@ impl Drop for Reservation {
     }
 }
 
+impl FunctionState {
+    /// Whether the environment may get events: it has the function's code and configuration of now.
+    pub(super) fn serves(&self, env: &EnvCore) -> bool {
+        !self.deleted && Arc::ptr_eq(&env.config, &self.config)
+    }
+}
+
 impl FunctionCore {
     /// A place in the most recently used environment that has one, else in a new one.
-    pub(super) fn reserve(&self, permit: OwnedSemaphorePermit) -> Reservation {
+    pub(super) fn reserve(&self, slot: Slot) -> Reservation {
         let mut state = lock(&self.state);
-        let mut warm: Vec<_> = state.environments.iter().collect();
+        let current = state.environments.iter().filter(|env| state.serves(env));
+        let mut warm: Vec<_> = current.collect();
         warm.sort_by_key(|env| std::cmp::Reverse(env.last_used()));
         let found = warm.into_iter().find(|env| env.try_reserve()).cloned();
-        self.place(&mut state, found, permit)
+        self.place(&mut state, found, slot)
     }
 
     /// A place in a new environment.
-    pub(super) fn reserve_new(&self, permit: OwnedSemaphorePermit) -> Reservation {
-        self.place(&mut lock(&self.state), None, permit)
+    pub(super) fn reserve_new(&self, slot: Slot) -> Reservation {
+        self.place(&mut lock(&self.state), None, slot)
     }
 
     fn place(
         &self,
         state: &mut FunctionState,
         warm: Option<Arc<EnvCore>>,
-        permit: OwnedSemaphorePermit,
+        slot: Slot,
     ) -> Reservation {
         let cold = warm.is_none();
         let env = warm.unwrap_or_else(|| {
-            let number = state.environments.len() + 1;
+            let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
             let env = EnvCore::start(
                 format!("{}/{number}", self.name).into(),
                 self.name.clone(),
-                self.arn.clone(),
-                self.config.clone(),
+                state.config.clone(),
                 self.shared.events.clone(),
             );
             env.try_reserve();
             state.environments.push(env.clone());
+            self.expire(env.clone());
             env
         });
         if self.shared.closed.is_cancelled() {
             // The emulator was shut down meanwhile and has not seen this environment.
             env.kill();
         }
-        Reservation { env, cold, _permit: permit }
+        Reservation { env, cold, _slot: slot }
     }
 
     /// Runs one attempt to its end and records it.
@@ -150,9 +138,9 @@ impl FunctionCore {
         self: &Arc<Self>,
         request: &Request,
         attempt: u32,
-        permit: OwnedSemaphorePermit,
+        slot: Slot,
     ) -> Arc<Invocation> {
-        let reservation = self.reserve(permit);
+        let reservation = self.reserve(slot);
         let env = reservation.env.clone();
         let log_start = if reservation.cold { 0 } else { env.log_len() };
         let mut record = Invocation {
@@ -195,11 +183,16 @@ impl FunctionCore {
     }
 
     fn give_back(&self, reservation: Reservation, request_id: &str) {
-        reservation.env.forget(request_id);
-        if self.config.freezes() {
-            // A failure means that it is gone, and then there is nothing to freeze.
-            let _ = reservation.env.freeze();
+        let env = reservation.env.clone();
+        env.forget(request_id);
+        if lock(&self.state).serves(&env) {
+            if env.config.freezes() {
+                // A failure means that it is gone, and then there is nothing to freeze.
+                let _ = env.freeze();
+            }
         }
+        drop(reservation);
+        self.take_down_outdated();
     }
 
     fn finish(&self, record: Invocation) -> Arc<Invocation> {
@@ -232,10 +225,11 @@ impl FunctionCore {
             request_id: request.id.clone(),
             invocation_id: Uuid::new_v4().to_string(),
             payload: request.payload.clone(),
+            invoked_arn: request.invoked_arn.clone(),
             trace_id: request.trace_id.clone(),
             deadline: SystemTime::UNIX_EPOCH,
         });
-        let timeout = self.config.timeout;
+        let timeout = env.config.timeout;
         let handed_out = tokio::time::timeout(timeout, env.handed_out(&request.id)).await;
         let (started, ended) = match handed_out {
             Ok(Ok((started, deadline))) => {
@@ -264,33 +258,50 @@ impl FunctionCore {
             }
         };
     }
+}
 
-    /// Runs a queued invocation: waits for its turn, tries again when it fails.
-    pub(super) async fn run_queued(self: Arc<Self>, request: Request, _unfinished: InFlightGuard) {
-        let closed = self.shared.closed.clone();
-        for attempt in 1..=self.config.max_retry_attempts.saturating_add(1) {
-            if attempt > 1 {
-                self.shared.announce(EmulatorEvent::Retrying {
-                    function: self.name.clone(),
-                    request_id: request.id.clone(),
-                    attempt,
-                });
-                tokio::select! {
-                    () = tokio::time::sleep(self.config.retry_delay) => {}
-                    () = closed.cancelled() => return,
-                }
-            }
-            let permit = tokio::select! {
-                permit = self.slots.clone().acquire_owned() => permit,
-                () = closed.cancelled() => return,
-            };
-            let Ok(permit) = permit else { return };
-            let invocation = self.attempt(&request, attempt, permit).await;
-            if invocation.outcome.is_success() || closed.is_cancelled() {
-                return;
-            }
+impl FunctionCore {
+    /// Changes the function's state, and takes down what may get no event any more.
+    pub(super) fn change(&self, change: impl FnOnce(&mut FunctionState)) {
+        change(&mut lock(&self.state));
+        self.take_down_outdated();
+    }
+
+    fn take_down_outdated(&self) {
+        let state = lock(&self.state);
+        let outdated = state.environments.iter().filter(|env| !state.serves(env));
+        for env in outdated.filter(|env| env.retire(|_| true)).cloned() {
+            self.shared.runtime.spawn(async move { spin_down(&env).await });
         }
     }
+
+    /// Takes the environment down when it was idle for as long as an idle one is kept.
+    fn expire(&self, env: Arc<EnvCore>) {
+        let keep = self.shared.idle_expiry;
+        self.shared.runtime.spawn(async move {
+            loop {
+                let wait = keep.saturating_sub(env.last_used().elapsed());
+                let wait = wait.max(Duration::from_millis(1));
+                if tokio::time::timeout(wait, env.gone.cancelled()).await.is_ok() {
+                    return;
+                }
+                if env.retire(|last_used| last_used.elapsed() >= keep) {
+                    return spin_down(&env).await;
+                }
+            }
+        });
+    }
+}
+
+/// Ends an idle environment as Lambda does: one with an extension is asked and has half a second.
+async fn spin_down(env: &EnvCore) {
+    if env.has_extensions() {
+        env.terminate();
+        if tokio::time::timeout(SHUTDOWN_TIME, env.gone.cancelled()).await.is_ok() {
+            return;
+        }
+    }
+    end(env).await;
 }
 
 fn answered(completion: Completion) -> Outcome {

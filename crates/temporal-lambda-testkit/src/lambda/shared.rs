@@ -20,15 +20,18 @@ pub(super) struct Shared {
     pub(super) runtime: Handle,
     pub(super) events: broadcast::Sender<EmulatorEvent>,
     pub(super) closed: CancellationToken,
+    /// How long an idle environment is kept.
+    pub(super) idle_expiry: Duration,
 }
 
 impl Shared {
     /// What the parts of an emulator on the current runtime have.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(idle_expiry: Duration) -> Self {
         Self {
             runtime: Handle::current(),
             events: broadcast::Sender::new(EVENTS),
             closed: CancellationToken::new(),
+            idle_expiry,
         }
     }
 

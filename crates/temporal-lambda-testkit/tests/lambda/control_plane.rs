@@ -3,39 +3,8 @@
 use serde_json::{Value, json};
 use temporal_lambda_test_timing::{TimeLimit, test_timeout};
 use temporal_lambda_testkit::lambda::{EmulatorEvent, FunctionConfig, LambdaEmulator};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
 
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
-    }
-}
-
-async fn call(lambda: &LambdaEmulator, line: &str, headers: &str, body: &str) -> Answer {
-    let mut stream = TcpStream::connect(lambda.address()).await.unwrap();
-    let request = format!(
-        "{line} HTTP/1.1\r\nhost: emulator\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    Answer {
-        status: head[9..12].parse().unwrap(),
-        head: head.to_ascii_lowercase(),
-        body: body.to_owned(),
-    }
-}
+use crate::http::call;
 
 async fn emulator() -> LambdaEmulator {
     let lambda = LambdaEmulator::start().await.unwrap();
@@ -68,7 +37,9 @@ async fn get_function_describes_it() {
         assert_eq!(configuration["State"], "Active");
         assert_eq!(configuration["LastUpdateStatus"], "Successful");
         assert_eq!(configuration["Timeout"], 3);
-        let arn = lambda.function("echo").unwrap().arn().to_owned();
+        assert_eq!(configuration["Version"], "7");
+        let qualifier = if name.ends_with(":live") { ":live" } else { "" };
+        let arn = format!("arn:aws:lambda:us-east-1:000000000000:function:echo{qualifier}");
         assert_eq!(configuration["FunctionArn"], json!(arn));
     }
     for unknown in ["nobody", "echo?Qualifier=8", "echo:8"] {
@@ -105,7 +76,9 @@ async fn invoke_waits_queues_or_only_looks() {
     assert!(event.head.contains(&done[2].request_id));
 
     let qualified = path.replace("/invocations", "/invocations?Qualifier=live");
-    assert_eq!(call(&lambda, &qualified, "", "1").await.status, 200);
+    let by_alias = call(&lambda, &qualified, "", "1").await;
+    assert_eq!(by_alias.status, 200);
+    assert!(by_alias.head.contains("x-amz-executed-version: 7"), "{}", by_alias.head);
     let odd = call(&lambda, &path, "X-Amz-Invocation-Type: Odd\r\n", "").await;
     assert_eq!(odd.status, 400);
 

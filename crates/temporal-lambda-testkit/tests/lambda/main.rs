@@ -2,10 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod aliases;
 mod control_plane;
+mod deploy;
+mod event_config;
+mod expiry;
+mod http;
 mod in_process;
 mod lifecycle;
 mod outcomes;
+mod package;
 mod process;
 mod python;
 mod queue;
+mod refusals;

@@ -6,7 +6,7 @@ use temporal_lambda_test_timing::{TimeLimit, eventually};
 use temporal_lambda_testkit::lambda::FunctionConfig;
 
 /// A small runtime: `next()`, `respond(event, body)`, `fail(event, type, message)`.
-const RUNTIME: &str = r#"
+pub(crate) const RUNTIME: &str = r#"
 import http.client, json, os, signal, sys, time
 API = os.environ["AWS_LAMBDA_RUNTIME_API"]
 

@@ -7,6 +7,7 @@ use std::{
 
 use axum::response::Response;
 
+use super::deployed::Deployed;
 use crate::{
     lambda::{event::EmulatorEvent, function::Function, shared::Shared},
     sync::lock,
@@ -17,7 +18,7 @@ pub(in crate::lambda) struct Account {
     pub(in crate::lambda) shared: Arc<Shared>,
     /// The external ID that `AssumeRole` insists on.
     pub(in crate::lambda) external_id: Option<String>,
-    pub(in crate::lambda) functions: Mutex<BTreeMap<String, Function>>,
+    pub(in crate::lambda) functions: Mutex<BTreeMap<String, Deployed>>,
 }
 
 impl Account {
@@ -29,21 +30,8 @@ impl Account {
         });
     }
 
-    /// The function that a name, partial ARN or ARN means, with or without a qualifier.
-    pub(super) fn find(&self, name: &str, query: Option<&str>) -> Option<(Function, String)> {
-        let after = name.rsplit_once("function:").map_or(name, |(_, rest)| rest);
-        let (name, inline) = match after.split_once(':') {
-            Some((name, qualifier)) => (name, Some(qualifier)),
-            None => (after, None),
-        };
-        let function = lock(&self.functions).get(name)?.clone();
-        let config = function.config();
-        let mut fields = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-        let named = fields.find(|(key, _)| key == "Qualifier").map(|(_, value)| value);
-        let qualifier = inline.or(named.as_deref()).unwrap_or("$LATEST");
-        let known = qualifier == "$LATEST"
-            || qualifier == config.version
-            || config.aliases.iter().any(|alias| alias == qualifier);
-        known.then(|| (function.clone(), qualifier.to_owned()))
+    /// Every version of every function.
+    pub(in crate::lambda) fn versions(&self) -> Vec<Function> {
+        lock(&self.functions).values().flat_map(Deployed::versions).cloned().collect()
     }
 }

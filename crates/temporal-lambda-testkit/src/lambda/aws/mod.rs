@@ -1,33 +1,44 @@
-//! The part of AWS's API that a Temporal server calls: Lambda's `GetFunction` and `Invoke`, and
-//! STS on `/`.
+//! The part of AWS's API that callers and deployers of a function use: Lambda's, and STS on `/`.
 
 mod account;
+mod aliases;
+mod call;
+mod deployed;
+mod functions;
+mod invoke;
+mod limits;
+mod name;
+mod refusal;
+mod settings;
+mod shapes;
 mod sts;
+mod versions;
 
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
-    extract::{DefaultBodyLimit, Path, RawQuery, State},
-    http::{HeaderMap, StatusCode},
-    response::{IntoResponse, Response},
-    routing::{get, post},
+    Router,
+    extract::DefaultBodyLimit,
+    http::{Method, StatusCode, Uri},
+    routing::{MethodFilter, MethodRouter, post},
 };
-use bytes::Bytes;
-use serde_json::json;
 use tokio::net::TcpListener;
 
-pub(super) use self::account::Account;
-use super::{error::EmulatorError, function::Function, shared::ACCOUNT};
+pub(super) use self::{account::Account, deployed::Deployed, name::Name};
+use self::{
+    call::{operation, waiting},
+    refusal::Refusal,
+};
 
 /// Serves the control plane until the emulator is shut down.
 pub(super) fn serve(account: Arc<Account>, listener: TcpListener) {
     let closed = account.shared.closed.clone();
     let app = Router::new()
         .route("/", post(sts::call))
-        .route("/2015-03-31/functions/{name}", get(get_function))
-        .route("/2015-03-31/functions/{name}/configuration", get(get_configuration))
-        .route("/2015-03-31/functions/{name}/invocations", post(invoke))
+        .route("/2015-03-31/functions", all_functions())
+        .route("/2015-03-31/functions/", all_functions())
+        .nest("/2015-03-31/functions/{name}", one_function())
+        .merge(limits())
         .fallback(unknown)
         .layer(DefaultBodyLimit::disable())
         .with_state(account);
@@ -40,148 +51,71 @@ pub(super) fn serve(account: Arc<Account>, listener: TcpListener) {
     });
 }
 
-/// Answers a call that asks for what is known of a function.
-fn describe(
-    account: &Account,
-    operation: &'static str,
-    name: &str,
-    query: Option<&str>,
-    describe: impl FnOnce(&Function) -> serde_json::Value,
-) -> Response {
-    let answer = match account.find(name, query) {
-        None => not_found(name),
-        Some((function, _)) => Json(describe(&function)).into_response(),
-    };
-    account.record_call(operation, name, &answer);
-    answer
+fn all_functions() -> MethodRouter<Arc<Account>> {
+    operation(MethodFilter::POST, "CreateFunction", functions::create).merge(operation(
+        MethodFilter::GET,
+        "ListFunctions",
+        functions::list,
+    ))
 }
 
-async fn get_function(
-    State(account): State<Arc<Account>>,
-    Path(name): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Response {
-    describe(&account, "GetFunction", &name, query.as_deref(), |function| {
-        json!({
-            "Configuration": configuration(function),
-            "Code": { "RepositoryType": "S3", "Location": "" },
-            "Tags": {},
-            "Concurrency": {
-                "ReservedConcurrentExecutions": function.config().concurrency,
-            },
-        })
-    })
+fn one_function() -> Router<Arc<Account>> {
+    use MethodFilter as M;
+    // Routes with one path and several methods are one.
+    Router::new()
+        .route("/", operation(M::GET, "GetFunction", functions::get))
+        .route("/", operation(M::DELETE, "DeleteFunction", functions::delete))
+        .route("/code", operation(M::PUT, "UpdateFunctionCode", functions::update_code))
+        .route(
+            "/configuration",
+            operation(M::GET, "GetFunctionConfiguration", functions::get_configuration),
+        )
+        .route(
+            "/configuration",
+            operation(M::PUT, "UpdateFunctionConfiguration", functions::update_configuration),
+        )
+        .route("/versions", operation(M::POST, "PublishVersion", versions::publish))
+        .route("/versions", operation(M::GET, "ListVersionsByFunction", versions::list))
+        .route("/aliases", operation(M::POST, "CreateAlias", aliases::create))
+        .route("/aliases", operation(M::GET, "ListAliases", aliases::list))
+        .route("/aliases/{alias}", operation(M::GET, "GetAlias", aliases::get))
+        .route("/aliases/{alias}", operation(M::PUT, "UpdateAlias", aliases::update))
+        .route("/aliases/{alias}", operation(M::DELETE, "DeleteAlias", aliases::delete))
+        .route("/invocations", waiting(M::POST, "Invoke", invoke::invoke))
 }
 
-async fn get_configuration(
-    State(account): State<Arc<Account>>,
-    Path(name): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Response {
-    describe(&account, "GetFunctionConfiguration", &name, query.as_deref(), configuration)
+/// These came to the API later, each with a date of its own.
+fn limits() -> Router<Arc<Account>> {
+    use MethodFilter as M;
+    let concurrency = "/2017-10-31/functions/{name}/concurrency";
+    let get_concurrency = "/2019-09-30/functions/{name}/concurrency";
+    let event = "/2019-09-25/functions/{name}/event-invoke-config";
+    Router::new()
+        .route(concurrency, operation(M::PUT, "PutFunctionConcurrency", limits::put_concurrency))
+        .route(
+            concurrency,
+            operation(M::DELETE, "DeleteFunctionConcurrency", limits::delete_concurrency),
+        )
+        .route(
+            get_concurrency,
+            operation(M::GET, "GetFunctionConcurrency", limits::get_concurrency),
+        )
+        .route(event, operation(M::PUT, "PutFunctionEventInvokeConfig", limits::put_event_config))
+        .route(
+            event,
+            operation(M::POST, "UpdateFunctionEventInvokeConfig", limits::update_event_config),
+        )
+        .route(event, operation(M::GET, "GetFunctionEventInvokeConfig", limits::get_event_config))
+        .route(
+            event,
+            operation(M::DELETE, "DeleteFunctionEventInvokeConfig", limits::delete_event_config),
+        )
 }
 
-fn configuration(function: &Function) -> serde_json::Value {
-    let config = function.config();
-    json!({
-        "FunctionName": config.name,
-        "FunctionArn": function.arn(),
-        "Runtime": config.runtime,
-        "Handler": "bootstrap",
-        "Timeout": config.timeout.as_secs_f64().ceil() as u64,
-        "MemorySize": config.memory_mb,
-        "Version": config.version,
-        "PackageType": "Zip",
-        "Architectures": [if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }],
-        "Role": format!("arn:aws:iam::{}:role/{}", ACCOUNT, config.name),
-        "State": "Active",
-        "LastUpdateStatus": "Successful",
-        "LastModified": "2026-01-01T00:00:00.000+0000",
-        "CodeSha256": "",
-        "CodeSize": 0,
-        "RevisionId": "00000000-0000-0000-0000-000000000000",
-    })
-}
-
-async fn invoke(
-    State(account): State<Arc<Account>>,
-    Path(name): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    payload: Bytes,
-) -> Response {
-    let invocation_type = headers
-        .get("x-amz-invocation-type")
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("RequestResponse");
-    let answer = match account.find(&name, query.as_deref()) {
-        None => not_found(&name),
-        Some((function, version)) => match invocation_type {
-            "DryRun" => StatusCode::NO_CONTENT.into_response(),
-            "Event" => match function.invoke_event(payload) {
-                Ok(id) => (StatusCode::ACCEPTED, [("x-amzn-requestid", id)]).into_response(),
-                Err(error) => refused(&error),
-            },
-            "RequestResponse" => invoke_and_wait(&function, version, payload).await,
-            other => error(
-                StatusCode::BAD_REQUEST,
-                "InvalidParameterValueException",
-                &format!("`{other}` is no invocation type; use RequestResponse, Event or DryRun"),
-            ),
-        },
-    };
-    account.record_call("Invoke", &name, &answer);
-    answer
-}
-
-async fn invoke_and_wait(function: &Function, version: String, payload: Bytes) -> Response {
-    let invocation = match function.invoke(payload).await {
-        Ok(invocation) => invocation,
-        Err(error) => return refused(&error),
-    };
-    let body = invocation.outcome.body(&invocation.request_id);
-    let mut answer = (
-        [
-            ("content-type", "application/json".to_owned()),
-            ("x-amz-executed-version", version),
-            ("x-amzn-requestid", invocation.request_id),
-        ],
-        body,
-    )
-        .into_response();
-    if !invocation.outcome.is_success() {
-        let unhandled = axum::http::HeaderValue::from_static("Unhandled");
-        answer.headers_mut().insert("x-amz-function-error", unhandled);
-    }
-    answer
-}
-
-fn refused(refusal: &EmulatorError) -> Response {
-    match refusal {
-        EmulatorError::Throttled { .. } => {
-            error(StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException", "Rate Exceeded.")
-        }
-        other => error(StatusCode::SERVICE_UNAVAILABLE, "ServiceException", &other.to_string()),
-    }
-}
-
-fn not_found(name: &str) -> Response {
-    error(
-        StatusCode::NOT_FOUND,
-        "ResourceNotFoundException",
-        &format!("Function not found: {name}"),
-    )
-}
-
-async fn unknown(method: axum::http::Method, uri: axum::http::Uri) -> Response {
-    error(
+async fn unknown(method: Method, uri: Uri) -> Refusal {
+    Refusal::new(
         StatusCode::NOT_FOUND,
         "UnknownOperationException",
-        &format!("the emulator has no {method} {}", uri.path()),
+        format!("the emulator has no {method} {}", uri.path()),
     )
-}
-
-fn error(status: StatusCode, error_type: &'static str, message: &str) -> Response {
-    let body = json!({ "Type": "User", "Message": message, "message": message });
-    (status, [("x-amzn-errortype", error_type)], Json(body)).into_response()
 }

@@ -28,29 +28,11 @@ use crate::{
 /// Starts the function's program and watches over it. It dies with the returned task's runtime,
 /// or by [`EnvCore::kill`].
 pub(super) fn spawn(env: &Arc<EnvCore>, runtime_api: SocketAddr) -> io::Result<()> {
-    let Code::Process { program, args, current_dir } = &env.config.code else {
-        return Err(io::Error::other("the function has no program"));
-    };
     let (watched, pipe, writer) = LogPipe::new()?;
-    let mut command = Command::new(program);
-    command
-        .args(args)
-        .stdin(Stdio::null())
-        .stdout(writer.try_clone()?)
-        .stderr(writer)
-        .kill_on_drop(true);
-    if let Some(dir) = current_dir {
-        command.current_dir(dir);
-    }
-    if !env.config.inherit_env {
-        command.env_clear();
-        for key in ["PATH", "HOME"] {
-            if let Some(value) = std::env::var_os(key) {
-                command.env(key, value);
-            }
-        }
-    }
-    command.envs(variables(&env.config, &env.id, program, runtime_api));
+    let mut command = command(&env.config)?;
+    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer).kill_on_drop(true);
+    command.envs(variables(&env.config, &env.id, runtime_api));
+    command.envs(env.config.env.iter().map(|(key, value)| (key, value)));
 
     // Under the lock, so that a Runtime API call of a very fast child finds itself on record.
     let mut state = lock(&env.state);
@@ -88,14 +70,44 @@ async fn follow(env: Arc<EnvCore>, watched: pipe::Receiver) {
     }
 }
 
+/// The program with its arguments, its folder, and what it has of its surroundings.
+fn command(config: &FunctionConfig) -> io::Result<Command> {
+    match &config.code {
+        Code::Process { program, args, current_dir } => {
+            let mut command = Command::new(program);
+            command.args(args);
+            if let Some(dir) = current_dir {
+                command.current_dir(dir);
+            }
+            if !config.inherit_env {
+                command.env_clear();
+                let kept = ["PATH", "HOME"].map(|key| (key, std::env::var_os(key)));
+                command.envs(kept.into_iter().filter_map(|(key, value)| Some((key, value?))));
+            }
+            let root = program.parent().filter(|folder| !folder.as_os_str().is_empty());
+            command.env("LAMBDA_TASK_ROOT", root.unwrap_or(Path::new(".")));
+            Ok(command)
+        }
+        Code::Package(package) => {
+            let root = package.folder();
+            let mut command = Command::new(root.join("bootstrap"));
+            command
+                .current_dir(root)
+                .env_clear()
+                .env("LAMBDA_TASK_ROOT", root)
+                .env("LAMBDA_RUNTIME_DIR", "/var/runtime")
+                .env("PATH", "/usr/local/bin:/usr/bin/:/bin:/opt/bin");
+            Ok(command)
+        }
+        Code::InProcess(_) => Err(io::Error::other("the function has no program")),
+    }
+}
+
 fn variables(
     config: &FunctionConfig,
     environment: &str,
-    program: &Path,
     runtime_api: SocketAddr,
 ) -> Vec<(OsString, OsString)> {
-    let task_root =
-        program.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let init_type = if config.snap_start { "snap-start" } else { "on-demand" };
     let mut vars: Vec<(OsString, OsString)> = vec![
         ("AWS_LAMBDA_RUNTIME_API".into(), runtime_api.to_string().into()),
@@ -110,8 +122,7 @@ fn variables(
         ("AWS_ACCESS_KEY_ID".into(), "test".into()),
         ("AWS_SECRET_ACCESS_KEY".into(), "test".into()),
         ("AWS_SESSION_TOKEN".into(), "test".into()),
-        ("LAMBDA_TASK_ROOT".into(), task_root.into()),
-        ("_HANDLER".into(), "bootstrap".into()),
+        ("_HANDLER".into(), config.handler.clone().into()),
         ("TZ".into(), ":UTC".into()),
         ("LANG".into(), "en_US.UTF-8".into()),
     ];
@@ -125,7 +136,6 @@ fn variables(
             config.environment_concurrency.to_string().into(),
         ));
     }
-    vars.extend(config.env.iter().cloned());
     vars
 }
 

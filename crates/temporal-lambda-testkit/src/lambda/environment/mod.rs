@@ -205,16 +205,16 @@ impl EnvCore {
     pub(super) fn start(
         id: Arc<str>,
         function: Arc<str>,
-        arn: Arc<str>,
         config: Arc<FunctionConfig>,
         events: broadcast::Sender<EmulatorEvent>,
     ) -> Arc<Self> {
-        let env = Arc::new(Self::new(id, function, arn, config, events));
+        let env = Arc::new(Self::new(id, function, config, events));
         if let Err(error) = env.launch() {
             let message = match &env.config.code {
                 Code::Process { program, .. } => {
                     format!("cannot start {}: {error}", program.display())
                 }
+                Code::Package(_) => format!("cannot start the package's `bootstrap`: {error}"),
                 Code::InProcess(_) => format!("cannot start its Runtime API: {error}"),
             };
             lock(&env.state).init_error = Some(("Runtime.InvalidEntrypoint".to_owned(), message));
@@ -228,7 +228,7 @@ impl EnvCore {
         let address = listener.local_addr()?;
         runtime_api::serve(self.clone(), listener)?;
         match &self.config.code {
-            Code::Process { .. } => child::spawn(self, address),
+            Code::Process { .. } | Code::Package(_) => child::spawn(self, address),
             Code::InProcess(handler) => {
                 let mut state = lock(&self.state);
                 let task = in_process::spawn(self, handler.clone(), address);

@@ -63,7 +63,7 @@ async fn next(State(env): Env) -> Response {
         ("lambda-runtime-aws-request-id", event.request_id),
         ("lambda-runtime-invocation-id", event.invocation_id),
         ("lambda-runtime-deadline-ms", deadline_ms(event.deadline).to_string()),
-        ("lambda-runtime-invoked-function-arn", env.arn.to_string()),
+        ("lambda-runtime-invoked-function-arn", event.invoked_arn),
         ("lambda-runtime-trace-id", event.trace_id),
     ];
     let mut response = event.payload.into_response();
@@ -138,7 +138,7 @@ async fn register(State(env): Env, headers: HeaderMap, body: Bytes) -> Response 
     let body = json!({
         "functionName": env.config.name,
         "functionVersion": env.config.version,
-        "handler": "bootstrap",
+        "handler": env.config.handler,
         "accountId": ACCOUNT,
     });
     ([("lambda-extension-identifier", id)], Json(body)).into_response()

@@ -32,6 +32,7 @@ pub(in crate::lambda) struct Delivery {
     /// earlier attempt is not taken for one to this.
     pub(in crate::lambda) invocation_id: String,
     pub(in crate::lambda) payload: Bytes,
+    pub(in crate::lambda) invoked_arn: String,
     pub(in crate::lambda) trace_id: String,
     /// Set when the event is handed out: the clock starts there.
     pub(in crate::lambda) deadline: SystemTime,
@@ -101,7 +102,6 @@ pub(in crate::lambda) struct EnvCore {
     pub(in crate::lambda) id: Arc<str>,
     pub(in crate::lambda) function: Arc<str>,
     pub(in crate::lambda) config: Arc<FunctionConfig>,
-    pub(in crate::lambda) arn: Arc<str>,
     pub(super) started: Instant,
     pub(super) state: Mutex<EnvState>,
     changed: watch::Sender<()>,
@@ -115,7 +115,6 @@ impl EnvCore {
     pub(super) fn new(
         id: Arc<str>,
         function: Arc<str>,
-        arn: Arc<str>,
         config: Arc<FunctionConfig>,
         events: broadcast::Sender<EmulatorEvent>,
     ) -> Self {
@@ -123,7 +122,6 @@ impl EnvCore {
             id,
             function,
             config,
-            arn,
             started: Instant::now(),
             state: Mutex::default(),
             changed: watch::Sender::new(()),
@@ -233,7 +231,7 @@ impl EnvCore {
                 "eventType": "INVOKE",
                 "deadlineMs": deadline_ms(delivery.deadline),
                 "requestId": delivery.request_id,
-                "invokedFunctionArn": &*self.arn,
+                "invokedFunctionArn": delivery.invoked_arn,
                 "tracing": { "type": "X-Amzn-Trace-Id", "value": delivery.trace_id },
             }));
         }

@@ -31,8 +31,24 @@ impl EnvCore {
         state.reserved = state.reserved.saturating_sub(1);
     }
 
-    pub(in crate::lambda) fn last_used(&self) -> Option<Instant> {
-        lock(&self.state).last_used
+    /// When it last had an event, or was started.
+    pub(in crate::lambda) fn last_used(&self) -> Instant {
+        lock(&self.state).last_used.unwrap_or(self.started)
+    }
+
+    /// Gives it no event any more, if it has none and `last_used` is as wanted: whether that is so
+    /// from now on.
+    pub(in crate::lambda) fn retire(&self, last_used: impl FnOnce(Instant) -> bool) -> bool {
+        let mut state = lock(&self.state);
+        let retires = !state.doomed
+            && state.reserved == 0
+            && last_used(state.last_used.unwrap_or(self.started));
+        state.doomed |= retires;
+        retires
+    }
+
+    pub(in crate::lambda) fn has_extensions(&self) -> bool {
+        !lock(&self.state).extensions.is_empty()
     }
 
     pub(in crate::lambda) fn is_gone(&self) -> bool {
@@ -53,12 +69,13 @@ impl EnvCore {
                 return Some(Ok(init));
             }
             let exit = state.exit?;
-            let how = match (exit.code, exit.signal) {
-                (Some(code), _) => format!("exit status {code}"),
-                (_, Some(signal)) => format!("signal: {signal}"),
-                _ => "an unknown reason".to_owned(),
+            let message = match (exit.code, exit.signal) {
+                (Some(code), _) if code != 0 => {
+                    format!("Runtime exited with error: exit status {code}")
+                }
+                (_, Some(signal)) => format!("Runtime exited with error: signal: {signal}"),
+                _ => "Runtime exited without providing a reason".to_owned(),
             };
-            let message = format!("Runtime exited with error: {how}");
             Some(Err(("Runtime.ExitError".to_owned(), message)))
         });
         let limit = self.config.init_timeout;
