@@ -157,20 +157,6 @@ impl Invoked for Invocation {
     }
 }
 
-/// The report in the log of an invocation, which a failed one has, too.
-pub fn logged_report(invocation: &Invocation) -> Value {
-    let text = invocation.log_text();
-    let start = text.find("report=").unwrap_or_else(|| panic!("no report in:\n{text}"));
-    let quoted = &text[start + "report=".len()..];
-    let mut json = serde_json::Deserializer::from_str(quoted).into_iter::<Value>();
-    match json.next() {
-        // A string field is printed as a JSON string would be.
-        Some(Ok(Value::String(inner))) => serde_json::from_str(&inner).expect("a report"),
-        Some(Ok(report)) => report,
-        other => panic!("no report: {other:?} in {quoted}"),
-    }
-}
-
 /// Where in an environment's life something happened; panics if it did not.
 pub fn position(events: &[EnvEvent], what: impl Fn(&EnvEvent) -> bool) -> usize {
     events.iter().position(what).unwrap_or_else(|| panic!("it is not among {events:?}"))

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use temporal_lambda_testkit::lambda::FunctionConfig;
+use temporal_lambda_worker::LIFECYCLE_TARGET;
 
 use crate::cargo::{Built, CargoTarget};
 use crate::error::CliError;
@@ -17,14 +18,15 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// The configuration of an emulated function that runs the program and logs as JSON, so that its lifecycle can be
-    /// read from the log.
+    /// The configuration of an emulated function that runs the program and logs as JSON, moves of its
+    /// lifecycle included.
     pub(crate) fn function(&self, name: &str, timeout: Duration, memory_mb: u32) -> FunctionConfig {
         FunctionConfig::process(name, &self.path)
             .args(&self.args)
             .timeout(timeout)
             .memory_mb(memory_mb)
             .env("AWS_LAMBDA_LOG_FORMAT", "JSON")
+            .env("RUST_LOG", format!("info,{LIFECYCLE_TARGET}=debug"))
     }
 }
 

@@ -90,10 +90,10 @@ impl Observers {
     }
 }
 
-/// The target of the lifecycle's tracing events: one for every move between steps.
+/// The target of the lifecycle's tracing events: one, at the level DEBUG, for every move between steps.
 pub const LIFECYCLE_TARGET: &str = "temporal_lambda_worker::lifecycle";
 
-/// Says that an invocation moved.
+/// Logs a move of an invocation.
 pub(crate) fn trace_move(
     request_id: &str,
     transition: &Transition,
@@ -101,7 +101,7 @@ pub(crate) fn trace_move(
     left: Option<Duration>,
 ) {
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(
+    tracing::debug!(
         target: LIFECYCLE_TARGET,
         request_id,
         from = transition.from.name(),

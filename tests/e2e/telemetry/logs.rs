@@ -19,12 +19,13 @@ async fn logs_are_json_with_request_id_state_and_reason_the_users_and_the_sdks_i
     let _temporal = world.temporal().await;
     let collector = OtlpReceiver::start().await.unwrap();
     let config = traced(&world, &collector, "traced").env("TRACED_START", "yes");
+    let config = config.env("RUST_LOG", "info,temporal_lambda_worker::lifecycle=debug");
     let function = world.add(config.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
     let invocation = function.invoke("{}").await.unwrap();
     let id = invocation.request_id.as_str();
     let lines = json_lines(&invocation);
     let line = |message: &str| {
-        let line = lines.iter().find(|line| line["fields"]["message"] == message);
+        let line = lines.iter().find(|line| line["message"] == message);
         line.unwrap_or_else(|| panic!("no {message:?} in\n{}", invocation.log_text()))
     };
     let within = |line: &Value| {
@@ -37,14 +38,47 @@ async fn logs_are_json_with_request_id_state_and_reason_the_users_and_the_sdks_i
     for key in ["timestamp", "level"] {
         assert!(line("noted")[key].is_string());
     }
-    let ended = &line("invocation ended")["fields"];
+    let ended = line("invocation ended");
     assert_eq!(ended["request_id"], id);
     assert_eq!(ended["state"], "TornDown");
     assert_eq!(ended["reason"], "idle");
-    let states = lines.iter().map(|line| line["fields"]["state"].as_str());
+    let states = lines.iter().map(|line| line["state"].as_str());
     for state in ["Configuring", "Connected", "Polling", "Draining", "TornDown"] {
         assert!(states.clone().any(|it| it == Some(state)), "{state}");
     }
+}
+
+/// What the guide's queries for CloudWatch Logs Insights name.
+const QUERIED: [&str; 9] = [
+    "message",
+    "reason",
+    "cold_start",
+    "total_ms",
+    "first_poll_ms",
+    "polling_ms",
+    "workflow_tasks_completed",
+    "activities_completed",
+    "deployment_name",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_line_of_an_invocation_has_every_field_that_the_guide_queries_at_its_top_level() {
+    let guide = include_str!("../../../crates/temporal-lambda-worker/src/docs/guide.md");
+    let world = World::new("insights").await;
+    let _temporal = world.temporal().await;
+    let hello = world.add(world.brief("hello", crate::HELLO));
+    let invocation = hello.invoke("{}").await.unwrap();
+    let lines = json_lines(&invocation);
+    let ended: Vec<_> = lines.iter().filter(|it| it["message"] == "invocation ended").collect();
+    assert_eq!(ended.len(), 1, "{}", invocation.log_text());
+    for name in QUERIED {
+        assert!(guide.contains(name), "the guide does not query {name}");
+        let value = &ended[0][name];
+        assert!(!value.is_null() && !value.is_object(), "{name} in {}", ended[0]);
+    }
+    let report: Value = serde_json::from_str(ended[0]["report"].as_str().unwrap()).unwrap();
+    assert_eq!(report, invocation.report(), "the line has the whole report, too");
+    assert_eq!(ended[0]["total_ms"], report["total_ms"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,9 +88,12 @@ async fn lambdas_log_format_and_level_are_followed() {
     let text = traced(&world, &collector, "text").env("AWS_LAMBDA_LOG_FORMAT", "Text");
     let text = world.add(text).invoke("{}").await.unwrap();
     assert!(text.log_text().contains("invocation ended request_id="), "{}", text.log_text());
+    let plain = world.add(traced(&world, &collector, "plain")).invoke("{}").await.unwrap();
+    assert!(plain.log_text().contains("invocation ended"), "{}", plain.log_text());
+    assert!(!plain.log_text().contains("lifecycle"), "moves are DEBUG: {}", plain.log_text());
     let quiet = traced(&world, &collector, "quiet").env("AWS_LAMBDA_LOG_LEVEL", "WARN");
     let quiet = world.add(quiet).invoke("{}").await.unwrap();
-    assert!(!quiet.log_text().contains("lifecycle"), "{}", quiet.log_text());
+    assert!(!quiet.log_text().contains("invocation ended"), "{}", quiet.log_text());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,23 +1,24 @@
-//! `doctor`: looks for what keeps a function from working, and says what to do.
+//! `doctor`: looks for what keeps a function from working, and says what to do. What can be found, and how
+//! it is judged, is the library's `check` module, which a check inside of the function uses too.
 
-mod code;
-mod finding;
 mod function_env;
+mod provider;
+mod report;
 mod server;
 mod settings;
-mod time;
-mod version;
 
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
-use self::code::Code;
-use self::finding::{Finding, Report};
+use temporal_lambda_worker::WorkerDeploymentVersion;
+use temporal_lambda_worker::check::{Code, Finding};
+
 use self::function_env::FunctionEnv;
+use self::report::Report;
 use crate::error::CliError;
 
-/// What is looked at, and with whose eyes.
+/// Which function is looked at.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// The function's environment: lines of NAME=VALUE, or what `aws lambda
@@ -25,22 +26,22 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     function_env: Option<PathBuf>,
     /// The folder with the function's code, where its `temporal.toml` is. Default with
-    /// --function-env: none, so that no file of this folder is taken for the function's.
+    /// --function-env: none, so that a file of the current folder is not taken for the function's.
     #[arg(long, value_name = "FOLDER")]
     task_root: Option<PathBuf>,
-    /// The server's address, over what is configured.
+    /// The server's address; overrides the configured one.
     #[arg(long, value_name = "HOST:PORT")]
     address: Option<String>,
-    /// The function's timeout. Default: the one in --function-env, if it says.
+    /// The function's timeout. Default: the one in --function-env, if the file has it.
     #[arg(long, value_parser = humantime::parse_duration)]
     timeout: Option<Duration>,
-    /// The deployment's name, if it is only in the function's code.
+    /// The worker deployment's name, if it is set only in the function's code.
     #[arg(long, value_name = "NAME")]
     deployment_name: Option<String>,
-    /// The build ID, if it is only in the function's code.
+    /// The build ID, if it is set only in the function's code.
     #[arg(long, value_name = "ID")]
     build_id: Option<String>,
-    /// Prints JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
@@ -50,25 +51,33 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
         return elsewhere(args).await;
     }
     let mut report = Report { settings: settings::sources(), findings: Vec::new() };
-    match settings::resolve().await {
+    match settings::resolve(args.timeout).await {
         Ok(settings) => {
-            report.settled(&settings);
-            report.findings.extend(time::check(&settings, args.timeout));
+            report.findings.extend_from_slice(&settings.findings);
+            report.findings.extend(args.timeout.is_none().then(timeout_unknown));
             let name = args.deployment_name.or_else(|| settings.deployment_name.clone());
             let build_id = args.build_id.or_else(|| settings.build_id.clone());
-            report.findings.extend(server::check(&settings, name, build_id).await);
+            let version = name.zip(build_id).map(|(name, build_id)| {
+                WorkerDeploymentVersion::builder().deployment_name(name).build_id(build_id).build()
+            });
+            report.findings.extend(server::check(&settings, version).await);
         }
-        Err(reason) => report.findings.push(
-            Finding::found("settings", Code::SettingsRefused, reason)
-                .advice("correct the setting; the function fails in the same way"),
-        ),
+        Err(finding) => report.findings.push(finding),
     }
     if args.json {
         println!("{}", report.json());
     } else {
         report.print();
     }
-    Ok(if report.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.is_ready() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn timeout_unknown() -> Finding {
+    let message = "the function's timeout is not known; Lambda's default of 3 s is too short for any \
+                   shutdown deadline buffer";
+    Finding::new("time", Code::TimeoutUnknown, message).advice(
+        "give --timeout, or give --function-env what `aws lambda get-function-configuration` prints",
+    )
 }
 
 /// Runs this very command again in the function's environment: the settings are then read by the

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use lambda_runtime::{Context, LambdaEvent};
 use serde::Serialize;
+use temporal_lambda_worker::check::{self, Code, Finding};
 use temporal_lambda_worker::{
     BoxError, LambdaWorkerConfig, LambdaWorkerHandler, WorkerDeploymentVersion,
 };
@@ -22,12 +23,11 @@ pub(super) struct Setting {
     pub(super) name: String,
     pub(super) value: String,
     pub(super) source: String,
-    /// Whether an environment variable stands above it.
+    /// Whether an environment variable overrides it.
     pub(super) overridden: bool,
 }
 
-/// What the settings come to.
-#[derive(Clone)]
+/// The settings in force.
 pub(super) struct Settings {
     /// Its `Debug` shows the API key.
     pub(super) connection: ConnectionOptions,
@@ -35,36 +35,50 @@ pub(super) struct Settings {
     pub(super) task_queue: Option<String>,
     pub(super) deployment_name: Option<String>,
     pub(super) build_id: Option<String>,
-    pub(super) grace: Duration,
-    pub(super) buffer: Duration,
-    pub(super) idle_timeout: Option<Duration>,
-    pub(super) versioning_behavior: Option<String>,
+    /// What the library judges of them.
+    pub(super) findings: Vec<Finding>,
 }
 
 /// Reads the settings from this process's environment, with the very code that reads them in
-/// Lambda. `Err` is what a function would answer.
-pub(super) async fn resolve() -> Result<Settings, String> {
+/// Lambda, and judges them for a function with this timeout. `Err` is why a function would refuse them.
+pub(super) async fn resolve(timeout: Option<Duration>) -> Result<Settings, Finding> {
     let found = Arc::new(Mutex::new(None));
     let find = found.clone();
     // The worker's code hands its settings to `configure`. An error there ends the invocation
     // before anything else happens.
     let configure = move |config: &mut LambdaWorkerConfig| -> Result<(), BoxError> {
-        *find.lock().unwrap_or_else(PoisonError::into_inner) = Some(Settings::of(config));
+        *find.lock().unwrap_or_else(PoisonError::into_inner) = Some(Settings::of(config, timeout));
         Err("that was all".into())
     };
     let version = WorkerDeploymentVersion::builder().deployment_name(UNSET).build_id(UNSET).build();
-    let handler = LambdaWorkerHandler::new(version, configure).map_err(|it| it.to_string())?;
-    let ended = handler.handle(LambdaEvent::new((), Context::default())).await;
+    let handler = LambdaWorkerHandler::new(version, configure);
+    let handler = handler.map_err(|error| Finding::from(error.fault()))?;
+    let mut context = Context::default();
+    context.deadline = far_deadline();
+    let ended = handler.handle(LambdaEvent::new((), context)).await;
     let found = found.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (found, ended) {
         (Some(settings), _) => Ok(settings),
-        (None, Err(error)) => Err(error.message()),
-        (None, Ok(_)) => Err("the settings could not be read".to_owned()),
+        (None, Err(error)) => Err(Finding::from(error.fault())),
+        (None, Ok(_)) => {
+            let message = "the settings could not be read";
+            Err(Finding::new("settings", Code::InvocationFailed, message))
+        }
     }
 }
 
+/// Lambda's longest timeout from now, in milliseconds since 1970: an event without a deadline would be
+/// warned about.
+fn far_deadline() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let deadline = now + Duration::from_secs(900);
+    u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)
+}
+
 impl Settings {
-    fn of(config: &LambdaWorkerConfig) -> Self {
+    fn of(config: &LambdaWorkerConfig, timeout: Option<Duration>) -> Self {
+        let mut findings = check::settings(config);
+        findings.extend(check::time(config, timeout));
         let worker = &config.worker_options;
         let deployment = &worker.deployment_options;
         let set = |text: &str| (!text.is_empty()).then(|| text.to_owned());
@@ -74,12 +88,7 @@ impl Settings {
             task_queue: set(&worker.task_queue),
             deployment_name: set(&deployment.version.deployment_name),
             build_id: set(&deployment.version.build_id),
-            grace: worker.graceful_shutdown_period.unwrap_or_default(),
-            buffer: config.effective_shutdown_deadline_buffer(),
-            idle_timeout: config.idle_timeout,
-            versioning_behavior: deployment
-                .default_versioning_behavior
-                .map(|behavior| format!("{behavior:?}")),
+            findings,
         }
     }
 }
@@ -96,8 +105,8 @@ pub(super) fn sources() -> Vec<Setting> {
         .collect();
     variables.sort();
     for setting in &mut settings {
-        let above = variables_of(&setting.name);
-        setting.overridden = variables.iter().any(|(variable, _)| above.contains(variable));
+        let overriding = variables_of(&setting.name);
+        setting.overridden = variables.iter().any(|(variable, _)| overriding.contains(variable));
     }
     settings.extend(variables.into_iter().map(|(name, value)| Setting {
         value: masked(&name, value),
@@ -181,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_masked() {
+    fn secret_settings_are_masked() {
         for name in [
             "TEMPORAL_API_KEY",
             "profile.default.api_key",
@@ -199,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_stand_above_keys() {
+    fn an_environment_variable_overrides_the_same_setting_of_a_file() {
         assert_eq!(variables_of("lambda_worker.idle_timeout"), ["TEMPORAL_LAMBDA_IDLE_TIMEOUT"]);
         assert_eq!(variables_of("profile.default.tls.server_name"), ["TEMPORAL_TLS_SERVER_NAME"]);
         assert_eq!(variables_of("profile.default.address"), ["TEMPORAL_ADDRESS"]);

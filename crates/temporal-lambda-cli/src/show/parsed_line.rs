@@ -26,18 +26,22 @@ pub(crate) struct Move {
 }
 
 /// A line of `tracing-subscriber`'s JSON format. `lambda_runtime`'s subscriber leaves the target
-/// out, so a move is told by its fields.
+/// out, so a move is told by its fields. `run_worker`'s subscriber has them at the top level, others
+/// have them in `fields`.
 #[derive(Deserialize)]
 struct Json {
     level: String,
-    fields: serde_json::Value,
+    fields: Option<serde_json::Value>,
+    #[serde(flatten)]
+    flat: serde_json::Map<String, serde_json::Value>,
 }
 
 impl ParsedLine {
     pub(crate) fn parse(text: &str) -> Self {
-        let Ok(Json { level, fields }) = serde_json::from_str(text) else {
+        let Ok(Json { level, fields, flat }) = serde_json::from_str(text) else {
             return Self::Text(text.to_owned());
         };
+        let fields = fields.unwrap_or(serde_json::Value::Object(flat));
         if let Ok(moved) = Move::deserialize(&fields) {
             return Self::Moved(moved);
         }
@@ -46,7 +50,7 @@ impl ParsedLine {
         Self::Event { level, message }
     }
 
-    /// Whether it says that something is wrong.
+    /// Whether its level is WARN or ERROR.
     pub(crate) fn is_warning(&self) -> bool {
         matches!(self, Self::Event { level, .. } if level == "WARN" || level == "ERROR")
     }

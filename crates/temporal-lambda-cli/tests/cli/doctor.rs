@@ -16,6 +16,10 @@ use crate::support::{command, hello, text};
 
 /// The page that lists what can be found; a test of the command's keeps it complete.
 const PAGE: &str = include_str!("../../docs/laptop.md");
+/// The event that makes a function check itself.
+const CHECK: &str = r#"{"temporal_lambda_worker": {"check": true}}"#;
+/// What only a check in a function finds; the library's own tests have it.
+const ONLY_IN_A_FUNCTION: [&str; 2] = ["invocation-failed", "check-incomplete"];
 /// With these there is nothing to say about the version's name, or the time.
 const NAMED: [&str; 4] = ["--deployment-name", "hello", "--build-id", "dev"];
 const ENOUGH: [&str; 2] = ["--timeout", "60s"];
@@ -48,6 +52,15 @@ impl Doctor {
         self.finds_with(codes, &[], args).await
     }
 
+    /// It finds these, and so does a check in the function: with the same levels and subjects.
+    async fn and_the_function_find(&mut self, function: &Function, codes: &[&str], args: &[&str]) {
+        let said = self.finds(codes, args).await;
+        let report: Value = serde_json::from_str(said.lines().next().unwrap()).expect(&said);
+        let checked = function.invoke(CHECK).await.unwrap().json().unwrap();
+        assert_eq!(checked["ready"], report["ready"], "{checked:#}");
+        assert_eq!(judged(&checked), judged(&report), "{checked:#}\n{report:#}");
+    }
+
     /// It finds these where a few more variables are set.
     async fn finds_with(
         &mut self,
@@ -67,19 +80,27 @@ impl Doctor {
         let bad = findings.iter().filter(|finding| finding["code"] != "ok");
         let found: Vec<_> = bad.clone().map(|it| it["code"].as_str().unwrap()).collect();
         assert_eq!(found, codes, "{said}");
-        let stops = bad.filter(|finding| finding["level"] == "stop").count();
-        assert_eq!(output.status.code(), Some(i32::from(stops > 0)), "{said}");
+        let problems = bad.filter(|finding| finding["level"] == "problem").count();
+        assert_eq!(output.status.code(), Some(i32::from(problems > 0)), "{said}");
+        assert_eq!(report["ready"], problems == 0, "{said}");
         self.found.extend(found.into_iter().map(str::to_owned));
         said
     }
 }
 
+/// Subject, code and level of each finding.
+fn judged(report: &Value) -> Vec<[String; 3]> {
+    let findings = report["findings"].as_array().unwrap();
+    let text = |it: &Value| it.as_str().unwrap().to_owned();
+    findings.iter().map(|it| ["subject", "code", "level"].map(|key| text(&it[key]))).collect()
+}
+
 type Scenario = Pin<Box<dyn Future<Output = Doctor> + Send>>;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_that_the_page_lists_is_found_for_real() {
+async fn every_finding_that_the_page_lists_is_provoked() {
     let scenarios: [Scenario; 6] = [
-        Box::pin(each_step_to_a_function_that_works()),
+        Box::pin(a_function_from_its_first_step_to_one_that_works()),
         Box::pin(a_version_that_a_poll_made()),
         Box::pin(tls_that_does_not_fit()),
         Box::pin(credentials_that_are_refused()),
@@ -95,6 +116,7 @@ async fn everything_that_the_page_lists_is_found_for_real() {
     }
     let rows = PAGE.lines().filter_map(|line| line.strip_prefix("| `"));
     let listed: BTreeSet<_> = rows.map(|row| row.split_once('`').unwrap().0.to_owned()).collect();
+    found.extend(ONLY_IN_A_FUNCTION.map(str::to_owned));
     assert_eq!(found, listed);
 }
 
@@ -107,7 +129,7 @@ fn deployed(lambda: &LambdaEmulator, name: &str, server: &DevServer) -> Function
     lambda.add_function(config).unwrap()
 }
 
-async fn each_step_to_a_function_that_works() -> Doctor {
+async fn a_function_from_its_first_step_to_one_that_works() -> Doctor {
     let lambda = LambdaEmulator::start().await.unwrap();
     let server = DevServer::builder()
         .worker_controller(lambda.endpoint_url())
@@ -117,22 +139,23 @@ async fn each_step_to_a_function_that_works() -> Doctor {
         .unwrap();
     let mut doctor = Doctor::of(&server.address());
     let known = [NAMED.as_slice(), &ENOUGH].concat();
+    let function = deployed(&lambda, "function", &server);
 
-    doctor.finds(&["no-deployment"], &known).await;
+    doctor.and_the_function_find(&function, &["no-deployment"], &known).await;
     let deployment = server.temporal().await.unwrap().deployment("hello");
     deployment.create().await.unwrap();
-    doctor.finds(&["no-version"], &known).await;
+    doctor.and_the_function_find(&function, &["no-version"], &known).await;
 
     // It is called, but does not poll.
     let silent = FunctionConfig::in_process("silent", |_| async { Ok(Value::Null) });
     let silent = lambda.add_function(silent).unwrap();
     deployment.create_version_for_lambda("dev", silent.arn(), None).await.unwrap();
     silent.wait_for(1, Duration::from_secs(30)).await.unwrap();
-    doctor.finds(&["no-task-queue", "not-current"], &known).await;
+    let polled_by_nobody = ["no-task-queue", "not-current"];
+    doctor.and_the_function_find(&function, &polled_by_nobody, &known).await;
 
-    let function = deployed(&lambda, "function", &server);
     function.invoke("").await.unwrap();
-    doctor.finds(&["not-current"], &known).await;
+    doctor.and_the_function_find(&function, &["not-current"], &known).await;
     let other = [("TEMPORAL_TASK_QUEUE", "other")];
     doctor.finds_with(&["task-queue-mismatch", "not-current"], &other, &known).await;
     let ramp = ["worker", "deployment", "set-ramping-version", "--yes", "--percentage", "30"];
@@ -140,7 +163,7 @@ async fn each_step_to_a_function_that_works() -> Doctor {
     let said = doctor.finds(&["ramping"], &known).await;
     assert!(said.contains("30 % of new workflows"), "{said}");
     deployment.make_current("dev").await.unwrap();
-    doctor.finds(&[], &known).await;
+    doctor.and_the_function_find(&function, &[], &known).await;
     doctor.finds(&["version-unknown"], &ENOUGH).await;
     let other = ["--deployment-name", "hello", "--build-id", "other", "--timeout", "60s"];
     doctor.finds(&["version-mismatch"], &other).await;
@@ -156,11 +179,13 @@ async fn each_step_to_a_function_that_works() -> Doctor {
 async fn a_version_that_a_poll_made() -> Doctor {
     let lambda = LambdaEmulator::start().await.unwrap();
     let server = DevServer::start().await.unwrap();
-    deployed(&lambda, "function", &server).invoke("").await.unwrap();
+    let function = deployed(&lambda, "function", &server);
+    function.invoke("").await.unwrap();
     let mut doctor = Doctor::of(&server.address());
     let known = [NAMED.as_slice(), &ENOUGH].concat();
-    let said =
-        doctor.finds(&["slow-idle-exit", "no-compute-provider", "not-current"], &known).await;
+    let codes = ["slow-idle-exit", "no-compute-provider", "not-current"];
+    doctor.and_the_function_find(&function, &codes, &known).await;
+    let said = doctor.finds(&codes, &known).await;
     assert!(said.contains("1.85 s"), "{said}");
     assert!(said.contains("frontend.enableCancelWorkerPollsOnShutdown"), "{said}");
     doctor
@@ -207,7 +232,7 @@ async fn credentials_that_are_refused() -> Doctor {
     frontend.on(Rpc::GetSystemInfo).fail(Code::PermissionDenied, quote);
     frontend.require_api_key("s3cret");
     let said = doctor.finds_with(&["refused"], &wrong, &ENOUGH).await;
-    assert!(said.contains("no such key: ***"), "{said}");
+    assert!(said.contains("no such key: [API key]"), "{said}");
     // Everybody may connect; the namespace is what the key is not for.
     frontend.permission_denied();
     doctor.finds_with(&["refused"], &wrong, &ENOUGH).await;
@@ -220,13 +245,17 @@ async fn a_server_that_does_not_say() -> Doctor {
     let mut doctor = Doctor::of(&served.address().to_string());
     frontend.on(Rpc::DescribeNamespace).fail(Code::Unimplemented, "not here").always();
     let known = [NAMED.as_slice(), &ENOUGH].concat();
-    doctor.finds(&["namespace-unknown", "server-error"], &known).await;
+    doctor.finds(&["namespace-unknown", "deployment-unknown"], &known).await;
+    frontend.clear_scripts(&Rpc::DescribeNamespace);
+    frontend.on(Rpc::DescribeNamespace).fail(Code::Internal, "out of order").always();
+    doctor.finds(&["server-error"], &known).await;
     doctor
 }
 
 async fn a_function_that_cannot_work_anywhere() -> Doctor {
     // A port that nobody listens on.
     let mut doctor = Doctor::of("127.0.0.1:1");
+    let known = [NAMED.as_slice(), &ENOUGH].concat();
     doctor.finds(&["timeout-unknown", "unreachable"], &NAMED).await;
     doctor.finds(&["timeout-short", "unreachable"], &["--timeout", "10s"]).await;
     doctor.finds(&["timeout-too-short", "unreachable"], &["--timeout", "3s"]).await;
@@ -242,14 +271,16 @@ async fn a_function_that_cannot_work_anywhere() -> Doctor {
         }},
     });
     let file = doctor.file("function.json", &function.to_string());
-    let eyes = ["--function-env", &file];
-    let said = doctor.finds(&["timeout-too-short", "unreachable"], &eyes).await;
+    let of_function = ["--function-env", &file];
+    let said = doctor.finds(&["timeout-too-short", "unreachable"], &of_function).await;
     assert!(said.contains("TEMPORAL_API_KEY") && !said.contains("s3cret"), "{said}");
 
+    doctor.file("temporal.toml", "[lambda_wroker]\nidle_timeout = \"1s\"\n");
+    doctor.finds(&["settings-warning", "unreachable"], &known).await;
     doctor.file("temporal.toml", "[lambda_worker]\nidle_timout = \"1s\"\n");
     // The file of this folder is the function's only if that is said.
-    doctor.finds(&["timeout-too-short", "unreachable"], &eyes).await;
-    let with_code = [eyes.as_slice(), &["--task-root", "."]].concat();
+    doctor.finds(&["timeout-too-short", "unreachable"], &of_function).await;
+    let with_code = [of_function.as_slice(), &["--task-root", "."]].concat();
     doctor.finds(&["settings-refused"], &with_code).await;
     let said = doctor.finds(&["settings-refused"], &[]).await;
     assert!(said.contains("idle_timout") && said.contains("idle_timeout"), "{said}");

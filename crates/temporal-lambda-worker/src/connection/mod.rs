@@ -4,8 +4,9 @@ mod cache;
 mod channel;
 mod server;
 
-use temporalio_client::Connection;
+use temporalio_client::{Connection, ConnectionOptions};
 
+use crate::error::Fault;
 use crate::report::ConnectionUse;
 
 pub(crate) use cache::{ChannelCache, Request};
@@ -13,6 +14,11 @@ pub(crate) use cache::{ChannelCache, Request};
 pub(crate) use channel::Route;
 pub(crate) use channel::{Answer, is_unanswered, service};
 pub(crate) use server::{Server, answered_with, is_throttled, status_fault, without_network};
+
+/// A connection that no invocation uses, as an invocation would make it.
+pub(crate) async fn connect(options: &ConnectionOptions) -> Result<Connection, Fault> {
+    Ok(server::dial(options, ConnectionUse::New).await?.connection)
+}
 
 /// A connection for one invocation, under that invocation's identity and with its credentials.
 #[derive(Clone)]

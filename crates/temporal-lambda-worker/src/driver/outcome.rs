@@ -11,7 +11,7 @@ use crate::error::Fault;
 use crate::hooks::Shutdown;
 use crate::invocation::Invocation;
 use crate::lifecycle::{Cause, Machine, Moment, State, Step};
-use crate::report::{InvocationReport, LambdaWorkerError, Reason, ReportedError, StateTimes};
+use crate::report::{self, InvocationReport, LambdaWorkerError, Reason, ReportedError, StateTimes};
 
 /// The report of an invocation that has just begun.
 pub(super) fn begin(invocation: &Invocation, config: &LambdaWorkerConfig) -> InvocationReport {
@@ -97,7 +97,7 @@ pub(super) fn conclude(
 ) -> Result<InvocationReport, LambdaWorkerError> {
     let mut faults: Vec<Fault> = causes.into_iter().map(fault).collect();
     report.errors = faults.iter().map(ReportedError::of).collect();
-    log(&report);
+    report::log(&report);
     if let Some(write) = figures {
         write(&report);
     }
@@ -106,30 +106,6 @@ pub(super) fn conclude(
     }
     let first = faults.remove(0);
     Err(LambdaWorkerError::new(first, faults, report))
-}
-
-fn log(report: &InvocationReport) {
-    // The report is plain data; if it cannot be written as JSON, the log line goes without it.
-    let json = serde_json::to_string(report).unwrap_or_default();
-    let reason = report.reason.map(Reason::name);
-    match report.errors.first() {
-        None => tracing::info!(
-            request_id = report.request_id,
-            state = State::TornDown.name(),
-            reason,
-            report = json,
-            "invocation ended"
-        ),
-        Some(error) => tracing::error!(
-            request_id = report.request_id,
-            state = State::TornDown.name(),
-            reason,
-            error_type = error.error_type,
-            error = error.message,
-            report = json,
-            "invocation failed"
-        ),
-    }
 }
 
 fn reported(cause: &Cause<Fault>) -> ReportedError {

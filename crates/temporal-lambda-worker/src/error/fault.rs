@@ -31,7 +31,7 @@ pub enum Fault {
     },
     /// Temporal cannot be reached.
     #[error(
-        "Temporal at {target} cannot be reached: {reason}. Check TEMPORAL_ADDRESS, the function's network (VPC, security group) and TLS settings"
+        "Temporal at {target} cannot be reached: {reason}. Check TEMPORAL_ADDRESS, the function's network (VPC, security group) and the TLS settings (TEMPORAL_TLS)"
     )]
     #[non_exhaustive]
     Unreachable {

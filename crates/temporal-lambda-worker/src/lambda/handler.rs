@@ -18,7 +18,7 @@ use crate::driver::environment::{Environment, Threads};
 use crate::driver::{Driver, MakeWorker};
 use crate::error::Fault;
 use crate::invocation::Invocation;
-use crate::lambda::check::{CheckVerdict, Checker, Notes};
+use crate::lambda::check::{CheckVerdict, Checker, Findings};
 use crate::lambda::event::{Asked, asked_by};
 use crate::lambda::load::{load, refused};
 use crate::lambda::poison::PoisonLayer;
@@ -186,15 +186,15 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
         &self,
         context: &lambda_runtime::Context,
     ) -> impl Future<Output = CheckVerdict> + Send + use<W> {
-        let notes = Notes::default();
-        let (prototype, noting) = (self.prototype.clone(), notes.clone());
-        let make = move || Checker { worker: clone_of(&prototype), notes: noting, asks: None };
+        let findings = Findings::default();
+        let (prototype, shared) = (self.prototype.clone(), findings.clone());
+        let make = move || Checker { worker: clone_of(&prototype), findings: shared, asks: None };
         let checking = self.start(
             Box::new(make),
             LambdaEvent::new((), context.clone()),
             Variables::of_process(),
         );
-        async move { notes.verdict(checking.await) }
+        async move { findings.verdict(checking.await) }
     }
 
     /// Watches the lifecycle: the channel holds the latest move in this environment.

@@ -11,7 +11,7 @@ use crate::error::{ConfigError, Fault};
 use crate::hooks::ShutdownHooks;
 use crate::invocation::Invocation;
 use crate::lifecycle::RESPONSE_RESERVE;
-use crate::report::{InvocationReport, LambdaWorkerError, ReportedError};
+use crate::report::{self, InvocationReport, LambdaWorkerError, ReportedError};
 
 /// How long reading the configuration may take: 10 s, as dialing, and half of the invocation's time at
 /// most. It takes milliseconds, unless a file is on a network.
@@ -53,13 +53,6 @@ pub(crate) fn refused(fault: Fault, invocation: &Invocation) -> LambdaWorkerErro
         errors: vec![ReportedError::of(&fault)],
         ..InvocationReport::default()
     };
-    tracing::error!(
-        request_id = report.request_id,
-        error_type = fault.error_type(),
-        error = report.errors[0].message,
-        // The report is plain data; if it cannot be written as JSON, the line goes without it.
-        report = serde_json::to_string(&report).unwrap_or_default(),
-        "invocation failed"
-    );
+    report::log(&report);
     LambdaWorkerError::new(fault, Vec::new(), report)
 }

@@ -2,6 +2,7 @@
 
 mod callbacks;
 pub(crate) mod error;
+mod line;
 
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use crate::lifecycle::{Ending, State};
 
 pub use callbacks::{CallbackOutcome, HookReport};
 pub(crate) use error::LambdaWorkerError;
+
+pub(crate) use line::log;
 
 /// What one invocation did.
 ///
@@ -143,6 +146,19 @@ pub enum ConnectionUse {
     /// A way that a later version of this crate knows, in a report that was read back.
     #[serde(other)]
     Other,
+}
+
+impl ConnectionUse {
+    /// The name, as it stands in reports and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Reused => "reused",
+            Self::Replaced => "replaced",
+            Self::Reconnected => "reconnected",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// Time in each state, in milliseconds.

@@ -15,7 +15,7 @@ const LEVEL: &str = "AWS_LAMBDA_LOG_LEVEL";
 const FORMAT: &str = "AWS_LAMBDA_LOG_FORMAT";
 
 /// Installs a subscriber that writes to stderr: `lambda_runtime`'s, but for three things. Lines are
-/// JSON unless `AWS_LAMBDA_LOG_FORMAT` says otherwise or people read along, with the time, which
+/// JSON, with an event's fields at its top level, unless `AWS_LAMBDA_LOG_FORMAT` says otherwise or people read along, with the time, which
 /// Lambda's own filter by level asks for; `AWS_LAMBDA_LOG_LEVEL` wins over `RUST_LOG`, as Lambda means
 /// it to; and errors of an invocation are written whatever the level.
 pub(crate) fn install() {
@@ -34,7 +34,7 @@ pub(crate) fn install() {
     // CloudWatch shows escape sequences as they are.
     let lines = subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     let lines = if is_json {
-        lines.json().with_filter(filter.or(errors)).boxed()
+        lines.json().flatten_event(true).with_filter(filter.or(errors)).boxed()
     } else {
         lines.with_target(false).without_time().with_filter(filter.or(errors)).boxed()
     };

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::finding::Finding;
 use crate::config::LambdaWorkerConfig;
 use crate::report::InvocationReport;
 
@@ -10,7 +11,7 @@ use crate::report::InvocationReport;
 #[serde(default)]
 #[non_exhaustive]
 pub struct CheckVerdict {
-    /// Whether an invocation would work.
+    /// Whether nothing that was found is a problem: the server invokes the function, and the function can work.
     pub ready: bool,
     /// What was found, in the order in which it was looked at.
     pub findings: Vec<Finding>,
@@ -18,35 +19,6 @@ pub struct CheckVerdict {
     pub configuration: CheckedConfiguration,
     /// What the check itself did; nothing was polled.
     pub report: InvocationReport,
-}
-
-/// One thing that a check looked at.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-#[non_exhaustive]
-pub struct Finding {
-    /// What was looked at: `configuration`, `time`, `connection`, `deployment_version`,
-    /// `task_queues`, `compute_provider`, or the error type of what failed.
-    pub subject: String,
-    /// How it is.
-    pub level: Level,
-    /// What was seen and, if it is not well, what to do.
-    pub message: String,
-}
-
-/// How a finding is meant.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Level {
-    /// Well.
-    Ok,
-    /// It works, but not as it might be meant.
-    Warning,
-    /// It stops work. A level that a later version of this crate knows is read back as this one.
-    #[default]
-    #[serde(other)]
-    Problem,
 }
 
 /// The configuration in force, as far as anybody may see it.
@@ -107,11 +79,12 @@ impl CheckedConfiguration {
 mod tests {
     use serde_json::json;
 
+    use super::super::finding::Level;
     use super::*;
 
     #[test]
     fn a_verdict_of_an_older_or_a_later_version_is_read_back() {
-        let finding = json!({"subject": "time", "level": "hint"});
+        let finding = json!({"subject": "time", "level": "advice"});
         let odd = json!({"findings": [finding, {}], "configuration": {"later": 1}});
         let verdict: CheckVerdict = serde_json::from_value(odd).unwrap();
         assert!(!verdict.ready);
