@@ -185,11 +185,9 @@ impl FunctionCore {
     fn give_back(&self, reservation: Reservation, request_id: &str) {
         let env = reservation.env.clone();
         env.forget(request_id);
-        if lock(&self.state).serves(&env) {
-            if env.config.freezes() {
-                // A failure means that it is gone, and then there is nothing to freeze.
-                let _ = env.freeze();
-            }
+        if lock(&self.state).serves(&env) && env.config.freezes() {
+            // A failure means that it is gone, and then there is nothing to freeze.
+            let _ = env.freeze();
         }
         drop(reservation);
         self.take_down_outdated();
@@ -270,7 +268,8 @@ impl FunctionCore {
     fn take_down_outdated(&self) {
         let state = lock(&self.state);
         let outdated = state.environments.iter().filter(|env| !state.serves(env));
-        for env in outdated.filter(|env| env.retire(|_| true)).cloned() {
+        for env in outdated.filter(|env| env.retire(|_| true)) {
+            let env = env.clone();
             self.shared.runtime.spawn(async move { spin_down(&env).await });
         }
     }

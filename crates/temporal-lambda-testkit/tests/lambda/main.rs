@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod aliases;
+mod boto3;
 mod control_plane;
 mod deploy;
 mod event_config;
