@@ -247,15 +247,13 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
             let scope = invocation.scope().clone();
             let handling = async move {
                 let loaded = load(&environment, origin, variables, invocation.clone()).await;
-                let mut config = match loaded {
+                let config = match loaded {
                     Ok(config) => config,
                     Err(fault) => {
                         admission.refuse();
                         return Err(refused(fault, &invocation));
                     }
                 };
-                config.begin_telemetry(environment.telemetry.clone());
-                config.warnings.log_to(environment.logged.clone());
                 // In a box, so that this future stays small.
                 Box::new(Driver::new(environment, admission, worker, config, stop)).drive().await
             };

@@ -28,20 +28,23 @@ pub(crate) async fn load(
     let remaining = invocation.remaining_time().unwrap_or(Duration::MAX);
     let read =
         move || LambdaWorkerConfig::load(&origin, &variables, invocation, ShutdownHooks::default());
-    if remaining <= RESPONSE_RESERVE {
+    let mut config = if remaining <= RESPONSE_RESERVE {
         // Too late for an answer that depends on files; another thread would only take time.
-        return Ok(read()?);
-    }
-    let within = (remaining / 2).min(READ_CAP);
-    let loading = environment.threads.user.spawn_blocking(read);
-    match timeout(within, loading).await {
-        Ok(Ok(loaded)) => Ok(loaded?),
-        Ok(Err(error)) => {
-            let message = error.to_string();
-            Err(Fault::Panicked { place: "reading the configuration", message })
+        read()?
+    } else {
+        let within = (remaining / 2).min(READ_CAP);
+        match timeout(within, environment.threads.user.spawn_blocking(read)).await {
+            Ok(Ok(loaded)) => loaded?,
+            Ok(Err(error)) => {
+                let message = error.to_string();
+                return Err(Fault::Panicked { place: "reading the configuration", message });
+            }
+            Err(_) => return Err(ConfigError::ReadTooLong { within }.into()),
         }
-        Err(_) => Err(ConfigError::ReadTooLong { within }.into()),
-    }
+    };
+    config.begin_telemetry(environment.telemetry.clone());
+    config.warnings.log_to(environment.logged.clone());
+    Ok(config)
 }
 
 /// An invocation that was refused for its configuration, before anything of it began.
