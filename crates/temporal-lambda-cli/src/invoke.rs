@@ -20,11 +20,11 @@ const NAME: &str = "function";
 pub(crate) struct Args {
     #[command(flatten)]
     program: ProgramArgs,
-    /// The event. A worker runs for any; {"temporal_lambda_worker": {"check": true}} asks for a
-    /// check instead.
+    /// The event. A Temporal worker ignores it, unless it is the check event:
+    /// {"temporal_lambda_worker": {"check": true}}.
     #[arg(long, value_name = "JSON", default_value = "")]
     payload: String,
-    /// Prints nothing but what the function answered.
+    /// Print only the function's response.
     #[arg(long)]
     json: bool,
 }
@@ -32,7 +32,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
     let (program, _) = args.program.program().await?;
     let lambda = LambdaEmulator::start().await?;
-    // The user's own Temporal settings say which server is meant. Given variables stand above.
+    // The user's own Temporal settings say which server is meant. Variables given with --env override them.
     let own =
         std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"TEMPORAL_"));
     let config = program

@@ -42,7 +42,7 @@ pub(crate) struct ProgramArgs {
     /// The example, which cargo builds first.
     #[arg(long)]
     example: Option<String>,
-    /// Builds with optimizations.
+    /// Build with optimizations.
     #[arg(long)]
     release: bool,
     /// The function's timeout.
@@ -103,7 +103,7 @@ fn name_and_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// `text` as a function's name: letters, digits, `-` and `_`.
+/// Makes a function's name of `text`: letters, digits, `-` and `_`.
 pub(crate) fn function_name(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).collect()
 }
@@ -113,14 +113,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_are_split_at_the_first_sign() {
+    fn a_variable_is_split_at_its_first_equals_sign() {
         let pair = name_and_value("A=b=c");
         assert_eq!(pair, Ok(("A".to_owned(), "b=c".to_owned())));
         assert!(name_and_value("A").is_err() && name_and_value("=b").is_err());
     }
 
     #[test]
-    fn names_are_made_fit_for_lambda() {
+    fn a_functions_name_has_only_characters_that_lambda_allows() {
         assert_eq!(function_name("my.app v1_2"), "my-app-v1_2");
     }
 }

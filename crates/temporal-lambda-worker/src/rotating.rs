@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_fetched_anew_when_it_is_too_old_by_wall_clock() {
+    async fn a_rotating_value_is_fetched_again_when_it_is_too_old_by_wall_clock() {
         let value = counting(|_| false);
         let start = SystemTime::now();
         assert_eq!(value.get_at(start).await.unwrap(), 1);

@@ -22,7 +22,7 @@ use crate::invocation::Invocation;
 ///
 /// # Cancel safety
 /// Each method's future is dropped at an await point when its time is over or the invocation is
-/// cancelled. `on_shutdown` runs after that all the same.
+/// cancelled. `on_shutdown` runs after that nevertheless.
 #[async_trait]
 pub trait LambdaWorker: Clone + Send + 'static {
     /// Says what the worker is made of: registers workflows and activities, changes settings, adds

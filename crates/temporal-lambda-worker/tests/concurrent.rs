@@ -208,7 +208,7 @@ async fn warm_invocations_at_once_take_over_the_connection_that_there_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_is_dropped_leaves_the_others_alone() {
+async fn an_invocation_that_is_dropped_leaves_the_others_alone() {
     let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     let subject = Subject::new(frontend.connection_options());
@@ -234,7 +234,7 @@ async fn one_that_is_dropped_leaves_the_others_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_poisons_the_environment_does_not_cut_the_others_short() {
+async fn an_invocation_that_poisons_the_environment_does_not_cut_the_others_short() {
     let _limit = TimeLimit::of_this_test();
     let frontend = MockFrontend::new();
     let subject = Subject::new(frontend.connection_options());

@@ -104,7 +104,7 @@ async fn a_workflow_whose_task_fails_is_named() {
 }
 
 #[tokio::test]
-async fn it_works_with_a_server_that_runs_already() {
+async fn dev_works_with_a_server_that_runs_already() {
     let server = DevServer::start().await.unwrap();
     let dev =
         Running::start(dev("hello").args(["--address", &server.address(), "--"]).arg(hello()));

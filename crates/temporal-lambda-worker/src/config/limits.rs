@@ -72,7 +72,7 @@ impl Limits {
             .into()
     }
 
-    /// The SDK would wait for ever for a slot of which there is none.
+    /// With no slots the SDK would wait for one for ever.
     pub(super) fn check(self) -> Result<(), ConfigError> {
         let numbers = [
             ("config.limits.workflow_tasks", self.workflow_tasks),

@@ -12,7 +12,7 @@ use crate::error::ConfigError;
 use crate::lifecycle::Allowance;
 
 impl LambdaWorkerConfig {
-    /// Settles the configuration. More than once is as good as once.
+    /// Settles the configuration. Doing so again changes nothing.
     pub(crate) fn settle(&mut self) -> Result<(), ConfigError> {
         self.settle_worker()?;
         self.settle_connection()?;

@@ -234,8 +234,8 @@ pub(super) async fn on_shutdown<W: LambdaWorker>(
     messages: UnboundedSender<Message>,
 ) {
     let by = Instant::now() + ending.time_allowed.min(FAR);
-    // Nobody joins the queue after this. Not even an abort may skip it: whoever has no time begins
-    // all the same.
+    // No hook can be added after this. An abort must not skip it: the hooks begin even if there is no
+    // time left.
     keeper.queue.join().begin(async {}).await;
     // If `configure` or `on_start` was cut short, its future is dropped at once; if it blocks its
     // thread for good, the struct never comes back, and `on_shutdown` cannot run.

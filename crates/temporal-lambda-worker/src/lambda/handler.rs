@@ -100,8 +100,8 @@ impl<W> fmt::Debug for LambdaWorkerHandler<W> {
 }
 
 impl<W: LambdaWorker> LambdaWorkerHandler<W> {
-    /// A handler for `worker`, as `version` of its worker deployment. The version stands at the
-    /// bottom: `deployment_name` and `build_id` in `temporal.toml` and in the environment win.
+    /// A handler for `worker`, as `version` of its worker deployment. `deployment_name` and
+    /// `build_id` in `temporal.toml` and in the environment override the version.
     ///
     /// # Errors
     /// As [`LambdaWorkerHandlerBuilder::build`].
@@ -189,11 +189,8 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
         let findings = Findings::default();
         let (prototype, shared) = (self.prototype.clone(), findings.clone());
         let make = move || Checker { worker: clone_of(&prototype), findings: shared, asks: None };
-        let checking = self.start(
-            Box::new(make),
-            LambdaEvent::new((), context.clone()),
-            Variables::of_process(),
-        );
+        let event = LambdaEvent::new((), context.clone());
+        let checking = self.start(Box::new(make), event, Variables::of_process());
         async move { findings.verdict(checking.await) }
     }
 

@@ -31,7 +31,7 @@ impl LambdaWorkerError {
         &self.0.later
     }
 
-    /// What the invocation did all the same.
+    /// The report of what the invocation did.
     pub fn report(&self) -> &InvocationReport {
         &self.0.report
     }
@@ -43,7 +43,7 @@ impl LambdaWorkerError {
         all.map(|fault| with_sources(fault)).collect::<Vec<_>>().join("; then: ")
     }
 
-    /// What the invocation did all the same, without the error around it.
+    /// The report of what the invocation did, without the error.
     pub fn into_report(self) -> InvocationReport {
         self.0.report
     }

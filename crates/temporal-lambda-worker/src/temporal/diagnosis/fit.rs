@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_was_cut_off_is_said_to_be_and_one_that_heartbeats_is_not_told_to() {
+    fn an_activity_that_was_cut_off_is_named_and_one_that_heartbeats_is_not_told_to_heartbeat() {
         let cut = Some(Duration::from_millis(12_340));
         let text = judge(&attempt(60 * SECOND, Some(SECOND)), Some(WINDOW), cut);
         assert!(text.contains("a heartbeat timeout of 1s"), "{text}");

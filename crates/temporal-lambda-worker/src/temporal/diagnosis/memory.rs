@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_said_once_until_a_task_has_come() {
+    fn a_diagnosis_is_made_once_until_a_task_has_come() {
         let memory = Memory::default();
         assert!(memory.says_why());
         assert!(!memory.says_why());

@@ -56,7 +56,7 @@ pub(super) enum Stage {
         /// Whether the server is told to end those under way.
         server_ends_them: bool,
     },
-    /// None for ever; those under way end now.
+    /// No further polls; those under way end now.
     Closed,
 }
 
