@@ -1,16 +1,16 @@
 //! What an invocation did: its return value, one log line, and what observers get.
 
 mod callbacks;
+mod counts;
 pub(crate) mod error;
 mod line;
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
-use crate::lifecycle::{Ending, State};
+use crate::lifecycle::Ending;
 
 pub use callbacks::{CallbackOutcome, HookReport};
+pub use counts::{Counts, StateTimes, TaskCounts};
 pub(crate) use error::LambdaWorkerError;
 
 pub(crate) use line::log;
@@ -161,34 +161,6 @@ impl ConnectionUse {
     }
 }
 
-/// Time in each state, in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-#[non_exhaustive]
-pub struct StateTimes {
-    /// In `configure` and connecting.
-    pub configuring: u64,
-    /// Creating the worker and in `on_start`.
-    pub connected: u64,
-    /// Polling and working.
-    pub polling: u64,
-    /// Draining, hooks and `on_shutdown`.
-    pub draining: u64,
-}
-
-impl StateTimes {
-    pub(crate) fn add(&mut self, state: State, time: Duration) {
-        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        match state {
-            State::Configuring => self.configuring += millis,
-            State::Connected => self.connected += millis,
-            State::Polling => self.polling += millis,
-            State::Draining => self.draining += millis,
-            State::ColdStart | State::TornDown => {}
-        }
-    }
-}
-
 /// Failures of payload codecs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -198,28 +170,6 @@ pub struct CodecFailures {
     pub count: u64,
     /// The latest of them in words, 5 at most.
     pub latest: Vec<String>,
-}
-
-/// What became of the tasks of an invocation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-#[non_exhaustive]
-pub struct TaskCounts {
-    /// Workflow tasks.
-    pub workflow: Counts,
-    /// Activities.
-    pub activity: Counts,
-    /// Local activities.
-    pub local_activity: Counts,
-}
-
-impl TaskCounts {
-    /// Whether there was nothing to do.
-    pub fn is_empty(&self) -> bool {
-        [self.workflow, self.activity, self.local_activity]
-            .iter()
-            .all(|it| *it == Counts::default())
-    }
 }
 
 /// A workflow task that failed: the workflow cannot go on until somebody changes something.
@@ -306,21 +256,6 @@ pub(crate) struct WorkerReport {
     pub(crate) failed_workflow_tasks: Vec<FailedWorkflowTask>,
     pub(crate) server_trouble: Vec<ServerTrouble>,
     pub(crate) diagnoses: Vec<Diagnosis>,
-}
-
-/// How often something ended in which way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-#[non_exhaustive]
-pub struct Counts {
-    /// Ended well.
-    pub completed: u64,
-    /// Ended with an error.
-    pub failed: u64,
-    /// Ended as cancelled: asked for, or because the grace period was over.
-    pub cancelled: u64,
-    /// Dropped after the grace period: they had not reacted to their cancellation.
-    pub abandoned: u64,
 }
 
 #[cfg(test)]
