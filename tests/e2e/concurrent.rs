@@ -7,7 +7,7 @@ use serde_json::Value;
 use temporal_lambda_test_timing::eventually;
 use temporal_lambda_tests::{Invoked as _, Proxy, Temporal, World, server, temporal::workers};
 
-use crate::HELLO;
+use crate::{HELLO, LOGS_MOVES};
 
 /// So many at once.
 const MANY: usize = 4;
@@ -68,7 +68,8 @@ async fn each_of_several_at_once_keeps_its_own_deadline() {
     let hello = world.config("hello", HELLO).concurrency(1).environment_concurrency(2);
     let hello = hello
         .timeout(Duration::from_secs(6))
-        .env("TEMPORAL_LAMBDA_GRACEFUL_SHUTDOWN_TIMEOUT", "500ms");
+        .env("TEMPORAL_LAMBDA_GRACEFUL_SHUTDOWN_TIMEOUT", "500ms")
+        .env("RUST_LOG", LOGS_MOVES);
     let hello = world.add(hello);
     let polls = || {
         let environments = hello.environments();

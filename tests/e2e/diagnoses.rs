@@ -177,10 +177,9 @@ async fn a_version_that_the_server_does_not_take_is_named_with_the_servers_words
     let check = r#"{"temporal_lambda_worker": {"check": true}}"#;
     let verdict = brief.invoke(check).await.unwrap().report();
     let findings = verdict["findings"].as_array().unwrap().iter();
-    let version = findings.clone().find(|it| it["subject"] == "deployment_version").unwrap();
-    let message = version["message"].as_str().unwrap_or_default();
-    assert!(message.contains("has 1 version"), "{message}");
-    assert!(message.contains("maximum"), "{message}");
+    let version = findings.clone().find(|it| it["code"] == "version-mismatch").unwrap();
+    let advice = version["advice"].as_str().unwrap_or_default();
+    assert!(advice.contains("has 1 of at most 100 versions"), "{advice}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

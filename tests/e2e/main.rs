@@ -34,5 +34,7 @@ const RESUMING: &str = env!("CARGO_BIN_EXE_resuming-under-test");
 const SWARMING: &str = env!("CARGO_BIN_EXE_swarming");
 /// The function that says when its environment ends.
 const ENDING: &str = env!("CARGO_BIN_EXE_ending");
+/// What `RUST_LOG` must be so that the moves of the lifecycle are in the log.
+const LOGS_MOVES: &str = "info,temporal_lambda_worker::lifecycle=debug";
 /// The function with telemetry.
 const TRACED: &str = env!("CARGO_BIN_EXE_traced");

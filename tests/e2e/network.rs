@@ -11,7 +11,7 @@ use temporal_lambda_testkit::{
 };
 use temporal_lambda_tests::{Invoked as _, Proxy, Temporal, World, server};
 
-use crate::HELLO;
+use crate::{HELLO, LOGS_MOVES};
 
 /// A function behind a proxy, and its Temporal without one.
 struct Behind {
@@ -128,6 +128,7 @@ async fn one_that_goes_silent_while_the_worker_polls_does_not_spoil_the_next_inv
     let hello = behind.world.config("hello", HELLO);
     let hello = hello
         .timeout(Duration::from_secs(8))
+        .env("RUST_LOG", LOGS_MOVES)
         .env("TEMPORAL_LAMBDA_GRACEFUL_SHUTDOWN_TIMEOUT", "300ms")
         .env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s");
     let hello = behind.world.add(hello);

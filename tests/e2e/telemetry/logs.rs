@@ -6,6 +6,7 @@ use temporal_lambda_testkit::otlp::OtlpReceiver;
 use temporal_lambda_tests::{Invoked as _, World};
 
 use super::traced;
+use crate::LOGS_MOVES;
 
 /// The lines that are JSON.
 fn json_lines(invocation: &Invocation) -> Vec<Value> {
@@ -19,7 +20,7 @@ async fn logs_are_json_with_request_id_state_and_reason_the_users_and_the_sdks_i
     let _temporal = world.temporal().await;
     let collector = OtlpReceiver::start().await.unwrap();
     let config = traced(&world, &collector, "traced").env("TRACED_START", "yes");
-    let config = config.env("RUST_LOG", "info,temporal_lambda_worker::lifecycle=debug");
+    let config = config.env("RUST_LOG", LOGS_MOVES);
     let function = world.add(config.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
     let invocation = function.invoke("{}").await.unwrap();
     let id = invocation.request_id.as_str();
@@ -63,7 +64,7 @@ const QUERIED: [&str; 9] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_line_of_an_invocation_has_every_field_that_the_guide_queries_at_its_top_level() {
-    let guide = include_str!("../../../crates/temporal-lambda-worker/src/docs/guide.md");
+    let guide = include_str!("../../../crates/temporal-lambda-worker/src/docs/observability.md");
     let world = World::new("insights").await;
     let _temporal = world.temporal().await;
     let hello = world.add(world.brief("hello", crate::HELLO));
