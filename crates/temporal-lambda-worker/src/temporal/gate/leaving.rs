@@ -113,9 +113,10 @@ impl Gate {
         });
         let all = stream::iter(tasks).buffer_unordered(GIVE_BACK_WIDTH).collect::<()>();
         let _ = timeout(FAREWELL_CAP, all).await;
-        let has_sticky = self.in_flight.has_sticky();
-        if has_sticky && !self.sticky_queue_is_closed.load(Ordering::SeqCst) {
-            let request = self.identity.sticky_queue_shutdown().unwrap_or_default();
+        let is_open =
+            self.in_flight.has_sticky() && !self.sticky_queue_is_closed.load(Ordering::SeqCst);
+        // Never one that names no queue and no worker: it ends the polls of everybody.
+        if let Some(request) = self.identity.sticky_queue_shutdown().filter(|_| is_open) {
             let _ = timeout(FAREWELL_CAP, self.tell_of_shutdown(request)).await;
         }
     }

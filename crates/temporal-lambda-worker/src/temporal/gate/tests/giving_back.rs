@@ -107,6 +107,17 @@ async fn a_sticky_queue_that_polling_has_opened_again_is_closed_again() {
     assert_eq!(fixture.server.asked("ShutdownWorker").len(), 3);
 }
 
+/// A worker may end before its first poll there. What names neither a queue nor a worker ends the polls of
+/// everybody.
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_never_polled_its_sticky_queue_tells_the_server_of_none() {
+    let fixture = Fixture::with_sticky_workflow(Server::default()).await;
+    assert!(fixture.in_flight.has_sticky());
+    fixture.gate.close();
+    fixture.gate.give_back().await;
+    assert!(fixture.server.asked("ShutdownWorker").is_empty());
+}
+
 /// The server hands a task that is given back to the next poll. One that is about to be dropped would
 /// take it along.
 #[tokio::test(start_paused = true)]
