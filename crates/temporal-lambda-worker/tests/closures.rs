@@ -1,5 +1,8 @@
 //! Workers of closures, and hooks of plain functions.
 
+#[path = "support/nothing.rs"]
+mod nothing;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,19 +15,8 @@ use temporal_lambda_worker::{
     BoxError, InvocationReport, LambdaWorker, LambdaWorkerConfig, LambdaWorkerError, Reason,
     from_fn, with_resource,
 };
-use temporalio_macros::activities;
-use temporalio_sdk::activities::{ActivityContext, ActivityError};
 
-struct Nothing;
-
-#[activities]
-impl Nothing {
-    #[activity]
-    #[allow(dead_code, reason = "the macro makes a constant for workflows to call by")]
-    async fn nothing(_context: ActivityContext) -> Result<(), ActivityError> {
-        Ok(())
-    }
-}
+use nothing::Nothing;
 
 /// What happened, in order.
 #[derive(Clone, Default)]

@@ -1,5 +1,8 @@
 //! The SDK's own metrics on a meter of the user's.
 
+#[path = "support/nothing.rs"]
+mod nothing;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,19 +15,8 @@ use temporalio_common::telemetry::metrics::{
     CoreMeter, Counter, Gauge, GaugeF64, Histogram, HistogramDuration, HistogramF64,
     MetricAttributes, MetricParameters, NewAttributes, NoOpCoreMeter, UpDownCounter,
 };
-use temporalio_macros::activities;
-use temporalio_sdk::activities::{ActivityContext, ActivityError};
 
-struct Nothing;
-
-#[activities]
-impl Nothing {
-    #[activity]
-    #[allow(dead_code, reason = "the macro makes a constant for workflows to call by")]
-    async fn nothing(_context: ActivityContext) -> Result<(), ActivityError> {
-        Ok(())
-    }
-}
+use nothing::Nothing;
 
 /// Measures nothing, but writes down which counters it is asked for.
 #[derive(Clone, Debug, Default)]

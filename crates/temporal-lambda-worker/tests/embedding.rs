@@ -1,5 +1,8 @@
 //! What a service that embeds the handler can do and see, and what its tests can make.
 
+#[path = "support/nothing.rs"]
+mod nothing;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,19 +18,8 @@ use temporal_lambda_worker::{
     Reason, RunningWorker, Shutdown, WorkerDeploymentVersion, WorkerFunction, async_trait,
 };
 use temporalio_client::{Client, ClientOptions, Connection};
-use temporalio_macros::activities;
-use temporalio_sdk::activities::{ActivityContext, ActivityError};
 
-struct Nothing;
-
-#[activities]
-impl Nothing {
-    #[activity]
-    #[allow(dead_code, reason = "the macro makes a constant for workflows to call by")]
-    async fn nothing(_context: ActivityContext) -> Result<(), ActivityError> {
-        Ok(())
-    }
-}
+use nothing::Nothing;
 
 /// Writes down what it sees of its invocation.
 #[derive(Clone, Default)]

@@ -96,7 +96,7 @@ pub struct LambdaWorkerConfig {
     /// `on_shutdown` may take together. `None`: the grace period + 2 s.
     pub shutdown_deadline_buffer: Option<Duration>,
     /// Polling ends when nothing was in flight for this long. `None`: it goes on to the deadline.
-    /// The last polls are waited for: up to 1.55 s, unless the server ends the polls of a worker
+    /// The last polls are waited for: up to 1.85 s, unless the server ends the polls of a worker
     /// that shuts down.
     pub idle_timeout: Option<Duration>,
     /// With an idle timeout: the least time that the worker polls. Default 1 s.

@@ -1,6 +1,6 @@
-//! What telemetry hangs on: the environment's own things in a configuration, the scope that everything
-//! of one invocation runs in, and the end of a worker's thread. Exporters know this file, and nothing
-//! here knows an exporter.
+//! The interface between the crate and its exporters: what an exporter keeps for the environment, the scope
+//! in which all code of one invocation runs, and the end of a worker's thread. Exporters import this file,
+//! and it imports no exporter.
 #![allow(dead_code, reason = "exporters are features, and some of this is for them only")]
 
 use std::any::Any;

@@ -1,5 +1,5 @@
-//! Logs, metrics and traces. The rest of the crate knows what they hang on, and none of them but the logs'
-//! beginning.
+//! Logs, metrics and traces. Outside of this folder only `lambda/` names it: it installs the subscriber and
+//! begins an environment's telemetry. All other code uses `invocation/telemetry.rs`.
 
 #[cfg(feature = "emf")]
 pub mod emf;

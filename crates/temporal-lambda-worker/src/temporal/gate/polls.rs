@@ -126,7 +126,7 @@ impl Gate {
             let GrpcRequest { service, rpc, headers, proto } = &call;
             let (service, rpc) = (service.clone(), rpc.clone());
             let call = GrpcRequest { service, rpc, headers: headers.clone(), proto: proto.clone() };
-            match self.poll_once(call, under_way).await {
+            match self.poll_once(call, kind, under_way).await {
                 // The SDK would pause for up to 10 s: more than many an invocation has, and in that time
                 // nobody would have what comes to the sticky queue.
                 Err(status) if is_throttled(&status) => {
@@ -138,8 +138,7 @@ impl Gate {
         }
     }
 
-    async fn poll_once(&self, call: GrpcRequest, under_way: PollUnderWay) -> Answer {
-        let kind = Kind::of(&call);
+    async fn poll_once(&self, call: GrpcRequest, kind: Kind, under_way: PollUnderWay) -> Answer {
         let mut call = self.identity.sign(call);
         let rpc = call.rpc.clone();
         let lasts = self.time_to_last(kind, asked_time(&call).unwrap_or(LONGEST));
