@@ -3,6 +3,7 @@
 mod cache;
 mod channel;
 mod server;
+mod trouble;
 
 use temporalio_client::{Connection, ConnectionOptions};
 
@@ -12,8 +13,9 @@ use crate::report::ConnectionUse;
 pub(crate) use cache::{ChannelCache, Request};
 #[cfg(test)]
 pub(crate) use channel::Route;
-pub(crate) use channel::{Answer, is_unanswered, service};
+pub(crate) use channel::{Answer, service};
 pub(crate) use server::{Server, answered_with, is_throttled, status_fault, without_network};
+pub(crate) use trouble::Trouble;
 
 /// A connection that no invocation uses, as an invocation would make it.
 pub(crate) async fn connect(options: &ConnectionOptions) -> Result<Connection, Fault> {

@@ -9,7 +9,7 @@ mod ask;
 mod fit;
 mod memory;
 mod nothing;
-mod slots;
+pub(super) mod slots;
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,13 +25,14 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::gate::Gate;
-use super::in_flight::{InFlight, Occupied};
+use super::in_flight::InFlight;
 use crate::config::Variables;
 use crate::invocation::{Invocation, Scope};
 use crate::report::{Diagnosis, DiagnosisKind, ServerTrouble};
 use ask::Asked;
 use fit::{Attempt, Window};
 use nothing::Worker;
+use slots::Occupied;
 
 pub(super) use memory::Memory;
 

@@ -1,8 +1,11 @@
-//! Whether activities waited for slots of this worker.
+//! How long a worker's activity slots were full, and whether activities waited for them.
+//!
+//! The SDK polls for activities whenever it has a slot for one. So its slots are full while activities
+//! are in flight and no poll for one is under way, whatever tuner the worker has.
 
 use std::time::Duration;
 
-use super::super::in_flight::Occupied;
+use tokio::time::Instant;
 
 /// Slots that were full for less than this in all are no reason to ask: 2 s.
 const LONG: Duration = Duration::from_secs(2);
@@ -11,6 +14,68 @@ const MOST: f64 = 0.8;
 /// The memory size that has one vCPU, in MB: 1,769, as Lambda's documentation has it. CPU is in
 /// proportion to memory.
 const MB_PER_VCPU: f64 = 1_769.0;
+
+/// The account of the activity slots.
+#[derive(Default)]
+pub(in crate::temporal) struct Slots {
+    /// Polls for activities under way.
+    pub(in crate::temporal) polls: usize,
+    /// Polls are held back, so that none under way means nothing.
+    pub(in crate::temporal) held: bool,
+    /// The first poll.
+    began: Option<Instant>,
+    /// The end of the last activity.
+    ended: Option<Instant>,
+    full_since: Option<Instant>,
+    full: Duration,
+    most: usize,
+}
+
+/// How the activity slots of a worker were used so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(in crate::temporal) struct Occupied {
+    /// How long they were full.
+    pub(in crate::temporal) full: Duration,
+    /// From the first poll to the end of the last activity, or to now if one is in flight.
+    pub(in crate::temporal) polled: Duration,
+    /// The most activities in flight at a time.
+    pub(in crate::temporal) most: usize,
+}
+
+impl Slots {
+    /// Takes down a change; so many activities are in flight now.
+    pub(in crate::temporal) fn note(&mut self, activities: usize) {
+        let is_full = activities > 0 && self.polls == 0 && !self.held;
+        let is_first = self.began.is_none() && self.polls > 0;
+        let has_ended = activities == 0 && self.most > 0 && self.ended.is_none();
+        if is_first || has_ended || is_full != self.full_since.is_some() {
+            let now = Instant::now();
+            self.began.get_or_insert(now);
+            if has_ended {
+                self.ended = Some(now);
+            }
+            match self.full_since.take() {
+                Some(since) => self.full += now - since,
+                None if is_full => self.full_since = Some(now),
+                None => {}
+            }
+        }
+        if activities > 0 {
+            self.ended = None;
+            self.most = self.most.max(activities);
+        }
+    }
+
+    pub(in crate::temporal) fn so_far(&self) -> Occupied {
+        let now = Instant::now();
+        let since = |at: Option<Instant>| at.map_or(Duration::ZERO, |at| now - at);
+        Occupied {
+            full: self.full + since(self.full_since),
+            polled: since(self.began) - since(self.ended),
+            most: self.most,
+        }
+    }
+}
 
 /// Whether the slots were full for most of the time.
 pub(super) fn were_full(occupied: &Occupied) -> bool {
@@ -57,7 +122,47 @@ pub(super) fn judge(
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::advance;
+
     use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn slots_are_full_while_activities_are_in_flight_and_none_is_polled_for() {
+        let mut slots = Slots { polls: 1, ..Slots::default() };
+        slots.note(0);
+        advance(SECOND).await;
+        assert_eq!(slots.so_far(), Occupied { polled: SECOND, ..Occupied::default() });
+        // The first activity leaves room for another.
+        slots.note(1);
+        advance(SECOND).await;
+        slots.polls = 0;
+        slots.note(2);
+        advance(3 * SECOND).await;
+        assert_eq!(slots.so_far(), Occupied { full: 3 * SECOND, polled: 5 * SECOND, most: 2 });
+        slots.polls = 1;
+        slots.note(1);
+        advance(SECOND).await;
+        slots.note(0);
+        // Idle time does not count.
+        advance(9 * SECOND).await;
+        assert_eq!(slots.so_far(), Occupied { full: 3 * SECOND, polled: 6 * SECOND, most: 2 });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slots_are_not_full_because_polls_are_held_back() {
+        let mut slots = Slots { polls: 1, ..Slots::default() };
+        slots.note(1);
+        (slots.polls, slots.held) = (0, true);
+        slots.note(1);
+        advance(SECOND).await;
+        assert_eq!(slots.so_far().full, Duration::ZERO);
+        slots.held = false;
+        slots.note(1);
+        advance(SECOND).await;
+        assert_eq!(slots.so_far().full, SECOND);
+    }
 
     fn occupied(full: u64, polled: u64) -> Occupied {
         let time = Duration::from_millis;

@@ -7,7 +7,6 @@
 mod identity;
 mod leaving;
 mod polls;
-mod trouble;
 mod wire;
 
 use std::sync::Arc;
@@ -29,10 +28,9 @@ use tokio_util::task::TaskTracker;
 use super::in_flight::{Heard, InFlight, WorkflowTask};
 use identity::Identity;
 use polls::Stage;
-use trouble::Trouble;
 use wire::{Completed, Completion, Started, task_token};
 
-use crate::connection::{Answer, Link, Server, answered_with, service, without_network};
+use crate::connection::{Answer, Link, Server, Trouble, answered_with, service, without_network};
 
 /// The worker waits for the answer to `ShutdownWorker` for this long: 0.1 s.
 const SHUTDOWN_CAP: Duration = Duration::from_millis(100);

@@ -4,7 +4,6 @@
 //! ends inside of the worker. From it come the news that the worker is busy or quiet, the moment in
 //! which nothing is lost by a shutdown, and the report's counts.
 
-mod slots;
 mod under_way;
 
 use std::collections::{HashMap, HashSet};
@@ -15,14 +14,13 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::diagnosis::slots::{Occupied, Slots};
 use crate::error::Fault;
 use crate::invocation::CodecWork;
 use crate::lifecycle::Input;
 use crate::report::{FailedWorkflowTask, TaskCounts};
-use slots::Slots;
 use under_way::{ActivityUnderWay, AnswerUnderWay};
 
-pub(super) use slots::Occupied;
 pub(super) use under_way::{Brought, Heard, PollUnderWay};
 
 /// Failed workflow tasks that are kept for the report: 10.
@@ -156,6 +154,21 @@ impl InFlight {
     pub(super) fn has_sticky(&self) -> bool {
         let state = self.state.borrow();
         !state.sticky.is_empty() || state.sticking > 0
+    }
+
+    /// Whether there was a task so far.
+    pub(super) fn has_worked(&self) -> bool {
+        self.state.borrow().worked
+    }
+
+    /// How the activity slots were used so far.
+    pub(super) fn occupied(&self) -> Occupied {
+        self.state.borrow().slots.so_far()
+    }
+
+    /// Whether polls are held back, so that they do not show whether slots are full.
+    pub(super) fn polls_are_held(&self, held: bool) {
+        self.change(|state| state.slots.held = held);
     }
 
     /// Waits until this holds.

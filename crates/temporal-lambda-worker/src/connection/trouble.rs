@@ -7,8 +7,8 @@ use temporalio_client::ConnectionOptions;
 use temporalio_client::tonic::{Code, Status};
 use tokio::sync::Notify;
 
+use super::channel::is_unanswered;
 use crate::config::conceal;
-use crate::connection::is_unanswered;
 use crate::error::Fault;
 use crate::report::ServerTrouble;
 
@@ -20,7 +20,7 @@ const KINDS: usize = 8;
 const TAKEN: Duration = Duration::from_secs(1);
 
 /// The trouble that one worker had with its server.
-pub(in crate::temporal) struct Trouble {
+pub(crate) struct Trouble {
     noted: Mutex<Noted>,
     options: ConnectionOptions,
     poll_failed: Notify,
@@ -33,19 +33,19 @@ struct Noted {
 }
 
 impl Trouble {
-    pub(super) fn new(options: &ConnectionOptions) -> Self {
+    pub(crate) fn new(options: &ConnectionOptions) -> Self {
         let (noted, options) = (Mutex::default(), options.clone());
         Self { noted, options, poll_failed: Notify::new() }
     }
 
     /// The server has taken a poll: it has answered it, or had it for long enough to have.
-    pub(super) fn poll_is_taken(&self) {
+    pub(crate) fn poll_is_taken(&self) {
         self.lock().polls_taken += 1;
     }
 
     /// A poll has failed after so long a time, in whatever way: a worker can do nothing else than to
     /// try again.
-    pub(super) fn poll_failed(&self, rpc: &str, status: &Status, after: Duration) {
+    pub(crate) fn poll_failed(&self, rpc: &str, status: &Status, after: Duration) {
         if after >= TAKEN {
             self.poll_is_taken();
         }
@@ -54,12 +54,12 @@ impl Trouble {
     }
 
     /// Waits until a poll has failed.
-    pub(in crate::temporal) async fn a_poll_failed(&self) {
+    pub(crate) async fn a_poll_failed(&self) {
         self.poll_failed.notified().await;
     }
 
     /// A call has failed. Only what is no answer to its contents is trouble.
-    pub(super) fn call_failed(&self, rpc: &str, status: &Status) {
+    pub(crate) fn call_failed(&self, rpc: &str, status: &Status) {
         let is_refused = matches!(
             status.code(),
             Code::Unavailable
@@ -76,18 +76,18 @@ impl Trouble {
     }
 
     /// What a server may have quoted, without the credentials.
-    pub(in crate::temporal) fn conceal(&self, text: String) -> String {
+    pub(crate) fn conceal(&self, text: String) -> String {
         conceal(text, &self.options)
     }
 
     /// Everything so far.
-    pub(in crate::temporal) fn noted(&self) -> Vec<ServerTrouble> {
+    pub(crate) fn noted(&self) -> Vec<ServerTrouble> {
         self.lock().kinds.clone()
     }
 
     /// The fault of the server towards a worker that could not poll at all or, if it was `given_up`,
     /// could not end.
-    pub(in crate::temporal) fn fault(&self, given_up: bool) -> Option<Fault> {
+    pub(crate) fn fault(&self, given_up: bool) -> Option<Fault> {
         let noted = self.lock();
         if !given_up && noted.polls_taken > 0 {
             return None;
