@@ -1,4 +1,4 @@
-//! A function that crashes, to see what becomes of the work that it had in hand.
+//! What becomes of the work in hand when a function crashes?
 //!
 //! `CrashWorkflow` runs an activity that ends the whole process, at as many attempts as it is told,
 //! as running out of memory would. The invocation is lost and Lambda tries it again; the activity

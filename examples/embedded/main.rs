@@ -1,8 +1,8 @@
-//! A `lambda_runtime` service that already has work of its own, and is a Temporal worker, too.
+//! How does one function serve SQS and Temporal?
 //!
-//! An event with a `ping` in it is answered as before; every other event (Temporal's Worker
-//! Controller sends an empty one) runs the worker, or a check if it asks for that. The idle timeout is on: the worker leaves two
-//! seconds after the last task, and is called again for the next.
+//! A batch from SQS has records, which are answered here, each by itself (`ReportBatchItemFailures`). Every other
+//! event (Temporal's Worker Controller sends an empty one) runs the worker, or a check if it asks for
+//! that. An invocation is one or the other: while it works for Temporal, SQS has another environment.
 
 use std::time::Duration;
 
@@ -10,8 +10,7 @@ use lambda_runtime::layers::TracingLayer;
 use lambda_runtime::{Diagnostic, LambdaEvent, Runtime, service_fn};
 use serde_json::{Value, json};
 use temporal_lambda_worker::{
-    BoxError, LambdaVersion, LambdaWorker, LambdaWorkerConfig, LambdaWorkerHandler, Shutdown,
-    async_trait, remaining_time,
+    BoxError, LambdaVersion, LambdaWorker, LambdaWorkerConfig, LambdaWorkerHandler, remaining_time,
 };
 use temporalio_macros::{activities, workflow, workflow_methods};
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
@@ -21,7 +20,7 @@ struct Activities;
 
 #[activities]
 impl Activities {
-    /// Says how much of its invocation is left.
+    /// Says how many seconds of its invocation are left.
     #[activity]
     async fn time_left(_context: ActivityContext) -> Result<Option<u64>, ActivityError> {
         Ok(remaining_time().map(|left| left.as_secs()))
@@ -41,39 +40,39 @@ impl TimeLeftWorkflow {
     }
 }
 
-#[derive(Clone)]
-struct Orders;
+fn configure(config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
+    config.register_activities(Activities).register_workflow::<TimeLeftWorkflow>()?;
+    Ok(())
+}
 
-#[async_trait]
-impl LambdaWorker for Orders {
-    async fn configure(&mut self, config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
-        config.set_task_queue("orders");
-        config.register_activities(Activities);
-        config.register_workflow::<TimeLeftWorkflow>()?;
-        config.idle_timeout = Some(Duration::from_secs(2));
-        Ok(())
-    }
-
-    async fn on_shutdown(&mut self, ending: &Shutdown) -> Result<(), BoxError> {
-        tracing::info!(reason = ?ending.reason, tasks = ?ending.report.tasks, "leaving");
-        Ok(())
-    }
+/// The work that the function had before: takes orders in, and names those that SQS shall deliver again.
+fn take_in(orders: &[Value]) -> Value {
+    let is_order = |record: &&Value| {
+        let order = record["body"].as_str().map(serde_json::from_str::<Value>);
+        order.is_some_and(|order| order.is_ok_and(|order| order["article"].is_string()))
+    };
+    let refused = orders.iter().filter(|record| !is_order(record));
+    let refused = refused.map(|record| json!({ "itemIdentifier": record["messageId"] }));
+    json!({ "batchItemFailures": refused.collect::<Vec<_>>() })
 }
 
 async fn serve(
-    worker: LambdaWorkerHandler<Orders>,
+    worker: LambdaWorkerHandler<impl LambdaWorker>,
     event: LambdaEvent<Value>,
 ) -> Result<Value, Diagnostic> {
-    if let Some(ping) = event.payload.get("ping") {
-        return Ok(json!({ "pong": ping }));
+    match event.payload["Records"].as_array() {
+        Some(records) => Ok(take_in(records)),
+        None => Ok(worker.handle_or_check(event).await?),
     }
-    Ok(worker.handle_or_check(event).await?)
 }
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
     lambda_runtime::tracing::init_default_subscriber_with_writer(std::io::stderr);
-    let worker = LambdaWorkerHandler::new(LambdaVersion::new().resolve()?, Orders)?;
+    // Made once: its clones share threads, connection and health.
+    let worker = LambdaWorkerHandler::builder(LambdaVersion::new().resolve()?, configure)
+        .task_queue("orders")
+        .build()?;
     // Ends the process where an invocation could not be stopped, once its error was posted.
     let poison = worker.poison_layer();
     Runtime::new(service_fn(move |event| serve(worker.clone(), event)))
@@ -81,22 +80,4 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         .layer(poison)
         .run()
         .await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_ping_is_answered_as_before_and_starts_no_worker() {
-        let version = temporal_lambda_worker::WorkerDeploymentVersion::builder()
-            .deployment_name("orders")
-            .build_id("test")
-            .build();
-        let worker = LambdaWorkerHandler::new(version, Orders).unwrap();
-        let event = LambdaEvent::new(json!({ "ping": 1 }), lambda_runtime::Context::default());
-        assert_eq!(serve(worker.clone(), event).await.unwrap(), json!({ "pong": 1 }));
-        assert_eq!(worker.active_invocations(), 0);
-        assert_eq!(worker.watch().borrow().request_id, "");
-    }
 }

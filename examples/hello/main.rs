@@ -1,4 +1,4 @@
-//! A Lambda function that is nothing but a Temporal worker.
+//! How does a function do activities and workflows, and nothing else?
 //!
 //! Two workflow types: `HelloWorkflow` greets through an activity; `SleepWorkflow` runs an activity
 //! for as long as it is told, which shows what happens to an activity when its invocation ends.
@@ -78,8 +78,9 @@ fn configure(config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
     Ok(())
 }
 
+/// Public because `temporal-lambda demo` runs it, too: this file is part of the command.
 #[tokio::main]
-async fn main() -> Result<(), LambdaWorkerError> {
+pub async fn main() -> Result<(), LambdaWorkerError> {
     let version =
         WorkerDeploymentVersion::builder().deployment_name("hello").build_id("dev").build();
     // The environment and `temporal.toml` may name another task queue.

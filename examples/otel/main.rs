@@ -1,5 +1,7 @@
-//! A worker with telemetry: traces and metrics go to the collector in the ADOT layer, and are
-//! there before the invocation returns. The README beside it says what the function needs.
+//! How do traces and metrics reach a collector before the invocation returns?
+//!
+//! They go to the one in the ADOT layer, and are flushed when the worker has stopped. The README beside this
+//! file says what the function needs.
 
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
-//! A Lambda function whose payloads may have up to 50 MiB: those of 256 KiB and more lie in S3, and
-//! Temporal has references to them. Python, Go and TypeScript read them, too.
+//! How can payloads have up to 50 MiB?
+//!
+//! Those of 256 KiB and more lie in S3, and Temporal has references to them. Python, Go and TypeScript read
+//! them, too.
 //!
 //! `PAYLOAD_BUCKET` names the bucket. The client takes region and credentials from Lambda's own
 //! variables. It is made once per environment and shared by all invocations.

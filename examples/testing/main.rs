@@ -1,6 +1,7 @@
-//! A worker and its tests: the worker is here, `tests.rs` runs it against a mock of Temporal, and
-//! `properties.rs` asks the lifecycle's rules what it relies on. Run them with
-//! `cargo test -p temporal-lambda-examples --bin testing`.
+//! How is a worker tested without a server?
+//!
+//! The worker is here, `tests.rs` runs it against a mock of Temporal, and `properties.rs` asks the
+//! lifecycle's rules what it relies on: `cargo test -p temporal-lambda-examples --bin testing`.
 
 #[cfg(test)]
 mod properties;
@@ -12,33 +13,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use temporal_lambda_worker::{
-    BoxError, LambdaWorker, LambdaWorkerConfig, LambdaWorkerError, PerInvocation, Shutdown,
-    WorkerDeploymentVersion, async_trait, run_worker,
+    BoxError, LambdaVersion, LambdaWorker, LambdaWorkerConfig, LambdaWorkerError, PerInvocation,
+    Shutdown, async_trait, run_worker,
 };
 use temporalio_macros::{activities, workflow, workflow_methods};
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use temporalio_sdk::{ActivityOptions, WorkflowContext, WorkflowResult};
 
-/// The task queue of orders.
 const TASK_QUEUE: &str = "orders";
-
 /// Orders of more than this many cents need the bank's word.
 const LARGE: u64 = 100_000;
-
-/// How many leases are out. A real one would be a row in a database.
-#[derive(Clone, Default)]
-struct Leases(Arc<AtomicUsize>);
-
-impl Leases {
-    fn take(&self) -> Lease {
-        self.0.fetch_add(1, Ordering::SeqCst);
-        Lease
-    }
-
-    fn give_back(&self, _: Lease) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
 
 /// What an invocation has to give back, whatever becomes of it.
 struct Lease;
@@ -50,10 +34,10 @@ impl Payments {
     /// Charges an amount, in cents; returns the number of the receipt.
     #[activity]
     async fn charge(_context: ActivityContext, cents: u64) -> Result<String, ActivityError> {
-        if cents == 0 {
-            return Err(std::io::Error::other("there is nothing to charge").into());
+        match cents {
+            0 => Err(std::io::Error::other("there is nothing to charge").into()),
+            _ => Ok(format!("receipt for {cents}")),
         }
-        Ok(format!("receipt for {cents}"))
     }
 
     /// Waits for a bank that never answers, until it is told to stop.
@@ -80,10 +64,10 @@ impl Order {
     }
 }
 
-/// The worker.
 #[derive(Clone, Default)]
 struct Orders {
-    leases: Leases,
+    /// How many leases are out. A real one would be a row in a database.
+    leases: Arc<AtomicUsize>,
     lease: PerInvocation<Lease>,
 }
 
@@ -94,13 +78,14 @@ impl LambdaWorker for Orders {
         config.worker_options.graceful_shutdown_period = Some(Duration::from_millis(300));
         config.register_activities(Payments);
         config.register_workflow::<Order>()?;
-        self.lease.set(self.leases.take());
+        self.leases.fetch_add(1, Ordering::SeqCst);
+        self.lease.set(Lease);
         Ok(())
     }
 
     async fn on_shutdown(&mut self, _: &Shutdown) -> Result<(), BoxError> {
-        if let Some(lease) = self.lease.take() {
-            self.leases.give_back(lease);
+        if let Some(Lease) = self.lease.take() {
+            self.leases.fetch_sub(1, Ordering::SeqCst);
         }
         Ok(())
     }
@@ -108,7 +93,5 @@ impl LambdaWorker for Orders {
 
 #[tokio::main]
 async fn main() -> Result<(), LambdaWorkerError> {
-    let version =
-        WorkerDeploymentVersion::builder().deployment_name("orders").build_id("dev").build();
-    run_worker(version, Orders::default()).await
+    run_worker(LambdaVersion::new().resolve()?, Orders::default()).await
 }

@@ -22,7 +22,7 @@ fn set_up(
 }
 
 fn leases_out(orders: &Orders) -> usize {
-    orders.leases.0.load(Ordering::SeqCst)
+    orders.leases.load(Ordering::SeqCst)
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use temporal_lambda_tests::{
 };
 use temporalio_common::protos::temporal::api::enums::v1::EventType;
 
-use crate::{HELLO, PROBE, RESUMING};
+use crate::{HELLO, PROBE};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_shorter_than_the_grace_period_completes() {
@@ -67,29 +67,6 @@ async fn one_that_is_longer_is_cancelled_and_tried_again_in_the_next_invocation(
     let history = temporal.history(&id).await;
     assert_eq!(timeouts(&history), 0, "the server knew at once that it had to try again");
     assert!(workers(&history).contains(&second.identity(&long)));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn one_that_heartbeats_goes_on_after_the_deadline_where_it_was() {
-    let world = World::new("resuming").await;
-    let temporal = world.temporal().await;
-    // Polling stops after 3 s, activities are cancelled after 3.3 s.
-    let short = world
-        .config("short", RESUMING)
-        .timeout(Duration::from_secs(4))
-        .env("TEMPORAL_LAMBDA_GRACEFUL_SHUTDOWN_TIMEOUT", "300ms")
-        .env("TEMPORAL_LAMBDA_SHUTDOWN_DEADLINE_BUFFER", "1s");
-    let short = world.add(short);
-    let long = world.add(world.config("long", RESUMING).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "4s"));
-    let id = world.id("it");
-    // 10 s at least: more than the first invocation has.
-    temporal.start(&world.name, &id, "Import", 100).await;
-    let first = short.invoke("{}").await.unwrap().report();
-    assert_eq!(first["tasks"]["activity"]["cancelled"], 1, "{first}");
-    let second = long.invoke("{}").await.unwrap().report();
-    assert_eq!(second["tasks"]["activity"]["completed"], 1, "{second}");
-    let imported = temporal.result(&id).await.as_u64().expect("rows");
-    assert!(imported < 100, "the first invocation's rows were imported again: {imported}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,8 +28,6 @@ mod tls;
 const HELLO: &str = env!("CARGO_BIN_EXE_hello-under-test");
 /// The function that misbehaves.
 const PROBE: &str = env!("CARGO_BIN_EXE_probe");
-/// The example of that name.
-const RESUMING: &str = env!("CARGO_BIN_EXE_resuming-under-test");
 /// The function of the swarm.
 const SWARMING: &str = env!("CARGO_BIN_EXE_swarming");
 /// The function that says when its environment ends.

@@ -7,6 +7,7 @@ pub mod proxy;
 pub mod runtime_api;
 pub mod server;
 pub mod temporal;
+pub mod tls;
 pub mod world;
 
 pub use proxy::Proxy;

@@ -1,7 +1,7 @@
 //! Building functions with cargo, its progress shown.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -9,14 +9,12 @@ use tokio::process::Command;
 
 use crate::error::CliError;
 
-/// What cargo is asked to build.
+/// What cargo is asked to build in the current folder.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CargoTarget {
     pub(crate) package: Option<String>,
     pub(crate) bin: Option<String>,
     pub(crate) example: Option<String>,
-    /// Where cargo runs; `None`: in the current folder.
-    pub(crate) folder: Option<PathBuf>,
     pub(crate) release: bool,
 }
 
@@ -75,9 +73,6 @@ impl CargoTarget {
         if self.release {
             command.arg("--release");
         }
-        if let Some(folder) = &self.folder {
-            command.current_dir(folder);
-        }
         for (name, _) in std::env::vars_os() {
             if is_of_a_package(&name) {
                 command.env_remove(name);
@@ -95,20 +90,6 @@ fn is_of_a_package(variable: &OsStr) -> bool {
     let names = ["CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "CARGO_TARGET_TMPDIR", "OUT_DIR"];
     families.iter().any(|family| variable.as_encoded_bytes().starts_with(family))
         || names.iter().any(|name| variable == *name)
-}
-
-/// The workspace of this very crate, if its sources are still where they were built; else the
-/// current folder, which may be a checkout too.
-pub(crate) fn checkout() -> PathBuf {
-    let at_run_time = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-    let at_build_time = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let known = at_run_time.into_iter().chain([at_build_time]);
-    let mut workspaces = known.into_iter().map(|folder| folder.join("../.."));
-    workspaces.find(|folder| is_ours(folder)).unwrap_or_else(|| ".".into())
-}
-
-fn is_ours(workspace: &Path) -> bool {
-    workspace.join("examples/hello/main.rs").exists()
 }
 
 async fn collect(stderr: Option<tokio::process::ChildStderr>) -> String {

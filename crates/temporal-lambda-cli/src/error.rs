@@ -2,6 +2,7 @@
 
 use temporal_lambda_testkit::lambda::EmulatorError;
 use temporal_lambda_testkit::server::{DevServerError, TemporalError};
+use temporal_lambda_worker::check::Finding;
 
 /// Why a command could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,8 @@ pub(crate) enum CliError {
     NothingToWatch,
     #[error("the function's environment in {} cannot be used: {reason}", file.display())]
     FunctionEnv { file: std::path::PathBuf, reason: String },
+    #[error("the server cannot be used: {message}{}", advice.as_ref().map(|it| format!("; {it}")).unwrap_or_default())]
+    Settings { message: String, advice: Option<String> },
     #[error("a file or folder cannot be used: {0}")]
     Folder(std::io::Error),
     #[error("the first call of {version} failed, so no worker polled: {reason}")]
@@ -38,6 +41,12 @@ pub(crate) enum CliError {
     OtherVersion { version: String, polled: String },
     #[error("interrupted")]
     Interrupted,
+}
+
+impl From<Finding> for CliError {
+    fn from(finding: Finding) -> Self {
+        Self::Settings { message: finding.message, advice: finding.advice }
+    }
 }
 
 impl CliError {

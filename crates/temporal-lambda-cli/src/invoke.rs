@@ -8,6 +8,7 @@ use temporal_lambda_worker::InvocationReport;
 use crate::cost::Bill;
 use crate::error::CliError;
 use crate::program::ProgramArgs;
+use crate::settings::{self, Chosen};
 use crate::show::event_log::{self, EventLog, Timestamps};
 use crate::show::paint;
 use crate::trouble::troubles;
@@ -24,23 +25,43 @@ pub(crate) struct Args {
     /// {"temporal_lambda_worker": {"check": true}}.
     #[arg(long, value_name = "JSON", default_value = "")]
     payload: String,
+    /// The worker deployment's name, if the function does not take it from its code.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// The build ID. Functions that take it from their published version need one here.
+    #[arg(long, value_name = "ID")]
+    build_id: Option<String>,
     /// Print only the function's response.
     #[arg(long)]
     json: bool,
 }
 
+impl Args {
+    /// The settings that these arguments change: the function's variables are settings for this command, too.
+    pub(crate) fn settings(&self) -> Chosen {
+        let mut chosen = settings::among(&self.program.variables);
+        for (name, value) in [
+            ("TEMPORAL_LAMBDA_DEPLOYMENT_NAME", &self.name),
+            ("TEMPORAL_LAMBDA_BUILD_ID", &self.build_id),
+        ] {
+            chosen.extend(value.clone().map(|value| (name.to_owned(), value)));
+        }
+        chosen
+    }
+}
+
 pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
     let (program, _) = args.program.program().await?;
     let lambda = LambdaEmulator::start().await?;
-    // The user's own Temporal settings say which server is meant. Variables given with --env override them.
-    let own =
-        std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"TEMPORAL_"));
-    let config = program
-        .function(NAME, args.program.timeout, args.program.memory)
-        .envs(own)
-        .envs(args.program.variables.clone());
-    let function = lambda.add_function(config)?;
-    let event_log = (!args.json).then(|| EventLog::start(Timestamps::begin(), lambda.subscribe()));
+    // The user's own settings say which server is meant. What is wrong with them, the function says.
+    let settings = settings::resolve(None).await.ok();
+    let config = args.program.function(NAME, &program, settings.as_ref());
+    let function = lambda.add_function(config.envs(settings::inherited()))?;
+    let timestamps = Timestamps::begin();
+    if let Some(settings) = settings.filter(|_| !args.json) {
+        timestamps.print("temporal", settings.server());
+    }
+    let event_log = (!args.json).then(|| EventLog::start(timestamps, lambda.subscribe()));
     let invocation = function.invoke(args.payload).await?;
     if let Some(event_log) = event_log {
         event_log.caught_up().await;

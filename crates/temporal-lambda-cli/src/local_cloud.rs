@@ -60,7 +60,7 @@ impl LocalCloud {
 }
 
 /// A client of the namespace `default` on a server without TLS, as dev servers are.
-pub(crate) async fn connect(address: &str) -> Result<Client, CliError> {
+async fn connect(address: &str) -> Result<Client, CliError> {
     let mut options = connection_options(address)?;
     options.identity = "temporal-lambda".to_owned();
     options.connect_timeout = Some(CONNECT_TIMEOUT);

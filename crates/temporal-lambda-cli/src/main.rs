@@ -9,9 +9,12 @@ mod demo;
 mod dev;
 mod doctor;
 mod error;
+#[allow(unreachable_pub, reason = "the example of that name, which is a program by itself")]
+mod hello;
 mod invoke;
 mod local_cloud;
 mod program;
+mod settings;
 mod show;
 mod trouble;
 
@@ -39,25 +42,49 @@ enum Command {
     Invoke(invoke::Args),
     /// Looks for what keeps a function from working, and says what to do.
     Doctor(doctor::Args),
+    /// Is a function, the one that `demo` runs: try `temporal-lambda dev -- temporal-lambda hello`.
+    Hello,
+}
+
+fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    let chosen = match &command {
+        Command::Dev(args) => args.settings(),
+        Command::Invoke(args) => args.settings(),
+        Command::Demo(_) | Command::Doctor(_) | Command::Hello => settings::Chosen::new(),
+    };
+    if let Err(error) = settings::take(&chosen) {
+        return failed(&error);
+    }
+    match command {
+        // It has a runtime of its own, as every function.
+        Command::Hello => match hello::main() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error:?}");
+                ExitCode::FAILURE
+            }
+        },
+        command => run(command),
+    }
 }
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    let command = Cli::parse().command;
+async fn run(command: Command) -> ExitCode {
     let result = match command {
         // It ends in good order, and so looks after interruption itself.
         Command::Dev(args) => dev::run(args, interrupted()).await,
         Command::Demo(args) => unless_interrupted(demo::run(args)).await,
         Command::Doctor(args) => unless_interrupted(Box::pin(doctor::run(args))).await,
         Command::Invoke(args) => unless_interrupted(invoke::run(args)).await,
+        Command::Hello => Ok(ExitCode::SUCCESS),
     };
-    match result {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("temporal-lambda: {error}");
-            ExitCode::from(error.exit_code())
-        }
-    }
+    result.unwrap_or_else(|error| failed(&error))
+}
+
+fn failed(error: &CliError) -> ExitCode {
+    eprintln!("temporal-lambda: {error}");
+    ExitCode::from(error.exit_code())
 }
 
 /// Dropping the command's future ends what it started.

@@ -9,6 +9,11 @@ use temporal_lambda_worker::LIFECYCLE_TARGET;
 
 use crate::cargo::{Built, CargoTarget};
 use crate::error::CliError;
+use crate::settings::{self, Settings};
+
+/// The idle timeout where nothing says another: long enough for tasks that follow one another, short
+/// enough to see a function scale to zero.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A program that can be run as a function.
 #[derive(Clone, Debug)]
@@ -48,6 +53,10 @@ pub(crate) struct ProgramArgs {
     /// The function's timeout.
     #[arg(long, default_value = "60s", value_parser = humantime::parse_duration)]
     pub(crate) timeout: Duration,
+    /// How long the worker may have nothing to do before an invocation ends. An idle timeout in the
+    /// function's code counts more. Default: what temporal.toml and the environment say, else 2s.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    idle_timeout: Option<Duration>,
     /// The function's memory size in MB. It is not enforced; the cost estimate depends on it.
     #[arg(long, value_name = "MB", default_value_t = 256)]
     pub(crate) memory: u32,
@@ -90,9 +99,20 @@ impl ProgramArgs {
         Program { path, args: args.to_vec() }
     }
 
-    /// The configuration of an emulated function that runs the program, with the variables that were given.
-    pub(crate) fn function(&self, name: &str, program: &Program) -> FunctionConfig {
-        program.function(name, self.timeout, self.memory).envs(self.variables.clone())
+    /// The configuration of an emulated function that runs the program: with the idle timeout of these
+    /// arguments or of `settings`, and with the variables that were given.
+    pub(crate) fn function(
+        &self,
+        name: &str,
+        program: &Program,
+        settings: Option<&Settings>,
+    ) -> FunctionConfig {
+        let set = settings.and_then(|it| it.idle_timeout);
+        let idle_timeout = self.idle_timeout.or(set).unwrap_or(IDLE_TIMEOUT);
+        program
+            .function(name, self.timeout, self.memory)
+            .env(settings::IDLE_TIMEOUT, format!("{}ms", idle_timeout.as_millis()))
+            .envs(self.variables.clone())
     }
 }
 

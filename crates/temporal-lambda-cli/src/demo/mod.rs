@@ -11,8 +11,6 @@ use temporal_lambda_testkit::lambda::Function;
 use temporal_lambda_testkit::server::Temporal;
 
 use self::table::Phase;
-use crate::cargo::{CargoTarget, checkout};
-
 use crate::error::CliError;
 use crate::local_cloud::{LocalCloud, ServerArgs};
 use crate::program::Program;
@@ -36,7 +34,8 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 /// What the demo is to run.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A built `hello` function; without it, cargo builds the one in this checkout.
+    /// A program to run in the place of the command's own `hello` function: with the same workflows, and
+    /// under the same names.
     #[arg(long, value_name = "PATH")]
     function: Option<PathBuf>,
     #[command(flatten)]
@@ -44,9 +43,12 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
-    let path = match args.function {
-        Some(path) => path,
-        None => hello().await?,
+    let program = match args.function {
+        Some(path) => Program { path, args: Vec::new() },
+        None => Program {
+            path: std::env::current_exe().map_err(CliError::Folder)?,
+            args: vec!["hello".into()],
+        },
     };
     let timestamps = Timestamps::begin();
     timestamps.print("temporal", "a real Temporal server and an emulated Lambda are starting");
@@ -55,7 +57,6 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
         "temporal",
         format!("server at {}, Lambda at {}", cloud.server.address(), cloud.lambda.address()),
     );
-    let program = Program { path, args: Vec::new() };
     let config = program
         .function("hello", TIMEOUT, MEMORY_MB)
         .concurrency(CONCURRENCY)
@@ -97,19 +98,6 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
         println!("{}", paint::red(verdict));
         Ok(ExitCode::FAILURE)
     }
-}
-
-async fn hello() -> Result<PathBuf, CliError> {
-    let target = CargoTarget {
-        // Cargo unites the features of the packages that it is given. As one of the whole workspace,
-        // as this program itself is built there, nothing is compiled twice for it.
-        bin: Some("hello".to_owned()),
-        folder: Some(checkout()),
-        release: !cfg!(debug_assertions),
-        ..CargoTarget::default()
-    };
-    eprintln!("building {} (the first time takes minutes)", target.name());
-    Ok(target.build(false).await?.program)
 }
 
 /// The demo's phases, and what they need.

@@ -17,6 +17,9 @@ const SCALE_OUT_AFTER: Duration = Duration::from_secs(1);
 /// believed for so long.
 const STALE: Duration = Duration::from_secs(6);
 
+/// What a function gets that the server's own controller calls: it sends nothing, and Lambda makes this of it.
+const NO_PAYLOAD: &str = "{}";
+
 type Functions = Arc<Mutex<Vec<Watched>>>;
 
 /// Invokes functions whose versions have a backlog. Dropping it ends that.
@@ -42,7 +45,7 @@ impl Controller {
 
     /// Calls the function for the first time, and looks after its version from now on.
     pub(super) fn add(&self, build_id: &str, function: Function) -> Result<(), CliError> {
-        function.invoke_event("")?;
+        function.invoke_event(NO_PAYLOAD)?;
         let watched = Watched { build_id: build_id.to_owned(), function, invoked: Instant::now() };
         self.functions.lock().unwrap_or_else(PoisonError::into_inner).push(watched);
         Ok(())
@@ -75,7 +78,7 @@ async fn look_after(deployment: Deployment, functions: Functions, concurrency: u
             let queues = version.map(|version| version.version_task_queues).unwrap_or_default();
             let stats: Vec<_> = queues.into_iter().filter_map(|queue| queue.stats).collect();
             let backlog = stats.iter().any(|stats| stats.approximate_backlog_count > 0);
-            if backlog && it.function.invoke_event("").is_ok() {
+            if backlog && it.function.invoke_event(NO_PAYLOAD).is_ok() {
                 let mut functions = functions.lock().unwrap_or_else(PoisonError::into_inner);
                 functions[index].invoked = Instant::now();
             }

@@ -22,8 +22,9 @@ use self::view::View;
 use self::watch::Sources;
 
 use crate::error::CliError;
-use crate::local_cloud::{self, LocalCloud, ServerArgs};
+use crate::local_cloud::{LocalCloud, ServerArgs};
 use crate::program::{Program, ProgramArgs, function_name};
+use crate::settings::{self, Chosen, Settings};
 use crate::show::event_log::report;
 
 /// The namespace that dev servers have.
@@ -49,8 +50,10 @@ pub(crate) struct Args {
     /// The build ID; with --watch, its start.
     #[arg(long, value_name = "ID", default_value = "dev")]
     build_id: String,
-    /// A running server to join, as host:port. Its own Worker Controller is not used: this
-    /// program looks at the backlog and invokes the function.
+    /// A running server to join, as host:port. Namespace, TLS and credentials are those that a function
+    /// would use: temporal.toml and the TEMPORAL_* variables, which the function has, too. The server's own
+    /// Worker Controller is not used: this program looks at the backlog and invokes the function. Without
+    /// --address a server is started, and the function has none of the TEMPORAL_* variables.
     #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["port", "stock_server"])]
     address: Option<String>,
     /// The server's port; 0: any free one. Default: 7233 if it is free, else any.
@@ -62,6 +65,17 @@ pub(crate) struct Args {
     /// immediately. Pinned workflows stay on their version.
     #[arg(long)]
     watch: bool,
+}
+
+impl Args {
+    /// The settings that these arguments change: where a server is joined, the function's variables are
+    /// settings for this command, too.
+    pub(crate) fn settings(&self) -> Chosen {
+        let Some(address) = &self.address else { return Chosen::new() };
+        let mut chosen = settings::among(&self.program.variables);
+        chosen.insert("TEMPORAL_ADDRESS".to_owned(), address.clone());
+        chosen
+    }
 }
 
 pub(crate) async fn run(
@@ -87,6 +101,8 @@ struct Dev {
     lambda: LambdaEmulator,
     /// `None` when a running server was joined.
     server: Option<DevServer>,
+    /// What the user has set outside of the function's code; `None` where that cannot be used.
+    settings: Option<Settings>,
     controller: Option<Controller>,
     client: Client,
     view: View,
@@ -108,16 +124,18 @@ impl Dev {
             None => None,
         };
         let name = args.name.clone().unwrap_or_else(|| name_of(&program));
-        let (lambda, server, client) = match &args.address {
-            Some(address) => {
-                let client = local_cloud::connect(address).await?;
-                (LambdaEmulator::start().await?, None, client)
+        let settings = settings::resolve(None).await;
+        let (lambda, server, client, settings) = match &args.address {
+            Some(_) => {
+                let settings = settings?;
+                let client = settings.connect().await?;
+                (LambdaEmulator::start().await?, None, client, Some(settings))
             }
             None => {
                 let port = args.port.or_else(usual_port).filter(|port| *port != 0);
                 let LocalCloud { lambda, server, client } =
                     LocalCloud::start(true, port, &args.server).await?;
-                (lambda, Some(server), client)
+                (lambda, Some(server), client, settings.ok())
             }
         };
         let deployment = Deployment::new(client.clone(), name);
@@ -130,6 +148,7 @@ impl Dev {
             deployment,
             lambda,
             server,
+            settings,
             controller,
             client,
             view,
@@ -140,11 +159,12 @@ impl Dev {
     }
 
     async fn work(&mut self) -> Result<(), CliError> {
-        let address = match &self.server {
-            Some(server) => server.address(),
-            None => self.args.address.clone().unwrap_or_default(),
+        let server = match (&self.server, &self.settings) {
+            (Some(server), _) => format!("server at {}, namespace {NAMESPACE}", server.address()),
+            (None, Some(settings)) => format!("{}: joined", settings.server()),
+            (None, None) => String::new(),
         };
-        self.view.say("temporal", format!("server at {address}, namespace {NAMESPACE}"));
+        self.view.say("temporal", server);
         if let Some(ui) = self.server.as_ref().and_then(DevServer::ui_url) {
             self.view.say("temporal", format!("UI at {ui}"));
         }
@@ -153,7 +173,7 @@ impl Dev {
         }
         let mut number = 1;
         let program = self.copy_of(&self.build_id(number), self.program.path.clone()).await?;
-        let mut failed = self.deploy(&self.build_id(number), program, &address).await.err();
+        let mut failed = self.deploy(&self.build_id(number), program).await.err();
         loop {
             // A version that does not work ends the command, unless it can be mended.
             if let Some(error) = failed.take() {
@@ -173,7 +193,7 @@ impl Dev {
                     number += 1;
                     let build_id = self.build_id(number);
                     let program = self.copy_of(&build_id, path).await?;
-                    failed = self.deploy(&build_id, program, &address).await.err();
+                    failed = self.deploy(&build_id, program).await.err();
                 }
                 Err(error) => self.view.complain(&error),
             }
@@ -186,21 +206,19 @@ impl Dev {
     }
 
     /// Makes a function of the program and a version of the function, and the version current.
-    async fn deploy(
-        &self,
-        build_id: &str,
-        program: Program,
-        address: &str,
-    ) -> Result<(), CliError> {
+    async fn deploy(&self, build_id: &str, program: Program) -> Result<(), CliError> {
         let name = self.deployment.name();
-        let config = self
-            .args
-            .program
-            .function(&function_name(&format!("{name}-{build_id}")), &program)
+        let function = function_name(&format!("{name}-{build_id}"));
+        let config = self.args.program.function(&function, &program, self.settings.as_ref());
+        let config = match &self.server {
+            Some(server) => config
+                .env("TEMPORAL_ADDRESS", server.address())
+                .env("TEMPORAL_NAMESPACE", NAMESPACE)
+                .env("TEMPORAL_TLS", "false"),
+            None => config.envs(settings::inherited()),
+        };
+        let config = config
             .concurrency(self.args.concurrency)
-            .env("TEMPORAL_ADDRESS", address)
-            .env("TEMPORAL_NAMESPACE", NAMESPACE)
-            .env("TEMPORAL_TLS", "false")
             .env("TEMPORAL_LAMBDA_DEPLOYMENT_NAME", name)
             .env("TEMPORAL_LAMBDA_BUILD_ID", build_id);
         let function = self.lambda.add_function(config)?;

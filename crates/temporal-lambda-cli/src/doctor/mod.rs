@@ -5,7 +5,7 @@ mod function_env;
 mod provider;
 mod report;
 mod server;
-mod settings;
+mod sources;
 
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
@@ -17,6 +17,7 @@ use temporal_lambda_worker::check::{Code, Finding};
 use self::function_env::FunctionEnv;
 use self::report::Report;
 use crate::error::CliError;
+use crate::settings;
 
 /// Which function is looked at.
 #[derive(clap::Args, Debug)]
@@ -50,7 +51,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
     if args.function_env.is_some() || args.task_root.is_some() || args.address.is_some() {
         return elsewhere(args).await;
     }
-    let mut report = Report { settings: settings::sources(), findings: Vec::new() };
+    let mut report = Report { settings: sources::sources(), findings: Vec::new() };
     match settings::resolve(args.timeout).await {
         Ok(settings) => {
             report.findings.extend_from_slice(&settings.findings);

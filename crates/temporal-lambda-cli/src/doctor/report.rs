@@ -2,7 +2,7 @@
 
 use temporal_lambda_worker::check::{Finding, Level};
 
-use super::settings::Setting;
+use super::sources::Setting;
 use crate::show::paint;
 
 /// Everything that was found out.

@@ -1,23 +1,17 @@
 //! What the server says: the library asks it and judges; here is what only this command adds.
 
-use std::time::Duration;
-
 use temporal_lambda_worker::WorkerDeploymentVersion;
 use temporal_lambda_worker::check::{self, Code, Finding, Level};
-use temporalio_client::{Client, ClientOptions};
 
 use super::provider;
-use super::settings::Settings;
-
-/// How long connecting, and the first call, may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::settings::Settings;
 
 /// Every check that needs the server, until one makes the next pointless.
 pub(super) async fn check(
     settings: &Settings,
     version: Option<WorkerDeploymentVersion>,
 ) -> Vec<Finding> {
-    let client = match connect(settings).await {
+    let client = match settings.connect().await {
         Ok(client) => client,
         Err(finding) => return vec![finding],
     };
@@ -35,25 +29,4 @@ pub(super) async fn check(
         None => {}
     }
     findings
-}
-
-async fn connect(settings: &Settings) -> Result<Client, Finding> {
-    let unreachable = |message: String| {
-        Finding::new("connection", Code::Unreachable, message).advice(
-            "check TEMPORAL_ADDRESS and the TLS settings (TEMPORAL_TLS); in Lambda, also the VPC and \
-             its security groups",
-        )
-    };
-    let connecting = check::connect(&settings.connection);
-    let connection = match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
-        Ok(connection) => connection?,
-        Err(_) => {
-            let target = &settings.connection.target;
-            return Err(unreachable(format!(
-                "{target} does not answer within {CONNECT_TIMEOUT:?}"
-            )));
-        }
-    };
-    Client::new(connection, ClientOptions::new(&*settings.namespace).build())
-        .map_err(|error| unreachable(error.to_string()))
 }

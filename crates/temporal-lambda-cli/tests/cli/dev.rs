@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use temporal_lambda_test_timing::{assert_soon, within};
 use temporal_lambda_testkit::server::DevServer;
+use temporal_lambda_tests::tls::{Authority, TlsProxy};
 use temporalio_client::tonic::IntoRequest as _;
-use temporalio_client::{Client, UntypedWorkflowHandle, WorkflowGetResultOptions};
+use temporalio_client::{Client, ClientOptions, UntypedWorkflowHandle, WorkflowGetResultOptions};
 use temporalio_common::protos::temporal::api::enums::v1::TaskQueueType;
 use temporalio_common::protos::temporal::api::taskqueue::v1::TaskQueue;
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
@@ -112,6 +113,47 @@ async fn dev_works_with_a_server_that_runs_already() {
     dev.times("done (Idle)", 1);
     let client = client(&server.address()).await;
     done(&start(&client, "HelloWorkflow", "joined", &"dev".to_owned()).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_joined_with_the_namespace_and_the_certificates_of_temporal_toml() {
+    let server = DevServer::builder().namespace("elsewhere").start().await.unwrap();
+    let clients = Authority::new();
+    let proxy = TlsProxy::to(&server.address(), &clients).await;
+    let folder = tempfile::tempdir().unwrap();
+    let identity = clients.issue_client();
+    for (file, content) in [
+        ("ca.pem", proxy.ca_pem()),
+        ("client.pem", &identity.certificate_pem),
+        ("client.key", &identity.key_pem),
+        (
+            "temporal.toml",
+            "[profile.default]\nnamespace = \"elsewhere\"\n\
+             [profile.default.tls]\nserver_ca_cert_path = \"ca.pem\"\n\
+             client_cert_path = \"client.pem\"\nclient_key_path = \"client.key\"\n",
+        ),
+    ] {
+        std::fs::write(folder.path().join(file), content).unwrap();
+    }
+    let address = format!("localhost:{}", proxy.port());
+    let mut command = dev("hello");
+    command.args(["--address", &address, "--"]).arg(hello()).current_dir(&folder);
+    let dev = Running::start(&mut command);
+    let named = "namespace elsewhere, with TLS and a client certificate: joined";
+    dev.line(&format!("server at {address}, {named}"));
+    dev.line("hello:dev is current");
+    let connection = client(&server.address()).await.connection().clone();
+    let client = Client::new(connection, ClientOptions::new("elsewhere").build()).unwrap();
+    done(&start(&client, "HelloWorkflow", "joined", &"dev".to_owned()).await).await;
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_named() {
+    let mut dev =
+        Running::start(dev("hello").args(["--address", "127.0.0.1:1", "--"]).arg(hello()));
+    dev.line("the server cannot be used");
+    assert_eq!(dev.ended().code(), Some(1));
+    assert!(dev.seen().contains("127.0.0.1:1"), "{}", dev.seen());
 }
 
 #[tokio::test]

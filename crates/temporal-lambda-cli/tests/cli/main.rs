@@ -6,6 +6,7 @@ mod demo;
 mod dev;
 mod doctor;
 mod invoke;
+mod packages;
 mod picture;
 mod quickstart;
 mod scaling;

@@ -2,12 +2,18 @@
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use temporal_lambda_test_timing::TimeLimit;
 use temporal_lambda_testkit::server::DevServer;
 
 use crate::dev::address;
-use crate::support::{Running, command, example, run, text};
+use crate::packages;
+use crate::support::{Running, command, run, target_folder, text, without_package_variables};
+
+/// How long cargo may take for the function: half of its dependencies have other features than here.
+const BUILD: Duration = Duration::from_secs(1800);
 
 fn file(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
@@ -62,23 +68,39 @@ fn the_quickstarts_dependencies_are_those_of_the_workspace() {
     }
 }
 
-/// The function is compiled as the example `quickstart`; as a package of its own it would bring another
-/// build of the SDK.
+/// In a fresh folder, with nothing but the README's commands and the packages that would be published. The
+/// command itself is the one that was built here: it stands for `cargo install`, and its package has the same sources.
 #[tokio::test]
 async fn the_quickstarts_commands_run_a_workflow_as_shown() {
-    let server = DevServer::start().await.unwrap();
+    let limit = TimeLimit::of(BUILD + Duration::from_secs(300));
     let folder = tempfile::tempdir().unwrap();
-    symlink(server.cli_path(), folder.path().join("temporal")).unwrap();
+    packages::patched_into(folder.path());
+    let install = block("install");
+    let (_, new) = install.trim().split_once('\n').unwrap();
+    assert_eq!(new, "cargo new hello && cd hello");
+    let created = run(without_package_variables(
+        Command::new("sh").args(["-c", new]).current_dir(&folder).stdin(Stdio::null()),
+    ));
+    assert!(created.status.success(), "{}", text(&created));
     let hello = folder.path().join("hello");
-    symlink(example("quickstart"), &hello).unwrap();
-    server.stop().await;
+    std::fs::write(hello.join("Cargo.toml"), block("Cargo.toml")).unwrap();
+    std::fs::write(hello.join("src/main.rs"), block("main.rs")).unwrap();
+    // The versions that everything here was built with, so that most of it need not be built again.
+    std::fs::write(hello.join("Cargo.lock"), file("Cargo.lock")).unwrap();
 
     assert_eq!(block("dev").trim(), "temporal-lambda dev --bin hello");
-    let mut dev = Running::start(command().args(["dev", "--port", "0", "--"]).arg(&hello));
-    let address = address(&dev.line("server at"));
+    let mut command = command();
+    command.args(["dev", "--bin", "hello"]).current_dir(&hello);
+    command.env("CARGO_TARGET_DIR", folder.path().join("target"));
+    command.env("CARGO_BUILD_BUILD_DIR", target_folder());
+    let mut dev = Running::start_within(limit, &mut command);
+    let address = address(&dev.line_after("server at", BUILD));
     dev.times("hello:dev is current", 1);
     dev.times("frozen", 1);
 
+    let server = DevServer::start().await.unwrap();
+    symlink(server.cli_path(), folder.path().join("temporal")).unwrap();
+    server.stop().await;
     let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
     let mut shell = Command::new("sh");
     shell.arg("-c").arg(block("workflow")).env("PATH", path).env("TEMPORAL_ADDRESS", address);

@@ -63,6 +63,12 @@ pub(crate) fn without_package_variables(cargo: &mut Command) -> &mut Command {
     cargo
 }
 
+/// The folder that this workspace is built in.
+pub(crate) fn target_folder() -> PathBuf {
+    let command = Path::new(env!("CARGO_BIN_EXE_temporal-lambda"));
+    command.ancestors().nth(2).unwrap().to_owned()
+}
+
 fn build_examples() -> Vec<PathBuf> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     without_package_variables(&mut cargo);

@@ -28,19 +28,15 @@ pub(super) async fn invoke(call: Call) -> Answer {
         let policy = deployed.event_policy(&function, qualifier);
         Ok((function, policy))
     })?;
-    let payload = call.body.clone();
+    let payload = payload(&call)?;
     match invocation_type {
         "DryRun" => Ok(StatusCode::NO_CONTENT.into_response()),
         "Event" => {
-            check_payload(&payload)?;
             let queued = function.invoke_event_as(target.arn(), payload, policy);
             let id = queued.map_err(refused)?;
             Ok((StatusCode::ACCEPTED, [("x-amzn-requestid", id)]).into_response())
         }
-        "RequestResponse" => {
-            check_payload(&payload)?;
-            wait(&function, target.arn(), payload, with_log).await
-        }
+        "RequestResponse" => wait(&function, target.arn(), payload, with_log).await,
         other => Err(Refusal::invalid(format!(
             "`{other}` is no invocation type; use RequestResponse, Event or DryRun"
         ))),
@@ -74,15 +70,15 @@ async fn wait(function: &Function, arn: String, payload: Bytes, with_log: bool) 
     Ok(answer)
 }
 
-/// Events of Lambda are JSON, or nothing at all.
-fn check_payload(payload: &Bytes) -> Result<(), Refusal> {
-    if payload.is_empty() {
-        return Ok(());
+/// The event, which is JSON; of a call without a body, an empty object.
+fn payload(call: &Call) -> Result<Bytes, Refusal> {
+    if call.body.is_empty() {
+        return Ok(Bytes::from_static(b"{}"));
     }
-    let parsed = serde_json::from_slice::<serde::de::IgnoredAny>(payload);
+    let parsed = serde_json::from_slice::<serde::de::IgnoredAny>(&call.body);
     let refusal =
         |error| Refusal::content(format!("Could not parse request body into json: {error}"));
-    parsed.map(|_| ()).map_err(refusal)
+    parsed.map(|_| call.body.clone()).map_err(refusal)
 }
 
 fn refused(refusal: EmulatorError) -> Refusal {

@@ -1,21 +1,11 @@
-//! The settings of a function, as it would read them, and where they come from.
+//! Where the settings of a function come from.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
 
-use lambda_runtime::{Context, LambdaEvent};
 use serde::Serialize;
-use temporal_lambda_worker::check::{self, Code, Finding};
-use temporal_lambda_worker::{
-    BoxError, LambdaWorkerConfig, LambdaWorkerHandler, WorkerDeploymentVersion,
-};
-use temporalio_client::ConnectionOptions;
 
 /// The prefix of the worker's own variables.
 const OURS: &str = "TEMPORAL_LAMBDA_";
-/// Stands in a version for what is not set outside of the code.
-const UNSET: &str = "";
 
 /// A setting, and where it was made. Secrets are masked.
 #[derive(Clone, Debug, Serialize)]
@@ -25,72 +15,6 @@ pub(super) struct Setting {
     pub(super) source: String,
     /// Whether an environment variable overrides it.
     pub(super) overridden: bool,
-}
-
-/// The settings in force.
-pub(super) struct Settings {
-    /// Its `Debug` shows the API key.
-    pub(super) connection: ConnectionOptions,
-    pub(super) namespace: String,
-    pub(super) task_queue: Option<String>,
-    pub(super) deployment_name: Option<String>,
-    pub(super) build_id: Option<String>,
-    /// What the library judges of them.
-    pub(super) findings: Vec<Finding>,
-}
-
-/// Reads the settings from this process's environment, with the very code that reads them in
-/// Lambda, and judges them for a function with this timeout. `Err` is why a function would refuse them.
-pub(super) async fn resolve(timeout: Option<Duration>) -> Result<Settings, Finding> {
-    let found = Arc::new(Mutex::new(None));
-    let find = found.clone();
-    // The worker's code hands its settings to `configure`. An error there ends the invocation
-    // before anything else happens.
-    let configure = move |config: &mut LambdaWorkerConfig| -> Result<(), BoxError> {
-        *find.lock().unwrap_or_else(PoisonError::into_inner) = Some(Settings::of(config, timeout));
-        Err("that was all".into())
-    };
-    let version = WorkerDeploymentVersion::builder().deployment_name(UNSET).build_id(UNSET).build();
-    let handler = LambdaWorkerHandler::new(version, configure);
-    let handler = handler.map_err(|error| Finding::from(error.fault()))?;
-    let mut context = Context::default();
-    context.deadline = far_deadline();
-    let ended = handler.handle(LambdaEvent::new((), context)).await;
-    let found = found.lock().unwrap_or_else(PoisonError::into_inner).take();
-    match (found, ended) {
-        (Some(settings), _) => Ok(settings),
-        (None, Err(error)) => Err(Finding::from(error.fault())),
-        (None, Ok(_)) => {
-            let message = "the settings could not be read";
-            Err(Finding::new("settings", Code::InvocationFailed, message))
-        }
-    }
-}
-
-/// Lambda's longest timeout from now, in milliseconds since 1970: an event without a deadline would be
-/// warned about.
-fn far_deadline() -> u64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let deadline = now + Duration::from_secs(900);
-    u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)
-}
-
-impl Settings {
-    fn of(config: &LambdaWorkerConfig, timeout: Option<Duration>) -> Self {
-        let mut findings = check::settings(config);
-        findings.extend(check::time(config, timeout));
-        let worker = &config.worker_options;
-        let deployment = &worker.deployment_options;
-        let set = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        Self {
-            connection: config.connection_options.clone(),
-            namespace: config.client_options.namespace.clone(),
-            task_queue: set(&worker.task_queue),
-            deployment_name: set(&deployment.version.deployment_name),
-            build_id: set(&deployment.version.build_id),
-            findings,
-        }
-    }
 }
 
 /// Every setting of the file and of the environment, the file's first.

@@ -1,0 +1,18 @@
+use temporal_lambda_tests::{Invoked as _, World};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_async_closure_has_loaded_is_kept_for_the_next_invocation() {
+    let world = World::new("closure").await;
+    let temporal = world.temporal().await;
+    let function = world.add(world.brief("quotes", env!("CARGO_BIN_EXE_closure")));
+    for (article, price) in [("bread", 320), ("milk", 95)] {
+        let id = world.id(article);
+        temporal.start(&world.name, &id, "Quote", article).await;
+        function.invoke("{}").await.unwrap().report();
+        assert_eq!(temporal.result(&id).await, price);
+    }
+    let [environment] = &function.environments()[..] else { panic!("one environment") };
+    let log = environment.log();
+    let loads = log.iter().filter(|line| line.text.contains("loading the prices")).count();
+    assert_eq!(loads, 1);
+}
