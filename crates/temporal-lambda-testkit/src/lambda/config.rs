@@ -60,7 +60,9 @@ pub struct FunctionConfig {
     pub(super) concurrency: usize,
     pub(super) environment_concurrency: usize,
     pub(super) events: EventPolicy,
+    pub(super) event_deliveries: u32,
     pub(super) retry_delay: Duration,
+    pub(super) throttle_delay: Duration,
     pub(super) freeze: bool,
     pub(super) snap_start: bool,
     pub(super) forward_log: bool,
@@ -130,7 +132,9 @@ impl FunctionConfig {
                 max_retry_attempts: 2,
                 max_age: Duration::from_secs(6 * 60 * 60),
             },
+            event_deliveries: 1,
             retry_delay: Duration::from_millis(100),
+            throttle_delay: Duration::from_millis(10),
             freeze: true,
             snap_start: false,
             forward_log: false,
@@ -269,6 +273,23 @@ impl FunctionConfig {
     #[must_use]
     pub fn retry_delay(mut self, delay: Duration) -> Self {
         self.retry_delay = delay;
+        self
+    }
+
+    /// How often every `Event` invocation that succeeds is delivered, with the same request ID.
+    /// Default: 1. Lambda promises no more than "at least once".
+    #[must_use]
+    pub fn event_deliveries(mut self, deliveries: u32) -> Self {
+        self.event_deliveries = deliveries;
+        self
+    }
+
+    /// How long an `Event` invocation that finds all environments busy waits before it is tried again;
+    /// after each throttled attempt twice as long, up to 300 times as long. Default: 10 ms, where Lambda
+    /// waits 1 s and up to 5 minutes, so that tests need not.
+    #[must_use]
+    pub fn throttle_delay(mut self, delay: Duration) -> Self {
+        self.throttle_delay = delay;
         self
     }
 

@@ -112,6 +112,13 @@ pub enum EmulatorEvent {
         /// The attempt to come, from 2.
         attempt: u32,
     },
+    /// An `Event` invocation found all environments busy, and will be tried again.
+    Throttled {
+        /// The function's name.
+        function: Arc<str>,
+        /// The invocation.
+        request_id: String,
+    },
     /// An `Event` invocation was older than the function's `max_event_age`, and is tried no more.
     Dropped {
         /// The function's name.
@@ -140,6 +147,7 @@ impl EmulatorEvent {
             | Self::Log { function, .. }
             | Self::Finished { function, .. }
             | Self::Retrying { function, .. }
+            | Self::Throttled { function, .. }
             | Self::Dropped { function, .. } => Some(function),
             Self::ApiCall { .. } => None,
         }

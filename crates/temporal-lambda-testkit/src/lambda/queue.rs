@@ -1,7 +1,7 @@
-//! `Event` invocations: they wait for their turn, are tried again when they fail, and are dropped
-//! when they become too old.
+//! `Event` invocations: they are tried again when all environments are busy and when they fail, are
+//! dropped when they become too old, and may be delivered more than once.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     config::EventPolicy,
@@ -12,13 +12,26 @@ use super::{
 };
 use crate::sync::lock;
 
-/// Runs a queued invocation to the end of its last attempt.
+/// The longest pause of a throttled invocation, in first pauses.
+const LONGEST_PAUSE: u32 = 300;
+
+/// Runs a queued invocation to the end of its last delivery.
 pub(super) async fn run(
     function: Arc<FunctionCore>,
     request: Request,
     policy: EventPolicy,
     _unfinished: InFlightGuard,
 ) {
+    let deliveries = lock(&function.state).config.event_deliveries;
+    for _ in 0..deliveries {
+        if !deliver(&function, &request, policy).await {
+            return;
+        }
+    }
+}
+
+/// Makes attempts until one succeeds. Whether one did.
+async fn deliver(function: &Arc<FunctionCore>, request: &Request, policy: EventPolicy) -> bool {
     for attempt in 1..=policy.max_retry_attempts.saturating_add(1) {
         if attempt > 1 {
             function.shared.announce(EmulatorEvent::Retrying {
@@ -28,30 +41,47 @@ pub(super) async fn run(
             });
         }
         let left = policy.max_age.saturating_sub(request.accepted.elapsed());
-        let Ok(turn) = tokio::time::timeout(left, turn(&function, attempt)).await else {
-            return function.shared.announce(EmulatorEvent::Dropped {
+        let turn = turn(function, request, attempt);
+        let Ok(turn) = tokio::time::timeout(left, turn).await else {
+            function.shared.announce(EmulatorEvent::Dropped {
                 function: function.name.clone(),
                 request_id: request.id.clone(),
             });
+            return false;
         };
-        let Some(slot) = turn else { return };
-        let invocation = function.attempt(&request, attempt, slot).await;
-        if invocation.outcome.is_success() {
-            return;
+        let Some(slot) = turn else { return false };
+        if function.attempt(request, attempt, slot).await.outcome.is_success() {
+            return true;
         }
     }
+    false
 }
 
 /// Waits for the time of the attempt, and then for a free slot. `None`: the function is gone.
-async fn turn(function: &FunctionCore, attempt: u32) -> Option<Slot> {
-    let delay = lock(&function.state).config.retry_delay * (attempt - 1);
+async fn turn(function: &FunctionCore, request: &Request, attempt: u32) -> Option<Slot> {
+    let (delay, first_pause) = {
+        let state = lock(&function.state);
+        (state.config.retry_delay * (attempt - 1), state.config.throttle_delay)
+    };
     let slot = async {
         tokio::time::sleep(delay).await;
-        function.slots.take().await
+        let mut pause = first_pause;
+        loop {
+            if let Some(slot) = function.slots.try_take() {
+                return slot;
+            }
+            function.shared.announce(EmulatorEvent::Throttled {
+                function: function.name.clone(),
+                request_id: request.id.clone(),
+            });
+            tokio::time::sleep(pause.max(Duration::from_millis(1))).await;
+            pause = (pause * 2).min(first_pause * LONGEST_PAUSE);
+        }
     };
     let slot = tokio::select! {
         slot = slot => slot,
-        () = function.shared.closed.cancelled() => None,
+        () = function.shared.closed.cancelled() => return None,
     };
-    slot.filter(|_| !lock(&function.state).deleted && !function.shared.closed.is_cancelled())
+    let gone = lock(&function.state).deleted || function.shared.closed.is_cancelled();
+    (!gone).then_some(slot)
 }

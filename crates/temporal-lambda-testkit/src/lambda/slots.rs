@@ -30,11 +30,6 @@ impl Slots {
         self.free.clone().try_acquire_owned().ok()
     }
 
-    /// A slot, in the order of the asking. Cancel safe.
-    pub(super) async fn take(&self) -> Option<Slot> {
-        self.free.clone().acquire_owned().await.ok()
-    }
-
     /// Changes the limit. What runs beyond a lower one runs on.
     pub(super) fn set_limit(&self, new: usize, runtime: &tokio::runtime::Handle) {
         let new = new.min(Semaphore::MAX_PERMITS);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use temporal_lambda_test_timing::{TimeLimit, test_timeout};
 use temporal_lambda_testkit::lambda::{
-    EmulatorEvent, FunctionConfig, InvocationType, LambdaEmulator, Outcome,
+    EmulatorEvent, EnvEvent, FunctionConfig, InvocationType, LambdaEmulator, Outcome,
 };
 
 use crate::python::PythonFunction;
@@ -71,6 +71,55 @@ async fn events_beyond_the_concurrency_wait_their_turn() {
     let done = function.wait_for(10, test_timeout()).await.unwrap();
     assert!(done.iter().all(|invocation| invocation.json() == Some(json!(1))));
     assert_eq!(function.environments().len(), 1);
+}
+
+#[tokio::test]
+async fn an_event_that_finds_all_environments_busy_is_throttled_and_runs_later() {
+    let _limit = TimeLimit::of_this_test();
+    let lambda = LambdaEmulator::start().await.unwrap();
+    let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let opened = gate.clone();
+    let function = FunctionConfig::in_process("busy", move |_| {
+        let gate = gate.clone();
+        async move {
+            gate.acquire().await.unwrap().forget();
+            Ok(json!(null))
+        }
+    });
+    let function = lambda.add_function(function.concurrency(1)).unwrap();
+    let mut events = function.subscribe();
+    let first = function.invoke_event("{}").unwrap();
+    while !matches!(
+        events.recv().await.unwrap(),
+        EmulatorEvent::Environment { event: EnvEvent::EventHandedOut { .. }, .. }
+    ) {}
+    let second = function.invoke_event("{}").unwrap();
+    // More than once: it waits again, and is not lost.
+    for _ in 0..3 {
+        let throttled = loop {
+            if let EmulatorEvent::Throttled { request_id, .. } = events.recv().await.unwrap() {
+                break request_id;
+            }
+        };
+        assert_eq!(throttled, second);
+    }
+    opened.add_permits(2);
+    let done = function.wait_for(2, test_timeout()).await.unwrap();
+    let ids: Vec<_> = done.iter().map(|it| it.request_id.as_str()).collect();
+    assert_eq!(ids, [first, second]);
+    assert!(done.iter().all(|it| it.attempt == 1), "to be throttled is no attempt");
+}
+
+#[tokio::test]
+async fn an_event_can_be_delivered_more_than_once() {
+    let _limit = TimeLimit::of_this_test();
+    let lambda = LambdaEmulator::start().await.unwrap();
+    let function = FunctionConfig::in_process("twice", |_| async { Ok(json!(null)) });
+    let function = lambda.add_function(function.event_deliveries(2)).unwrap();
+    let id = function.invoke_event("{}").unwrap();
+    function.idle(test_timeout()).await.unwrap();
+    let seen: Vec<_> = function.invocations().iter().map(|it| it.request_id.clone()).collect();
+    assert_eq!(seen, [id.clone(), id]);
 }
 
 #[tokio::test]
