@@ -8,7 +8,7 @@ async fn what_an_async_closure_has_loaded_is_kept_for_the_next_invocation() {
     for (article, price) in [("bread", 320), ("milk", 95)] {
         let id = world.id(article);
         temporal.start(&world.name, &id, "Quote", article).await;
-        function.invoke("{}").await.unwrap().report();
+        temporal.served_by(&function, &id).await.report();
         assert_eq!(temporal.result(&id).await, price);
     }
     let [environment] = &function.environments()[..] else { panic!("one environment") };

@@ -19,7 +19,9 @@ impl Secrets {
 async fn greets(temporal: &Temporal, world: &World, function: &Function, name: &str) {
     let id = world.id(name);
     temporal.start(&world.name, &id, "Hello", name).await;
-    let invocation = function.invoke("{}").await.unwrap();
+    let before = function.invocations().len();
+    temporal.served_by(function, &id).await;
+    let invocation = &function.invocations()[before];
     assert_eq!(invocation.report()["connection"], "new", "{}", invocation.log_text());
     assert_eq!(temporal.result(&id).await, format!("Hello, {name}!"));
 }

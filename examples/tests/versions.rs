@@ -1,7 +1,8 @@
 use serde_json::json;
 use temporal_lambda_testkit::lambda::Function;
-use temporal_lambda_tests::temporal::Version;
+use temporal_lambda_tests::temporal::{Version, count};
 use temporal_lambda_tests::{Invoked as _, Temporal, World};
+use temporalio_common::protos::temporal::api::enums::v1::EventType;
 
 const VERSIONS: &str = env!("CARGO_BIN_EXE_versions");
 const OLD: &str = "1";
@@ -29,8 +30,10 @@ async fn goes_on_at(behavior: &str, expected: &str) {
     make_current(&temporal, &world, OLD).await;
     let id = world.id("it");
     temporal.start(&world.name, &id, "Approval", ()).await;
-    let report = old.invoke("{}").await.unwrap().report();
-    assert_eq!(report["tasks"]["workflow"]["completed"], 1, "{report}");
+    let waits = async |temporal: &Temporal| {
+        count(&temporal.history(&id).await, EventType::WorkflowTaskCompleted) == 1
+    };
+    temporal.invoked_until(&old, &id, waits).await.report();
 
     make_current(&temporal, &world, NEW).await;
     temporal.signal(&id, "approve", "Ada").await;
@@ -39,7 +42,7 @@ async fn goes_on_at(behavior: &str, expected: &str) {
     let report = other.invoke("{}").await.unwrap().report();
     assert_eq!(report["tasks"]["workflow"]["completed"], 0, "{report}");
     assert!(!temporal.has_ended(&id).await);
-    function.invoke("{}").await.unwrap().report();
+    temporal.served_by(&function, &id).await.report();
     assert_eq!(temporal.result(&id).await, json!([OLD, expected]));
 }
 

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use temporal_lambda_test_timing::assert_soon;
+use temporal_lambda_test_timing::{assert_soon, test_timeout};
 use temporal_lambda_testkit::frontend::{MockFrontend, Rpc, WorkflowStart};
+use temporal_lambda_testkit::lambda::Outcome;
+use temporal_lambda_testkit::server::DevServer;
 use temporal_lambda_tests::{Invoked as _, Proxy, World};
 
 use crate::{
@@ -169,4 +171,73 @@ async fn connecting_slowly_does_not_move_the_moment_at_which_polling_stops() {
     assert!(took >= work - Duration::from_millis(420), "{took:?}");
     // Counted from the first poll, it would be later by all of the delay.
     assert!(took < work + delay / 2, "{took:?}");
+}
+
+/// From the second attempt on the SDK does not answer a workflow task that fails, so the server waits for it
+/// and the worker must not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workflow_task_that_fails_in_every_invocation_is_named_and_delays_no_exit() {
+    const GRACE: Duration = Duration::from_secs(30);
+    let world = World::new("stuck").await;
+    let temporal = world.temporal().await;
+    let hello = world.config("hello", HELLO).timeout(Duration::from_secs(120));
+    let hello = world.add(
+        hello
+            .env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s")
+            .env("TEMPORAL_LAMBDA_GRACEFUL_SHUTDOWN_TIMEOUT", format!("{GRACE:?}")),
+    );
+    let id = world.id("it");
+    temporal.start(&world.name, &id, "NoSuchWorkflow", "you").await;
+    let failed_again = async {
+        loop {
+            let report = hello.invoke("{}").await.unwrap().report();
+            let named = report["failed_workflow_tasks"][0].clone();
+            if named["attempt"].as_u64() >= Some(2) {
+                return (named, report);
+            }
+        }
+    };
+    let failed_again = tokio::time::timeout(test_timeout(), failed_again).await;
+    let (named, report) = failed_again.expect("a second attempt fails");
+    assert_eq!(named["workflow_id"], id);
+    assert_eq!(named["workflow_type"], "NoSuchWorkflow");
+    assert!(named["failure"].as_str().unwrap().contains("NoSuchWorkflow"), "{named}");
+    let drained = Duration::from_millis(report["state_ms"]["draining"].as_u64().unwrap());
+    assert_soon("a drain with nothing to wait for", drained, Duration::ZERO);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_throttles_is_named_once_in_the_log_and_is_no_fault_of_the_worker() {
+    let server =
+        DevServer::builder().dynamic_config("frontend.namespaceRPS", 2).start().await.unwrap();
+    let world = World::at(&server.address(), "throttled").await;
+    let hello = world.config("hello", HELLO).timeout(Duration::from_secs(60));
+    let hello = world.add(hello.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
+    let throttled = async {
+        loop {
+            let invocation = hello.invoke("{}").await.unwrap();
+            let log = invocation.log_text();
+            assert!(!log.contains("WorkerNotStopped"), "{log}");
+            let report = match &invocation.outcome {
+                Outcome::FunctionError { error_type, .. } => {
+                    assert!(
+                        error_type.contains("ServerTrouble") || error_type.contains("Temporal"),
+                        "{log}"
+                    );
+                    continue;
+                }
+                _ => invocation.report(),
+            };
+            if !report["server_trouble"].as_array().unwrap().is_empty() {
+                return (report, log);
+            }
+        }
+    };
+    let throttled = tokio::time::timeout(test_timeout(), throttled).await;
+    let (report, log) = throttled.expect("an invocation that is throttled while it polls");
+    let troubles = report["server_trouble"].as_array().unwrap();
+    assert!(troubles.iter().any(|it| it["status"] == "ResourceExhausted"), "{report}");
+    let is_warning = |line: &&str| line.contains("\"WARN\"") && line.contains("server_trouble");
+    assert_eq!(log.lines().filter(is_warning).count(), 1, "{log}");
+    server.stop().await;
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 use temporal_lambda_test_timing::{test_timeout, within};
+use temporal_lambda_testkit::lambda::{Function, Invocation};
 use temporal_lambda_testkit::server::{self, connection_options};
 use temporalio_common::protos::temporal::api::{
     common::v1::{Payload, Payloads, WorkflowExecution},
@@ -66,6 +67,36 @@ impl Temporal {
     pub async fn result(&self, id: &str) -> Value {
         let result = self.0.workflow_result(id, test_timeout()).await;
         result.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Invokes a function until a workflow has ended: the invocation after which it had. A busy server may
+    /// bring a task later than a worker stays; then the next invocation has it.
+    ///
+    /// # Panics
+    /// When it does not end within [`test_timeout`].
+    pub async fn served_by(&self, function: &Function, id: &str) -> Invocation {
+        self.invoked_until(function, id, async |temporal| temporal.has_ended(id).await).await
+    }
+
+    /// Invokes a function until something holds of a workflow: the invocation after which it did.
+    ///
+    /// # Panics
+    /// When it does not come to hold within [`test_timeout`].
+    pub async fn invoked_until(
+        &self,
+        function: &Function,
+        id: &str,
+        holds: impl AsyncFn(&Self) -> bool,
+    ) -> Invocation {
+        let invoking = async {
+            loop {
+                let invocation = function.invoke("{}").await.expect("there is an environment");
+                if holds(self).await {
+                    return invocation;
+                }
+            }
+        };
+        within(format!("what {} does for {id}", function.name()), invoking).await
     }
 
     /// Sends a signal with one argument.

@@ -19,6 +19,7 @@ use temporalio_client::{
 use temporalio_sdk::interceptors::{
     ActivityInboundInterceptor, ExecuteActivityInput, ExecuteActivityOutput, Next,
 };
+use temporalio_sdk::runtime::worker_tuner::{FixedSizeSlotSupplier, TunerHolder};
 use temporalio_sdk::{ClientAndWorkerPlugin, SimplePlugin, WorkerOptions, WorkerPlugin};
 use tokio::time::timeout;
 
@@ -113,6 +114,49 @@ async fn version_and_grace_period_hold_whatever_a_worker_plugin_does() {
     assert_eq!(report.tasks.activity.abandoned, 0, "{report:?}");
 }
 
+/// Has one activity at a time, by a tuner.
+struct Tunes;
+
+impl WorkerPlugin for Tunes {
+    fn name(&self) -> &str {
+        "tunes"
+    }
+
+    fn configure_worker_options(&self, options: &mut WorkerOptions) -> Result<(), PluginError> {
+        let slots = FixedSizeSlotSupplier::new;
+        options.tuner = TunerHolder::builder()
+            .workflow_task_slot_supplier(slots(10))
+            .activity_task_slot_supplier(slots(1))
+            .local_activity_task_slot_supplier(slots(1))
+            .nexus_task_slot_supplier(slots(1))
+            .build()
+            .into();
+        Ok(())
+    }
+}
+
+impl ClientPlugin for Tunes {
+    fn name(&self) -> &str {
+        "tunes"
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tuner_of_a_worker_plugin_is_in_force_instead_of_the_limits() {
+    let _limit = TimeLimit::of_this_test();
+    let frontend = MockFrontend::new();
+    for id in ["second", "third"] {
+        frontend.schedule_activity(ActivityStart::new(QUEUE, "Work::polite", id));
+    }
+    let report = run(&frontend, "Work::polite", |config| {
+        config.limits.activities = 3;
+        with_plugin(config, ClientAndWorkerPlugin::new(Tunes));
+    });
+    let report = report.await.expect("it is healthy");
+    // Each lasts until it is cancelled at the end.
+    assert_eq!(report.tasks.activity.cancelled, 1, "{report:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_plugin_registers_is_served() {
     let _limit = TimeLimit::of_this_test();
@@ -199,6 +243,34 @@ async fn a_plugin_that_errs_is_named() {
     );
     assert!(error.message().contains("no credentials today"), "{error:?}");
     assert!(frontend.seen().is_empty());
+}
+
+struct Panics;
+
+impl ClientPlugin for Panics {
+    fn name(&self) -> &str {
+        "panics"
+    }
+
+    fn configure_connection_options(&self, _: &mut ConnectionOptions) -> Result<(), PluginError> {
+        panic!("no plugin today")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_panics_fails_its_invocation_and_hooks_run_all_the_same() {
+    let _limit = TimeLimit::of_this_test();
+    let frontend = MockFrontend::new();
+    let report = run(&frontend, "Work::quick", |config| {
+        with_plugin(config, ErasedClientPlugin::new(Panics));
+    });
+    let error = report.await.expect_err("it cannot connect");
+    assert!(
+        matches!(error.fault(), Fault::Panicked { message, .. } if message == "no plugin today"),
+        "{error:?}"
+    );
+    assert!(!error.is_poisoned());
+    assert_eq!(error.report().hooks.len(), 2, "{error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

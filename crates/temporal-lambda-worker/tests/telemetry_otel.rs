@@ -235,7 +235,8 @@ async fn a_silent_collector_costs_its_cap_once_and_hears_of_everything_when_it_a
         ids.push(report.request_id);
     }
     assert!(took[0] >= LONG, "the first flush is waited for: {took:?}");
-    assert!(took[1..].iter().all(|it| *it < LONG), "the others are not: {took:?}");
+    // If they were, they would take three times that.
+    assert!(took[1..].iter().sum::<Duration>() < 2 * LONG, "the others are not: {took:?}");
 
     collector.behave(Behavior::Accept);
     let waiting = async {

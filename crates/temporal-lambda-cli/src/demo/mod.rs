@@ -61,6 +61,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
         .function("hello", TIMEOUT, MEMORY_MB)
         .concurrency(CONCURRENCY)
         .env("TEMPORAL_ADDRESS", cloud.server.address())
+        // Its server ends polls by itself, and whoever watches need not wait for idle exits.
         .env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "500ms");
     let function = cloud.lambda.add_function(config)?;
     let event_log = EventLog::start(timestamps, cloud.lambda.subscribe());

@@ -170,8 +170,15 @@ async fn a_function_from_its_first_step_to_one_that_works() -> Doctor {
     let nowhere = [("TEMPORAL_NAMESPACE", "nowhere")];
     doctor.finds_with(&["namespace-not-found"], &nowhere, &known).await;
 
+    for number in 1..90 {
+        let build_id = format!("later-{number}");
+        deployment.create_version_for_lambda(&build_id, silent.arn(), None).await.unwrap();
+    }
+    let said = doctor.finds(&["many-versions"], &known).await;
+    assert!(said.contains("has 90 versions"), "{said}");
+
     lambda.shutdown().await;
-    let said = doctor.finds(&["provider-refused"], &known).await;
+    let said = doctor.finds(&["many-versions", "provider-refused"], &known).await;
     assert!(said.contains("connection refused"), "{said}");
     doctor
 }

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 use temporal_lambda_test_timing::test_timeout;
 use vt100::Screen;
 
-use crate::dev::{address, dev, done};
-use crate::support::{client, hello, start};
+use crate::dev::{address, done};
+use crate::support::{client, command, start};
 use crate::svg;
 use crate::terminal::{Terminal, rows};
 
 /// The picture. It is taken anew where `RECORD_PICTURE` is set.
 const PICTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/dev.svg");
-const TITLE: &str = "temporal-lambda dev --env TEMPORAL_LAMBDA_IDLE_TIMEOUT=500ms --timeout 2m --concurrency 4 -- target/debug/hello";
+/// What the picture's title shows, before the program.
+const ARGUMENTS: [&str; 6] = ["--name", "hello", "--timeout", "2m", "--concurrency", "4"];
 const ROWS: u16 = 40;
 const COLUMNS: u16 = 138;
 /// Environments that have work in the end: as many as there may be.
@@ -25,8 +26,9 @@ const CALL: Duration = Duration::from_millis(500);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_picture_shows_what_a_terminal_shows() {
-    let mut command = dev("hello");
-    command.args(["--port", "0", "--timeout", "2m", "--concurrency", "4", "--"]).arg(hello());
+    let mut command = command();
+    command.arg("dev").args(ARGUMENTS).args(["--port", "0", "--"]);
+    command.arg(env!("CARGO_BIN_EXE_temporal-lambda")).arg("hello");
     let terminal = Terminal::start(command, ROWS, COLUMNS);
     let client = client(&address(&terminal.row("server at"))).await;
     terminal.row("hello:dev is current");
@@ -46,16 +48,25 @@ async fn the_picture_shows_what_a_terminal_shows() {
             break screen;
         }
     };
+    let title = format!("temporal-lambda dev {} -- temporal-lambda hello", ARGUMENTS.join(" "));
     if std::env::var_os("RECORD_PICTURE").is_some() {
         std::fs::create_dir_all(Path::new(PICTURE).parent().unwrap()).unwrap();
-        std::fs::write(PICTURE, svg::picture(&screen, TITLE)).unwrap();
+        std::fs::write(PICTURE, svg::picture(&screen, &title)).unwrap();
     }
     let seen: Vec<_> = terminal.rows().iter().map(|row| shape(row)).collect();
-    let shown = svg::rows(&std::fs::read_to_string(PICTURE).unwrap());
+    let picture = std::fs::read_to_string(PICTURE).unwrap();
+    assert!(picture.contains(&format!(">{title}<")), "the picture is of another command");
+    assert!(laptop().contains(&title), "the page shows another command than the picture");
+    let shown = svg::rows(&picture);
     assert!(shown.len() > 10, "{shown:?}");
     for row in shown {
         assert!(seen.contains(&shape(&row)), "no terminal shows {row:?}; see `RECORD_PICTURE`");
     }
+}
+
+/// The page that has the picture.
+fn laptop() -> String {
+    std::fs::read_to_string(Path::new(PICTURE).with_file_name("laptop.md")).unwrap()
 }
 
 /// How many environments have an invocation that polls.

@@ -1,6 +1,7 @@
 //! Calls as the frontend keeps them: those that came in, and the polls that are open.
 
 use bytes::Bytes;
+use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::rpc::{DeploymentVersion, RequestInfo, Rpc};
@@ -27,10 +28,11 @@ pub struct RecordedCall {
     pub deployment_version: Option<DeploymentVersion>,
     /// The request itself, in protobuf.
     pub request: Bytes,
+    metadata: HeaderMap,
 }
 
 impl RecordedCall {
-    pub(super) fn new(rpc: Rpc, request: Bytes, info: RequestInfo) -> Self {
+    pub(super) fn new(rpc: Rpc, request: Bytes, metadata: HeaderMap, info: RequestInfo) -> Self {
         Self {
             rpc,
             at: Instant::now(),
@@ -41,7 +43,14 @@ impl RecordedCall {
             worker_instance_key: info.worker_instance_key,
             deployment_version: info.deployment_version,
             request,
+            metadata,
         }
+    }
+
+    /// What came with the call under this name, such as `authorization`; `None` when there is none, or no
+    /// text. It is not in the `Debug` form, since it may be a credential.
+    pub fn metadata(&self, name: &str) -> Option<&str> {
+        self.metadata.get(name)?.to_str().ok()
     }
 
     /// The request as a message.

@@ -76,7 +76,7 @@ fn settle_key(options: &mut ConnectionOptions, warnings: &mut Warnings) -> Resul
 
 fn has_credential(options: &ConnectionOptions) -> bool {
     let mut names = options.headers.iter().flatten().map(|(name, _)| name);
-    options.api_key.is_some() || names.any(|name| name.eq_ignore_ascii_case("authorization"))
+    options.api_key.is_some() || names.any(|name| is_secret_header(name))
 }
 
 /// Whether an API key can be sent. The SDK would leave one out that is none, and the server would
@@ -166,10 +166,15 @@ mod tests {
 
     #[test]
     fn a_header_with_credentials_means_tls_as_a_key_does() {
-        let headers = HashMap::from([("Authorization".to_owned(), "Bearer t".to_owned())]);
-        let mut options = options("http://temporal.internal:7233");
-        options.headers = Some(headers);
-        assert!(secured(options, None).0);
+        let secured_with = |name: &str| {
+            let mut options = options("http://temporal.internal:7233");
+            options.headers = Some(HashMap::from([(name.to_owned(), "t".to_owned())]));
+            secured(options, None).0
+        };
+        for name in ["Authorization", "x-api-key", "x-auth-token", "cookie"] {
+            assert!(secured_with(name), "{name}");
+        }
+        assert!(!secured_with("x-request-source"));
     }
 
     #[test]

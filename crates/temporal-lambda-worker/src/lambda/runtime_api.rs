@@ -121,6 +121,15 @@ mod tests {
     }
 
     #[test]
+    fn as_many_callbacks_may_block_as_there_are_events_at_once() {
+        let at_once = |value| events_at_once(&variables("AWS_LAMBDA_MAX_CONCURRENCY", value));
+        assert_eq!(events_at_once(&variables("OTHER", "x")), 1);
+        for (value, events) in [("", 1), ("1", 1), ("8", 8), ("500", 500), ("0", 1), ("many", 1)] {
+            assert_eq!(at_once(value), events, "{value:?}");
+        }
+    }
+
+    #[test]
     fn a_variable_of_lambda_that_cannot_be_used_is_named_with_its_value() {
         assert!(check(&variables("OTHER", "x")).is_ok());
         for right in ["localhost:9001", "http://127.0.0.1:9001", "http://127.0.0.1:9001/orders"] {

@@ -46,6 +46,7 @@ use strike::Network::*;
 use strike::Strike::{self, *};
 use strike::Task::{Activity, Workflow};
 use support::Place::*;
+use support::TOO_LARGE;
 use support::Way::*;
 use verdict::After::{self, Either, Healthy, Poisoned};
 use verdict::Callbacks::{self, NotEntered, Once, StructIsHeld};
@@ -203,8 +204,6 @@ const DESCRIBE: Rpc = Rpc::DescribeNamespace;
 const GOODBYE: Rpc = Rpc::ShutdownWorker;
 const BUSY: Code = Code::ResourceExhausted;
 const AWAY: Code = Code::Unavailable;
-/// What the SDK takes for the end of everything; most other errors of a poll it retries for 60 s.
-const TOO_LARGE: &str = "grpc: received message larger than max (2 vs. 1)";
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 const fn ms(millis: u64) -> Duration {

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::link::{broken, far, listener};
 use crate::strike::{Exit, Gone, Network, Strike, Task};
-use crate::support::{BOUND, BUFFER, QUEUE, Subject, TIME, invocation};
+use crate::support::{BOUND, BUFFER, QUEUE, Subject, TIME, TOO_LARGE, invocation};
 use crate::verdict::{InTime, Seen};
 
 /// The API key that servers ask for in the cases about credentials.
@@ -209,7 +209,7 @@ impl Scene {
         self.reach(Step::Polling).await;
         self.begin(task).await;
         let poll = self.frontend.on(Rpc::PollWorkflowTaskQueue);
-        poll.fail(Code::ResourceExhausted, crate::TOO_LARGE);
+        poll.fail(Code::ResourceExhausted, TOO_LARGE);
         // The polls under way end, and the next one has that answer.
         self.frontend.drop_connections();
     }

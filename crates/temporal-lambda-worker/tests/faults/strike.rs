@@ -8,7 +8,7 @@ use temporal_lambda_worker::LambdaWorkerConfig;
 use temporal_lambda_worker::lifecycle::Step;
 use temporalio_client::tonic::Code;
 
-use crate::support::{Place, QUEUE, Way};
+use crate::support::{Place, QUEUE, TOO_LARGE, Way};
 
 /// A fault, and when it strikes.
 #[derive(Clone, Copy)]
@@ -147,13 +147,13 @@ impl Strike {
             Self::Server(misbehave) => misbehave(frontend),
             Self::WorkerFailsAnd(_) => {
                 let poll = frontend.on(Rpc::PollWorkflowTaskQueue);
-                poll.fail(Code::ResourceExhausted, crate::TOO_LARGE);
+                poll.fail(Code::ResourceExhausted, TOO_LARGE);
             }
             Self::Unpolled(exit) => {
                 if exit == Exit::Worker {
                     // Later than the others are refused.
                     let poll = frontend.on(Rpc::PollWorkflowTaskQueue);
-                    let fails = poll.fail(Code::ResourceExhausted, crate::TOO_LARGE);
+                    let fails = poll.fail(Code::ResourceExhausted, TOO_LARGE);
                     fails.delayed_by(Duration::from_millis(500));
                 }
                 crate::polls(frontend, |on| drop(on.fail(Code::PermissionDenied, "no").always()));

@@ -27,6 +27,9 @@ pub(crate) const BUFFER: Duration = Duration::from_millis(1200);
 /// What an invocation has, so that 1.8 s are for work.
 pub(crate) const TIME: Duration = Duration::from_secs(3);
 
+/// What the SDK takes for the end of everything; most other errors of a poll it retries for 60 s.
+pub(crate) const TOO_LARGE: &str = "grpc: received message larger than max (2 vs. 1)";
+
 /// A piece of user code that can go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {

@@ -114,7 +114,7 @@ impl MockFrontend {
         });
         let step = self.update(|state| {
             let (rpc, proto, info) = (call.rpc.clone(), call.proto.clone(), call.info.clone());
-            state.calls.push(RecordedCall::new(rpc, proto, info));
+            state.calls.push(RecordedCall::new(rpc, proto, call.headers.clone(), info));
             state.settings.authorize(&call.rpc, &call.headers)?;
             Ok::<_, Status>(state.scripts.next(&call.rpc))
         })?;

@@ -12,6 +12,11 @@ use temporalio_common::worker::WorkerDeploymentVersion;
 
 use super::finding::{Code, Finding};
 
+/// How many versions of a deployment a server takes, by default.
+const MOST_VERSIONS: usize = 100;
+/// From so many on, the next ones are near.
+const MANY_VERSIONS: usize = 90;
+
 /// What the server said about a version.
 pub(super) struct Answers<'a> {
     /// The version that the function polls as.
@@ -108,6 +113,17 @@ pub(super) fn version(answers: &Answers<'_>) -> Vec<Finding> {
     };
     let exists = format!("worker deployment {deployment_name} exists");
     let mut findings = vec![Finding::new("deployment", Code::Ok, exists)];
+    let count = deployment.version_summaries.len();
+    if count >= MANY_VERSIONS {
+        let message = format!(
+            "worker deployment {deployment_name} has {count} versions; a server takes {MOST_VERSIONS} \
+             (matching.maxVersionsInDeployment) unless it is told otherwise, and refuses the next one"
+        );
+        findings.push(Finding::new("deployment", Code::ManyVersions, message).advice(format!(
+            "delete versions that are drained: temporal worker deployment delete-version \
+             --deployment-name {deployment_name} --build-id <build ID>"
+        )));
+    }
     let Some(described) = &answers.described else {
         findings.push(missing(answers.version, deployment, &creation));
         return findings;

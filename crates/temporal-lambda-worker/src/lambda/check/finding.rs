@@ -156,6 +156,8 @@ codes! {
     DeploymentUnknown = "deployment-unknown", Warning;
     /// The worker deployment does not exist.
     NoDeployment = "no-deployment", Problem;
+    /// The worker deployment has nearly as many versions as a server takes.
+    ManyVersions = "many-versions", Warning;
     /// The worker deployment has no versions.
     NoVersion = "no-version", Problem;
     /// The worker deployment has other versions, but not the one that the function polls as.

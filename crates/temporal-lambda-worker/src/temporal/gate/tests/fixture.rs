@@ -285,6 +285,17 @@ impl Fixture {
         })
     }
 
+    /// The worker sends a page of a completion that has more.
+    pub(super) async fn send_page(&self, token: &str) {
+        let request = RespondWorkflowTaskCompletedRequest {
+            task_token: token.into(),
+            intermediate_page: true,
+            ..Default::default()
+        };
+        let mut worker = self.worker.clone();
+        worker.respond_workflow_task_completed(request.into_request()).await.unwrap();
+    }
+
     pub(super) fn hand_out(&self, task: &'static str) {
         *self.server.task.lock().unwrap() = Some(task);
         self.server.answer_polls.notify_one();

@@ -171,6 +171,20 @@ async fn a_task_of_the_last_poll_makes_busy_and_polls_have_ended_when_the_worker
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_workflow_task_is_in_flight_until_the_last_page_of_its_completion_is_answered() {
+    let mut fixture = Fixture::new(Server::default(), None, Some(2 * SECOND)).await;
+    let poll = fixture.poll(Normal);
+    a_moment().await;
+    fixture.hand_out("task");
+    assert_eq!(poll.await.unwrap(), "task");
+    fixture.in_flight.workflow_task_is_seen("run of task");
+    fixture.send_page("task").await;
+    assert_eq!(fixture.told(), ["Busy"]);
+    fixture.complete("task").await;
+    assert_eq!(fixture.told(), ["Quiet"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn completions_lose_their_sticky_queue_while_polls_are_held_back_and_have_it_again_after() {
     let fixture = Fixture::new(Server::default(), None, Some(2 * SECOND)).await;
     for held in [false, true, false] {
