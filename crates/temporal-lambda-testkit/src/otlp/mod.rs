@@ -11,9 +11,10 @@ mod shared;
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
+use parking_lot::Mutex;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +23,7 @@ pub use shared::Behavior;
 
 use shared::{Received, Shared};
 
-use crate::{net::Listening, sync::lock};
+use crate::net::Listening;
 
 /// A collector on a port of 127.0.0.1, until it is stopped or dropped.
 ///
@@ -60,7 +61,7 @@ impl OtlpReceiver {
 
     /// From now on it treats requests like this.
     pub fn behave(&self, behavior: Behavior) {
-        *lock(&self.shared.behavior) = behavior;
+        *self.shared.behavior.lock() = behavior;
     }
 
     /// Stops listening and closes every connection: from then on there is no collector. Does
@@ -73,18 +74,18 @@ impl OtlpReceiver {
 
     /// The spans so far, in the order in which they came.
     pub fn spans(&self) -> Vec<ReceivedSpan> {
-        lock(&self.shared.received).spans.clone()
+        self.shared.received.lock().spans.clone()
     }
 
     /// The metrics so far, in the order in which they came. A metric that is exported often is
     /// here often.
     pub fn metrics(&self) -> Vec<ReceivedMetric> {
-        lock(&self.shared.received).metrics.clone()
+        self.shared.received.lock().metrics.clone()
     }
 
     /// The requests so far, in the order in which they came, whatever became of them.
     pub fn received_requests(&self) -> Vec<ReceivedRequest> {
-        lock(&self.shared.received).requests.clone()
+        self.shared.received.lock().requests.clone()
     }
 
     /// How many requests have come in so far, whatever became of them.
@@ -100,6 +101,6 @@ impl OtlpReceiver {
 
     /// Forgets what it was sent.
     pub fn clear(&self) {
-        *lock(&self.shared.received) = Received::default();
+        *self.shared.received.lock() = Received::default();
     }
 }

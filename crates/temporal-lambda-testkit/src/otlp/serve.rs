@@ -28,7 +28,7 @@ use super::{
     received,
     shared::{Behavior, Shared},
 };
-use crate::{grpc, sync::lock};
+use crate::grpc;
 
 const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 const METRICS: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
@@ -61,9 +61,9 @@ async fn answer(
         Ok(body) => from_grpc(&parts.headers, &body.to_bytes()),
         Err(error) => Err(Status::cancelled(error.to_string())),
     };
-    lock(&shared.received).requests.push(received::request(&parts, Instant::now()));
+    shared.received.lock().requests.push(received::request(&parts, Instant::now()));
     shared.requests.send_modify(|count| *count += 1);
-    let behavior = lock(&shared.behavior).clone();
+    let behavior = shared.behavior.lock().clone();
     let refusal = match behavior {
         Behavior::Accept => None,
         Behavior::Hang => pending().await,
@@ -146,12 +146,12 @@ fn take(path: &str, message: Bytes, shared: &Shared) -> Result<Vec<u8>, Status> 
     match path {
         TRACES | HTTP_TRACES => {
             let request = ExportTraceServiceRequest::decode(message).map_err(bad)?;
-            lock(&shared.received).spans.extend(received::spans(request, at));
+            shared.received.lock().spans.extend(received::spans(request, at));
             Ok(ExportTraceServiceResponse::default().encode_to_vec())
         }
         METRICS | HTTP_METRICS => {
             let request = ExportMetricsServiceRequest::decode(message).map_err(bad)?;
-            lock(&shared.received).metrics.extend(received::metrics(request, at));
+            shared.received.lock().metrics.extend(received::metrics(request, at));
             Ok(ExportMetricsServiceResponse::default().encode_to_vec())
         }
         other => Err(Status::unimplemented(format!("this collector does not know {other}"))),

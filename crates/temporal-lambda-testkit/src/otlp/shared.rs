@@ -1,7 +1,8 @@
 //! How a collector behaves, and what it remembers.
 
-use std::{sync::Mutex, time::Duration};
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::received::{ReceivedMetric, ReceivedRequest, ReceivedSpan};
