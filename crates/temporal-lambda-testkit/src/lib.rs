@@ -19,6 +19,8 @@ pub mod lifecycle;
 mod net;
 #[cfg(feature = "otlp")]
 pub mod otlp;
+#[cfg(any(feature = "server", feature = "frontend"))]
+mod payload;
 #[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "frontend")]

@@ -14,8 +14,7 @@ use std::{
     sync::Arc,
 };
 
-use parking_lot::Mutex;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use received::{ReceivedMetric, ReceivedPoint, ReceivedRequest, ReceivedSpan};
@@ -43,11 +42,7 @@ impl OtlpReceiver {
     pub async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared {
-            behavior: Mutex::default(),
-            received: Mutex::default(),
-            requests: watch::Sender::new(0),
-        });
+        let shared = Arc::<Shared>::default();
         let serving = shared.clone();
         let serve = move |stream| serve::serve(stream, serving.clone());
         let listening = Some(Listening::start(listener, CancellationToken::new(), serve));
@@ -84,19 +79,8 @@ impl OtlpReceiver {
     }
 
     /// The requests so far, in the order in which they came, whatever became of them.
-    pub fn received_requests(&self) -> Vec<ReceivedRequest> {
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.shared.received.lock().requests.clone()
-    }
-
-    /// How many requests have come in so far, whatever became of them.
-    pub fn requests(&self) -> usize {
-        *self.shared.requests.borrow()
-    }
-
-    /// Waits until so many requests have come in, whatever became of them. Cancel safe.
-    pub async fn wait_for_requests(&self, count: usize) {
-        // It fails when the sender is gone, and that lives as long as `self`.
-        let _ = self.shared.requests.subscribe().wait_for(|so_far| *so_far >= count).await;
     }
 
     /// Forgets what it was sent.

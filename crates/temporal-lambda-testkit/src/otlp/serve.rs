@@ -37,8 +37,6 @@ const HTTP_TRACES: &str = "/v1/traces";
 const HTTP_METRICS: &str = "/v1/metrics";
 /// The content type of OTLP over HTTP.
 const PROTOBUF: &str = "application/x-protobuf";
-/// gRPC's prefix of a message: whether it is compressed (1 byte), and its length (4 bytes).
-const PREFIX: usize = 5;
 
 pub(super) async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let service = service_fn(move |request| answer(request, shared.clone()));
@@ -62,7 +60,6 @@ async fn answer(
         Err(error) => Err(Status::cancelled(error.to_string())),
     };
     shared.received.lock().requests.push(received::request(&parts, Instant::now()));
-    shared.requests.send_modify(|count| *count += 1);
     let behavior = shared.behavior.lock().clone();
     let refusal = match behavior {
         Behavior::Accept => None,
@@ -107,7 +104,7 @@ fn from_grpc(headers: &HeaderMap, body: &Bytes) -> Result<Bytes, Status> {
     if headers.get("grpc-encoding").is_none_or(|encoding| encoding != "gzip") {
         return grpc::read(headers, body);
     }
-    match body.split_at_checked(PREFIX) {
+    match body.split_at_checked(grpc::PREFIX) {
         // A message may be sent as it is all the same.
         Some(([0, ..], message)) => Ok(body.slice_ref(message)),
         Some((_, message)) => unzip(message),

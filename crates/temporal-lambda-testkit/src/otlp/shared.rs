@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
 
 use super::received::{ReceivedMetric, ReceivedRequest, ReceivedSpan};
 
@@ -24,12 +23,10 @@ pub enum Behavior {
     Late(Duration),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Shared {
     pub(super) behavior: Mutex<Behavior>,
     pub(super) received: Mutex<Received>,
-    /// Counts the requests that came in, whatever became of them.
-    pub(super) requests: watch::Sender<usize>,
 }
 
 #[derive(Debug, Default)]
