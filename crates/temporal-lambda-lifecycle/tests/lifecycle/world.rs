@@ -64,7 +64,7 @@ pub(crate) struct Scenario {
 
 impl fmt::Debug for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let brief = |it: &Allowance| {
+        let shown = |it: &Allowance| {
             format!(
                 "grace {:?}, buffer {:?}, idle {:?}, stay {:?}",
                 it.grace, it.buffer, it.idle_timeout, it.minimum_stay
@@ -72,8 +72,8 @@ impl fmt::Debug for Scenario {
         };
         writeln!(f, "an invocation of {:?} ms, {} hooks", self.lasts, self.hooks)?;
         writeln!(f, "  polls end within {} ms", self.polls_end)?;
-        writeln!(f, "  before configure: {}", brief(&self.before))?;
-        writeln!(f, "  after configure:  {}", brief(&self.after))?;
+        writeln!(f, "  before configure: {}", shown(&self.before))?;
+        writeln!(f, "  after configure:  {}", shown(&self.after))?;
         for act in &self.acts {
             writeln!(f, "  {act:?}")?;
         }

@@ -30,7 +30,7 @@ const MORE: Duration = Duration::from_secs(1);
 
 type Outcome = Result<InvocationReport, LambdaWorkerError>;
 
-pub(crate) struct Scene {
+pub(crate) struct Fixture {
     pub(crate) strike: Strike,
     pub(crate) frontend: MockFrontend,
     pub(crate) served: Option<ServedFrontend>,
@@ -40,22 +40,22 @@ pub(crate) struct Scene {
 }
 
 /// Makes an invocation end as soon as it is idle.
-pub(crate) fn brief(config: &mut LambdaWorkerConfig) {
+pub(crate) fn end_soon_when_idle(config: &mut LambdaWorkerConfig) {
     config.idle_timeout = Some(Duration::from_millis(50));
     config.minimum_stay = Duration::from_millis(100);
 }
 
 /// Plays one case.
 pub(crate) async fn play(strike: Strike) -> Seen {
-    let mut scene = Scene::set(strike).await;
+    let mut fixture = Fixture::new(strike).await;
     if let Strike::AfterPoison = strike {
-        let poisoned = scene.handler.handle(invocation("earlier").event(())).await;
+        let poisoned = fixture.handler.handle(invocation("earlier").event(())).await;
         assert!(poisoned.expect_err("a blocked thread").is_poisoned());
     }
     let arrived = Instant::now();
-    let event = scene.event();
+    let event = fixture.event();
     let deadline = event.build().deadline;
-    let outcome = scene.invoke(&event).await;
+    let outcome = fixture.invoke(&event).await;
     let took = arrived.elapsed();
 
     let mut seen = Seen::new(took);
@@ -65,18 +65,18 @@ pub(crate) async fn play(strike: Strike) -> Seen {
         _ if now.as_millis() < u128::from(deadline) => InTime::Yes,
         _ => InTime::Cannot,
     };
-    seen.outcome(outcome, scene.subject.told(FAULTY));
-    scene.catch_up().await;
-    seen.callbacks(&scene.subject.log_of(FAULTY));
-    scene.look_for_remains(&mut seen).await;
-    scene.heal().await;
-    scene.invoke_again(&mut seen).await;
-    scene.subject.0.gate.open();
+    seen.outcome(outcome, fixture.subject.told(FAULTY));
+    fixture.catch_up().await;
+    seen.callbacks(&fixture.subject.log_of(FAULTY));
+    fixture.look_for_remains(&mut seen).await;
+    fixture.heal().await;
+    fixture.invoke_again(&mut seen).await;
+    fixture.subject.0.gate.open();
     seen
 }
 
-impl Scene {
-    async fn set(strike: Strike) -> Self {
+impl Fixture {
+    async fn new(strike: Strike) -> Self {
         let frontend = MockFrontend::new();
         let mut silent = None;
         let (served, options) = match strike {
@@ -103,7 +103,9 @@ impl Scene {
         manners.wrong = strike.wrong();
         match strike {
             Strike::Leaves(tweak) => manners.tweak = tweak,
-            Strike::Far(Exit::Idle) | Strike::Unpolled(Exit::Idle) => manners.tweak = brief,
+            Strike::Far(Exit::Idle) | Strike::Unpolled(Exit::Idle) => {
+                manners.tweak = end_soon_when_idle
+            }
             Strike::Frozen(_, until) if until < crate::PAST_DEADLINE => {
                 manners.tweak = |config| config.shutdown_deadline_buffer = Some(BUFFER + MORE);
             }

@@ -1,4 +1,4 @@
-//! What happens in one invocation, and how long it takes. All times are in milliseconds.
+//! A scripted invocation: how long each part takes and how it ends. All times are in milliseconds.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use super::ms;
 use crate::lifecycle::Allowance;
 use crate::lifecycle::rules::Failure;
 
-/// How a piece of somebody else's code ends.
+/// How a part of an invocation ends that is not the driver's code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum How {
     Succeeds,
     Errs,
     Panics,
-    /// It does not.
+    /// It does not end.
     Hangs,
 }
 
-/// A piece of somebody else's code.
+/// A part of an invocation that is not the driver's code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) how: How,
@@ -50,16 +50,16 @@ pub(super) enum Drain {
     Never,
 }
 
-/// In the place of milliseconds: the longest time there is.
+/// Instead of milliseconds: `Duration::MAX`.
 pub(super) const FOR_EVER: u64 = u64::MAX;
 
-/// The whole of it. Its `Debug` is what a failing test shows.
+/// An invocation as it is to happen. Its `Debug` is what a failing test shows.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Script {
+pub(super) struct ScriptedInvocation {
     /// From arrival to deadline; `None`: no deadline.
     pub(super) lasts: Option<u64>,
     pub(super) grace: u64,
-    /// By how much the buffer is more than it must be.
+    /// How much longer the buffer is than it must be.
     pub(super) spare: u64,
     pub(super) idle: Option<u64>,
     pub(super) stay: u64,
@@ -70,11 +70,11 @@ pub(super) struct Script {
     pub(super) on_start: Part,
     /// How long polls may take to end, as the worker says.
     pub(super) polls_end_within: u64,
-    /// How long after they are held back no poll is under way; `None`: the server keeps silent.
+    /// How long after polls are held back the last one ends; `None`: the server does not answer it.
     pub(super) polls_end: Option<u64>,
-    /// Busy after so long, quiet after so long, and so on.
+    /// After how long a task begins, after how much longer it ends, and so on.
     pub(super) tasks: Vec<u64>,
-    /// What the worker does by itself after its tasks: `None`, nothing.
+    /// How the worker ends by itself after its tasks; `None`: it does not.
     pub(super) gives_up: Option<Part>,
     pub(super) drain: Drain,
     pub(super) hooks: Vec<Part>,
@@ -82,7 +82,7 @@ pub(super) struct Script {
     pub(super) cancelled_at: Option<u64>,
 }
 
-impl Script {
+impl ScriptedInvocation {
     /// A minute in which all goes well: it works until the deadline nears.
     pub(super) fn good() -> Self {
         Self {
@@ -124,17 +124,17 @@ impl Script {
     }
 }
 
-/// Who failed: so that reports can be told apart.
+/// Numbers by which failures are told apart.
 pub(super) const CONFIGURE: Failure = 1;
 pub(super) const CONNECT: Failure = 2;
 pub(super) const CREATE: Failure = 3;
 pub(super) const ON_START: Failure = 4;
 pub(super) const WORKER: Failure = 5;
-/// And the first hook, the second...
+/// The first hook; those of the others follow.
 pub(super) const HOOK: Failure = 10;
 pub(super) const ON_SHUTDOWN: Failure = 6;
 
-/// What a failure says.
+/// The message of a failure.
 pub(super) fn words(failure: Failure) -> String {
     format!("failure {failure}")
 }
