@@ -5,34 +5,20 @@
 //! is not kept, or that something else asks the server before polling. The shortest times are
 //! compared, since a busy machine makes times longer, never shorter.
 
-#![allow(dead_code, reason = "the activity macro makes constants that only workflows use")]
-
 use std::time::{Duration, SystemTime};
 
 use lambda_runtime::{Context, LambdaEvent};
 use temporal_lambda_benches::{median, millis, print_table};
 use temporal_lambda_testkit::frontend::{MockFrontend, MockTls};
-use temporal_lambda_tests::Proxy;
+use temporal_lambda_tests::{Nothing, Proxy};
 use temporal_lambda_worker::{
     BoxError, LambdaWorkerConfig, LambdaWorkerHandler, WorkerDeploymentVersion,
 };
 use temporalio_client::Url;
-use temporalio_macros::activities;
-use temporalio_sdk::activities::{ActivityContext, ActivityError};
 
 const ROUND_TRIP: Duration = Duration::from_millis(25);
 const INVOCATIONS: usize = 15;
 const MOST: f64 = 0.4;
-
-struct Nothing;
-
-#[activities]
-impl Nothing {
-    #[activity]
-    async fn nothing(_context: ActivityContext) -> Result<(), ActivityError> {
-        Ok(())
-    }
-}
 
 /// From the event to the first poll, invocation after invocation in one environment.
 async fn first_polls(target: &Url, tls: &MockTls, reuse: bool) -> Vec<Duration> {

@@ -4,7 +4,7 @@ use temporal_lambda_tests::{Invoked as _, World};
 async fn what_an_async_closure_has_loaded_is_kept_for_the_next_invocation() {
     let world = World::new("closure").await;
     let temporal = world.temporal().await;
-    let function = world.add(world.brief("quotes", env!("CARGO_BIN_EXE_closure")));
+    let function = world.add(world.config_with_short_idle("quotes", env!("CARGO_BIN_EXE_closure")));
     for (article, price) in [("bread", 320), ("milk", 95)] {
         let id = world.id(article);
         temporal.start(&world.name, &id, "Quote", article).await;

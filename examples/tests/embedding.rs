@@ -11,7 +11,7 @@ struct Embedded {
 impl Embedded {
     async fn new(name: &str, program: &str) -> Self {
         let world = World::new(name).await;
-        let function = world.add(world.brief(name, program));
+        let function = world.add(world.config_with_short_idle(name, program));
         Self { world, function }
     }
 

@@ -37,7 +37,7 @@ async fn a_warm_environment_takes_the_new_certificate_once_the_old_one_is_refuse
     let ca = world.task_root().join("ca.pem");
     std::fs::write(&ca, proxy.ca_pem()).unwrap();
     let config = world
-        .brief("mtls", env!("CARGO_BIN_EXE_mtls"))
+        .config_with_short_idle("mtls", env!("CARGO_BIN_EXE_mtls"))
         .env("TEMPORAL_TLS", "true")
         .env("TEMPORAL_TLS_SERVER_CA_CERT_PATH", ca)
         .env("SECRETS", &secrets.0)

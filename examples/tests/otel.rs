@@ -6,7 +6,7 @@ async fn traces_and_metrics_are_at_the_collector_when_the_invocation_returns() {
     let world = World::new("otel").await;
     let temporal = world.temporal().await;
     let collector = OtlpReceiver::start().await.unwrap();
-    let config = world.brief("traced", env!("CARGO_BIN_EXE_otel"));
+    let config = world.config_with_short_idle("traced", env!("CARGO_BIN_EXE_otel"));
     let config = config.env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint());
     let function = world.add(config);
     let id = world.id("it");

@@ -7,7 +7,7 @@ use temporal_lambda_tests::{Invoked as _, World};
 async fn each_invocation_has_a_scratch_folder_of_its_own_and_leaves_none() {
     let world = World::new("resource").await;
     let temporal = world.temporal().await;
-    let config = world.brief("sort", env!("CARGO_BIN_EXE_resource"));
+    let config = world.config_with_short_idle("sort", env!("CARGO_BIN_EXE_resource"));
     let function = world.add(config.env("TMPDIR", world.task_root()));
     let mut folders = Vec::new();
     for number in 0..2 {

@@ -10,7 +10,7 @@ const NEW: &str = "2";
 
 /// A deployment's function with this build ID, whose workflows do this when another version becomes current.
 fn deployed(world: &World, build_id: &str, behavior: &str) -> Function {
-    let config = world.brief(&format!("version-{build_id}"), VERSIONS);
+    let config = world.config_with_short_idle(&format!("version-{build_id}"), VERSIONS);
     world.add(
         config
             .env("TEMPORAL_LAMBDA_BUILD_ID", build_id)

@@ -115,7 +115,7 @@ async fn with_an_idle_timeout_it_leaves_long_before_the_deadline() {
 #[tokio::test(flavor = "multi_thread")]
 async fn any_event_is_accepted() {
     let world = World::new("events").await;
-    let hello = world.add(world.brief("hello", HELLO));
+    let hello = world.add(world.config_with_short_idle("hello", HELLO));
     let large = vec![b'x'; 300_000];
     let bodies: [&[u8]; 7] =
         [b"", b"{}", b"null", b"not JSON", b"\xff\xfe\x00", br#"{"half":"#, &large];

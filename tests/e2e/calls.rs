@@ -16,9 +16,9 @@ pub(crate) fn said(invocation: &Invocation) -> Vec<String> {
 }
 
 /// A probe with little time: 2.1 s to work, 0.9 s to end.
-pub(crate) fn hasty(world: &World, name: &str) -> FunctionConfig {
+pub(crate) fn probe_with_short_deadline(world: &World, name: &str) -> FunctionConfig {
     world
-        .brief(name, PROBE)
+        .config_with_short_idle(name, PROBE)
         .timeout(Duration::from_secs(3))
         .env("TEMPORAL_LAMBDA_GRACEFUL_SHUTDOWN_TIMEOUT", "100ms")
         .env("TEMPORAL_LAMBDA_SHUTDOWN_DEADLINE_BUFFER", "900ms")
@@ -42,7 +42,7 @@ fn assert_ended_well(invocation: &Invocation, reason: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_come_in_order_and_each_invocation_has_its_own_resource() {
     let world = World::new("order").await;
-    let probe = world.add(world.brief("probe", PROBE));
+    let probe = world.add(world.config_with_short_idle("probe", PROBE));
     for number in 1..=3 {
         let invocation = probe.invoke("{}").await.unwrap();
         let expected = [
@@ -64,7 +64,7 @@ async fn calls_come_in_order_and_each_invocation_has_its_own_resource() {
 #[tokio::test(flavor = "multi_thread")]
 async fn hooks_and_on_shutdown_run_once_whatever_failed() {
     let world = World::new("failures").await;
-    let probe = |name: &str| hasty(&world, name);
+    let probe = |name: &str| probe_with_short_deadline(&world, name);
     let nowhere = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
     let cases = [
         (probe("a").env("PROBE_CONFIGURE", "fail"), "ConfigureFailed", "PROBE_CONFIGURE said so"),
@@ -123,7 +123,7 @@ async fn a_bad_hook_stops_neither_the_others_nor_on_shutdown_and_fails_nothing()
     ];
     for (number, (variable, way, outcome)) in cases.into_iter().enumerate() {
         let name = format!("probe-{number}");
-        let probe = world.add(hasty(&world, &name).env(variable, way));
+        let probe = world.add(probe_with_short_deadline(&world, &name).env(variable, way));
         let invocation = probe.invoke("{}").await.unwrap();
         let report = invocation.report();
         assert_ended_well(&invocation, "Idle");

@@ -35,7 +35,7 @@ fn message<'a>(verdict: &'a Value, code: &str) -> &'a str {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_registers_nothing_and_says_that_the_version_is_unknown() {
     let world = World::new("check-unknown").await;
-    let hello = world.add(world.brief("hello", HELLO));
+    let hello = world.add(world.config_with_short_idle("hello", HELLO));
     for _ in 0..2 {
         // The second time would find what the first had registered.
         let verdict = check(&hello).await;
@@ -51,7 +51,7 @@ async fn a_check_registers_nothing_and_says_that_the_version_is_unknown() {
 async fn a_check_of_a_version_that_is_current_misses_only_its_compute_provider() {
     let world = World::new("check-current").await;
     let _temporal = world.temporal().await;
-    let hello = world.add(world.brief("hello", HELLO));
+    let hello = world.add(world.config_with_short_idle("hello", HELLO));
     let verdict = check(&hello).await;
     // The version came into being by a poll, so the server knows no function to invoke.
     assert_eq!(verdict["ready"], false, "{verdict:#}");
@@ -73,20 +73,22 @@ async fn a_check_of_a_version_that_is_current_misses_only_its_compute_provider()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_names_what_would_fail() {
     let world = World::new("check-fails").await;
-    let three_seconds = world.brief("short", HELLO).timeout(std::time::Duration::from_secs(3));
+    let three_seconds =
+        world.config_with_short_idle("short", HELLO).timeout(std::time::Duration::from_secs(3));
     let verdict = check(&world.add(three_seconds)).await;
     assert_eq!(verdict["ready"], false);
     assert!(message(&verdict, "timeout-too-short").contains("7s"), "{verdict:#}");
 
-    let nowhere = world.brief("nowhere", HELLO).env("TEMPORAL_ADDRESS", "127.0.0.1:1");
+    let nowhere =
+        world.config_with_short_idle("nowhere", HELLO).env("TEMPORAL_ADDRESS", "127.0.0.1:1");
     let verdict = check(&world.add(nowhere)).await;
     assert!(message(&verdict, "unreachable").contains("127.0.0.1:1"), "{verdict:#}");
 
-    let typo = world.brief("typo", HELLO).env("TEMPORAL_LAMBDA_BULD_ID", "x");
+    let typo = world.config_with_short_idle("typo", HELLO).env("TEMPORAL_LAMBDA_BULD_ID", "x");
     let verdict = check(&world.add(typo)).await;
     assert!(message(&verdict, "settings-refused").contains("BUILD_ID"), "{verdict:#}");
 
-    let probe = world.brief("failing", PROBE).env("PROBE_CONFIGURE", "fail");
+    let probe = world.config_with_short_idle("failing", PROBE).env("PROBE_CONFIGURE", "fail");
     let verdict = check(&world.add(probe)).await;
     assert!(message(&verdict, "invocation-failed").contains("configure failed"), "{verdict:#}");
 }
@@ -95,7 +97,7 @@ async fn a_check_names_what_would_fail() {
 async fn a_check_shuts_down_what_configure_set_up_but_does_not_start() {
     let world = World::new("check-bracket").await;
     let _temporal = world.temporal().await;
-    let probe = world.add(world.brief("probe", PROBE));
+    let probe = world.add(world.config_with_short_idle("probe", PROBE));
     let invocation = probe.invoke(CHECK).await.unwrap();
     let log = invocation.log_text();
     assert!(log.contains("configure"), "{log}");
@@ -108,7 +110,7 @@ async fn a_check_in_a_warm_environment_asks_the_server_anew() {
     let frontend = MockFrontend::new();
     let served = frontend.serve().await.unwrap();
     let world = World::at(&served.address().to_string(), "check-anew").await;
-    let hello = world.add(world.brief("hello", HELLO));
+    let hello = world.add(world.config_with_short_idle("hello", HELLO));
     hello.invoke("{}").await.unwrap().report();
     // Whoever has no rights any more is still told what server this is.
     let words = format!("no rights for {API_KEY}");
@@ -124,7 +126,7 @@ async fn a_check_that_may_not_see_the_version_is_not_ready() {
     let frontend = MockFrontend::new();
     let served = frontend.serve().await.unwrap();
     let world = World::at(&served.address().to_string(), "check-rights").await;
-    let hello = world.add(world.brief("hello", HELLO));
+    let hello = world.add(world.config_with_short_idle("hello", HELLO));
     let describe = Rpc::Other("DescribeWorkerDeployment".to_owned());
     for (code, ready) in [
         (Code::PermissionDenied, false),
@@ -144,7 +146,7 @@ async fn a_check_that_may_not_see_the_version_is_not_ready() {
 async fn a_check_shows_what_is_odd_about_the_configuration() {
     let world = World::new("check-odd").await;
     std::fs::write(world.task_root().join("temporal.toml"), "[lambda_wroker]\nx = 1\n").unwrap();
-    let hello = world.add(world.brief("hello", HELLO));
+    let hello = world.add(world.config_with_short_idle("hello", HELLO));
     // Logged once, but found each time.
     for _ in 0..2 {
         let verdict = check(&hello).await;
@@ -156,7 +158,7 @@ async fn a_check_shows_what_is_odd_about_the_configuration() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_is_seen_through_what_aws_wraps_around_it() {
     let world = World::new("check-wrapped").await;
-    let hello = world.add(world.brief("hello", HELLO));
+    let hello = world.add(world.config_with_short_idle("hello", HELLO));
     let request =
         json!({"version": "2.0", "rawPath": "/", "body": CHECK, "isBase64Encoded": false});
     let queue = json!({"Records": [{"messageId": "m", "body": CHECK}]});

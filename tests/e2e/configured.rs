@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use temporal_lambda_testkit::UnderTest;
 use temporal_lambda_testkit::context::TestContext;
 use temporal_lambda_testkit::frontend::{MockFrontend, WorkflowStart, WorkflowStatus};
-use temporal_lambda_tests::{SOON, World, server};
+use temporal_lambda_tests::{World, server, test_timeout};
 use temporal_lambda_worker::{
     BoxError, LambdaWorker, LambdaWorkerConfig, LambdaWorkerHandler, RunningWorker, Shutdown,
     WorkerDeploymentVersion, async_trait,
@@ -192,7 +192,7 @@ async fn overheard(configure: fn(&mut LambdaWorkerConfig)) -> Vec<u8> {
     });
     let event = TestContext::new().lasting(Duration::from_secs(12)).event(());
     let invocation = tokio::spawn(handler.unwrap().handle(event));
-    let seen = tokio::time::timeout(SOON, listening).await.unwrap().unwrap();
+    let seen = tokio::time::timeout(test_timeout(), listening).await.unwrap().unwrap();
     invocation.abort();
     seen
 }

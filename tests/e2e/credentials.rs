@@ -11,7 +11,8 @@ async fn a_kept_connection_follows_the_api_key_in_its_file() {
     let served = frontend.serve().await.unwrap();
     let world = World::at(&served.address().to_string(), "rotating").await;
     let file = world.task_root().join("key");
-    let hello = world.brief("hello", HELLO).env("TEMPORAL_LAMBDA_API_KEY_FILE", &file);
+    let hello =
+        world.config_with_short_idle("hello", HELLO).env("TEMPORAL_LAMBDA_API_KEY_FILE", &file);
     let hello = world.add(hello);
     for (key, connection) in [("first-key", "new"), ("second-key", "reused")] {
         // From now on the server takes this key only.

@@ -62,7 +62,7 @@ async fn said_of_three(function: &Function) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_is_not_current_is_why_no_task_comes_and_it_is_said_once() {
     let world = World::new("not-current").await;
-    let hello = world.add(world.brief("hello", HELLO));
+    let hello = world.add(world.config_with_short_idle("hello", HELLO));
     let text = said_of_three(&hello).await;
     assert!(text.contains(&format!("{}/b1 is neither current nor ramping", world.name)), "{text}");
     let command = format!(
@@ -76,7 +76,8 @@ async fn a_version_that_is_not_current_is_why_no_task_comes_and_it_is_said_once(
 async fn another_build_that_has_the_backlog_is_named() {
     let world = World::new("other-build").await;
     let temporal = world.temporal().await;
-    let old = world.add(world.brief("old", HELLO).env("TEMPORAL_LAMBDA_BUILD_ID", "b0"));
+    let old =
+        world.add(world.config_with_short_idle("old", HELLO).env("TEMPORAL_LAMBDA_BUILD_ID", "b0"));
     for number in 0..3 {
         temporal.start(&world.name, &world.id(number), "HelloWorkflow", "you").await;
     }
@@ -92,10 +93,11 @@ async fn another_task_queue_of_the_version_that_has_the_backlog_is_named() {
     let temporal = world.temporal().await;
     let queue = format!("{}-other", world.name);
     // By a poll of the version the task queue is bound to it.
-    let other = world.add(world.brief("other", HELLO).env("TEMPORAL_TASK_QUEUE", &queue));
+    let other =
+        world.add(world.config_with_short_idle("other", HELLO).env("TEMPORAL_TASK_QUEUE", &queue));
     assert_none(&other.invoke("{}").await.unwrap());
     temporal.start(&queue, &world.id("it"), "HelloWorkflow", "you").await;
-    let hello = world.add(world.brief("hello", HELLO));
+    let hello = world.add(world.config_with_short_idle("hello", HELLO));
     let text = said_of_three(&hello).await;
     assert!(text.contains(&format!("{queue:?}")) && text.contains("1 task waits"), "{text}");
 }
@@ -104,7 +106,7 @@ async fn another_task_queue_of_the_version_that_has_the_backlog_is_named() {
 async fn nothing_is_said_of_invocations_without_a_task_where_all_is_well_nor_after_a_task() {
     let world = World::new("well").await;
     let temporal = world.temporal().await;
-    let hello = world.add(world.brief("hello", HELLO));
+    let hello = world.add(world.config_with_short_idle("hello", HELLO));
     for _ in 0..4 {
         assert_none(&hello.invoke("{}").await.unwrap());
     }
@@ -137,7 +139,7 @@ async fn a_server_that_refuses_the_question_is_not_a_diagnosis() {
         let call = Rpc::Other(call.to_owned());
         frontend.on(call).fail(Code::PermissionDenied, "no").always();
     }
-    let hello = world.add(world.brief("hello", HELLO));
+    let hello = world.add(world.config_with_short_idle("hello", HELLO));
     for _ in 0..4 {
         assert_none(&hello.invoke("{}").await.unwrap());
     }

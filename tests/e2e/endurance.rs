@@ -16,7 +16,7 @@ const LEAK_KB: u64 = 90;
 async fn a_hundred_warm_invocations_leave_no_threads_no_descriptors_and_no_memory_behind() {
     let world = World::new("endurance").await;
     let temporal = world.temporal().await;
-    let hello = world.add(world.brief("hello", HELLO));
+    let hello = world.add(world.config_with_short_idle("hello", HELLO));
     let mut readings = Vec::new();
     for number in 1..=INVOCATIONS {
         let id = world.id(number);

@@ -9,7 +9,7 @@ use crate::{ENDING, HELLO};
 #[tokio::test(flavor = "multi_thread")]
 async fn at_its_end_the_environment_lets_go_and_runs_the_users_hook() {
     let world = World::new("end").await;
-    let function = world.add(world.brief("ending", ENDING));
+    let function = world.add(world.config_with_short_idle("ending", ENDING));
     function.invoke("{}").await.unwrap().report();
     let environment = function.environments().remove(0);
     world.lambda.shutdown().await;

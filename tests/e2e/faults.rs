@@ -10,7 +10,7 @@ use temporal_lambda_tests::{Invoked as _, Proxy, World};
 
 use crate::{
     HELLO, PROBE,
-    calls::{hasty, said},
+    calls::{probe_with_short_deadline, said},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,7 +35,7 @@ async fn a_server_that_never_answers_is_given_up_when_polling_would_stop() {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let world = World::at(&listener.local_addr().unwrap().to_string(), "silent").await;
     // As much time to work as usual, and much more to end.
-    let probe = hasty(&world, "probe")
+    let probe = probe_with_short_deadline(&world, "probe")
         .timeout(Duration::from_millis(32_100))
         .env("TEMPORAL_LAMBDA_SHUTDOWN_DEADLINE_BUFFER", "30s");
     let invocation = world.add(probe).invoke("{}").await.unwrap();
@@ -81,7 +81,7 @@ async fn too_little_time_names_the_three_numbers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_namespace_that_does_not_exist_is_named_at_once() {
     let world = World::new("namespace").await;
-    let hello = world.brief("hello", HELLO).timeout(Duration::from_secs(60));
+    let hello = world.config_with_short_idle("hello", HELLO).timeout(Duration::from_secs(60));
     let hello = hello.env("TEMPORAL_NAMESPACE", "nobody.a1b2c");
     let invocation = world.add(hello).invoke("{}").await.unwrap();
     let (kind, message) = invocation.error();
@@ -115,7 +115,8 @@ async fn a_server_that_goes_away_while_the_worker_polls_does_not_delay_the_respo
     let frontend = MockFrontend::new();
     let mut served = frontend.serve().await.unwrap();
     let world = World::at(&served.address().to_string(), "gone").await;
-    let probe = world.add(hasty(&world, "probe").env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "10s"));
+    let probe = world
+        .add(probe_with_short_deadline(&world, "probe").env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "10s"));
     let stop = async {
         frontend.wait_until(|it| it.count(Rpc::PollWorkflowTaskQueue) > 0).await.unwrap();
         served.stop().await;
@@ -130,7 +131,8 @@ async fn a_network_that_goes_silent_while_the_worker_polls_does_not_delay_the_re
     let served = frontend.serve().await.unwrap();
     let proxy = Proxy::to(&served.address().to_string()).await;
     let world = World::at(&proxy.address(), "silent").await;
-    let probe = world.add(hasty(&world, "probe").env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "10s"));
+    let probe = world
+        .add(probe_with_short_deadline(&world, "probe").env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "10s"));
     let silence = async {
         frontend.wait_until(|it| it.count(Rpc::PollWorkflowTaskQueue) > 0).await.unwrap();
         proxy.black_hole();
@@ -156,7 +158,7 @@ async fn connecting_slowly_does_not_move_the_moment_at_which_polling_stops() {
     frontend.on(Rpc::GetSystemInfo).delay(delay);
     let served = frontend.serve().await.unwrap();
     let world = World::at(&served.address().to_string(), "slow").await;
-    let probe = hasty(&world, "probe")
+    let probe = probe_with_short_deadline(&world, "probe")
         .timeout(work + Duration::from_secs(20))
         .env("TEMPORAL_LAMBDA_SHUTDOWN_DEADLINE_BUFFER", "20s")
         .env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "60s");

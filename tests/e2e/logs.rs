@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use temporal_lambda_tests::{Answer, Invoked as _, RuntimeApi, SOON, World};
+use temporal_lambda_tests::{Answer, Invoked as _, RuntimeApi, World, test_timeout};
 
 use crate::{HELLO, PROBE};
 
@@ -18,7 +18,10 @@ async fn an_error_is_written_whatever_the_level_says() {
     ] {
         let name = format!("{}-{}", variable.to_lowercase(), value.trim().to_lowercase());
         let name = name.replace(['_', '='], "-");
-        let probe = world.brief(&name, PROBE).env("PROBE_CONFIGURE", "fail").env(variable, value);
+        let probe = world
+            .config_with_short_idle(&name, PROBE)
+            .env("PROBE_CONFIGURE", "fail")
+            .env(variable, value);
         let probe = world.add(probe);
         let invocation = probe.invoke("{}").await.unwrap();
         assert_eq!(invocation.error().0, "ConfigureFailed");
@@ -65,7 +68,7 @@ async fn a_terminal_gets_text_unless_json_is_asked_for() {
         drop(function);
         api.answer(Answer::event("r-1").deadline(60_000));
         assert_eq!(api.posted().await.kind, "error");
-        let text = tokio::task::spawn_blocking(move || screen.recv_timeout(SOON));
+        let text = tokio::task::spawn_blocking(move || screen.recv_timeout(test_timeout()));
         let text = text.await.unwrap().expect("the function writes");
         let line = text.lines().find(|line| line.contains("invocation failed")).unwrap_or_default();
         assert_eq!(line.trim_start().starts_with('{'), is_json, "{text}");

@@ -77,7 +77,7 @@ async fn a_warm_invocation_asks_one_question_before_it_polls() {
     let frontend = MockFrontend::new();
     let served = frontend.serve().await.unwrap();
     let world = World::at(&served.address().to_string(), "questions").await;
-    let hello = world.add(world.brief("hello", HELLO));
+    let hello = world.add(world.config_with_short_idle("hello", HELLO));
     let mut asked = Vec::new();
     for _ in 0..2 {
         let before = frontend.seen().len();
@@ -156,8 +156,14 @@ async fn one_that_goes_silent_while_the_worker_polls_does_not_spoil_the_next_inv
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_too_old_is_replaced_and_none_is_kept_when_that_is_off() {
     let behind = Behind::plain("age").await;
-    let old = behind.world.brief("old", HELLO).env("TEMPORAL_LAMBDA_MAX_CONNECTION_AGE", "1ms");
-    let off = behind.world.brief("off", HELLO).env("TEMPORAL_LAMBDA_REUSE_CONNECTION", "false");
+    let old = behind
+        .world
+        .config_with_short_idle("old", HELLO)
+        .env("TEMPORAL_LAMBDA_MAX_CONNECTION_AGE", "1ms");
+    let off = behind
+        .world
+        .config_with_short_idle("off", HELLO)
+        .env("TEMPORAL_LAMBDA_REUSE_CONNECTION", "false");
     for (config, expected) in [(old, ["new", "replaced"]), (off, ["new", "new"])] {
         let function = behind.world.add(config);
         for how in expected {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use temporal_lambda_tests::{Answer, RuntimeApi, SOON, World, server};
+use temporal_lambda_tests::{Answer, RuntimeApi, World, server, test_timeout};
 use tokio::process::Child;
 
 use crate::HELLO;
@@ -22,7 +22,7 @@ fn variables(world: &World) -> Vec<(&'static str, String)> {
 
 /// What a function wrote until it ended, and its exit code.
 async fn ended(child: Child) -> (Option<i32>, String) {
-    let output = tokio::time::timeout(SOON, child.wait_with_output()).await;
+    let output = tokio::time::timeout(test_timeout(), child.wait_with_output()).await;
     let output = output.expect("it ends").unwrap();
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
@@ -63,7 +63,7 @@ async fn a_deadline_that_is_no_wall_clock_does_not_keep_a_workflow_from_being_se
                 }
             }
         };
-        tokio::time::timeout(SOON, served).await.expect("the workflow is served");
+        tokio::time::timeout(test_timeout(), served).await.expect("the workflow is served");
         assert_eq!(temporal.result(&id).await, "Hello, you!");
     }
     api.answer(Answer::status(403));
@@ -153,7 +153,8 @@ async fn a_runtime_api_that_is_gone_ends_a_function_that_serves_several_events_a
     let mut function = api.function(HELLO, variables(&world).into_iter().chain(concurrent));
     let mut function = function.stderr(std::process::Stdio::null()).spawn().unwrap();
     drop(api);
-    let status = tokio::time::timeout(SOON, function.wait()).await.expect("it ends").unwrap();
+    let status =
+        tokio::time::timeout(test_timeout(), function.wait()).await.expect("it ends").unwrap();
     assert_eq!(status.code(), Some(1));
 }
 

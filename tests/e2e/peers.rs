@@ -77,7 +77,7 @@ async fn a_second_of_work_or_less_is_refused() {
 async fn a_task_type_that_is_never_polled_does_not_hang_the_end() {
     let world = World::new("only").await;
     for only in ["workflows", "activities"] {
-        let probe = world.brief(only, PROBE).timeout(Duration::from_secs(60));
+        let probe = world.config_with_short_idle(only, PROBE).timeout(Duration::from_secs(60));
         let probe = world.add(probe.env("PROBE_ONLY", only));
         for _ in 0..2 {
             let invocation = probe.invoke("{}").await.unwrap();
@@ -90,7 +90,9 @@ async fn a_task_type_that_is_never_polled_does_not_hang_the_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn worker_heartbeats_leave_no_threads_behind() {
     let world = World::new("heartbeats").await;
-    let hello = world.brief("hello", HELLO).env("TEMPORAL_LAMBDA_WORKER_HEARTBEAT_INTERVAL", "1s");
+    let hello = world
+        .config_with_short_idle("hello", HELLO)
+        .env("TEMPORAL_LAMBDA_WORKER_HEARTBEAT_INTERVAL", "1s");
     let hello = world.add(hello);
     let mut readings = Vec::new();
     for _ in 0..15 {

@@ -10,7 +10,7 @@ use temporal_lambda_worker::POISONED_EXIT_CODE;
 
 use crate::{
     PROBE,
-    calls::{hasty, said},
+    calls::{probe_with_short_deadline, said},
 };
 
 /// That the error was posted in time, and that the process went after that, by its own exit.
@@ -72,7 +72,7 @@ async fn by_any_callback_and_the_others_still_run() {
         ("on-shutdown", "PROBE_ON_SHUTDOWN", "NotSettled"),
     ];
     for (name, variable, kind) in cases {
-        let probe = world.add(hasty(&world, name).env(variable, "block"));
+        let probe = world.add(probe_with_short_deadline(&world, name).env(variable, "block"));
         let invocation = probe.invoke("{}").await.unwrap();
         let (seen, message) = invocation.error();
         assert_eq!(seen, kind, "{name}: {message}");

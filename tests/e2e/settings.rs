@@ -37,7 +37,7 @@ async fn refused(world: &World, config: FunctionConfig, expected: &[&str]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_variables_are_named() {
     let world = World::at(NOWHERE, "variables").await;
-    let hello = |name: &str| world.brief(name, HELLO);
+    let hello = |name: &str| world.config_with_short_idle(name, HELLO);
     let unknown = hello("a").env("TEMPORAL_LAMBDA_IDLE_TIMOUT", "1s");
     let nearest = "did you mean TEMPORAL_LAMBDA_IDLE_TIMEOUT?";
     refused(&world, unknown, &["TEMPORAL_LAMBDA_IDLE_TIMOUT", nearest]).await;
@@ -61,14 +61,14 @@ async fn bad_variables_are_named() {
     refused(&world, boolean, &["TEMPORAL_TLS", "\"no\"", "true or false"]).await;
     let codec = hello("k").env("TEMPORAL_CODEC_ENDPOINT", "http://localhost:8081");
     refused(&world, codec, &["TEMPORAL_CODEC_ENDPOINT", "codec"]).await;
-    let nameless = world.brief("h", PROBE).env("TEMPORAL_TASK_QUEUE", "");
+    let nameless = world.config_with_short_idle("h", PROBE).env("TEMPORAL_TASK_QUEUE", "");
     refused(&world, nameless, &["TEMPORAL_TASK_QUEUE"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_files_are_named_and_nothing_of_them_is_shown() {
     let world = World::at(NOWHERE, "files").await;
-    let hello = |name: &str| world.brief(name, HELLO);
+    let hello = |name: &str| world.config_with_short_idle(name, HELLO);
     let missing = hello("a").env("TEMPORAL_CONFIG_FILE", "/no/such/file.toml");
     refused(&world, missing, &["TEMPORAL_CONFIG_FILE", "/no/such/file.toml"]).await;
 
@@ -156,7 +156,7 @@ async fn the_file_of_the_working_directory_is_read_if_the_task_root_has_none() {
     std::fs::write(world.task_root().join("temporal.toml"), text).unwrap();
     let empty = tempfile::tempdir().unwrap();
     let hello = world
-        .brief("hello", HELLO)
+        .config_with_short_idle("hello", HELLO)
         .env("LAMBDA_TASK_ROOT", empty.path())
         .env("TEMPORAL_TASK_QUEUE", "");
     let report = world.add(hello).invoke("{}").await.unwrap().report();
@@ -168,7 +168,8 @@ async fn an_invocation_that_is_refused_leaves_the_environment_as_cold_as_it_was_
  {
     let world = World::new("still-cold").await;
     let file = world.task_root().join("key");
-    let hello = world.brief("hello", HELLO).env("TEMPORAL_LAMBDA_API_KEY_FILE", &file);
+    let hello =
+        world.config_with_short_idle("hello", HELLO).env("TEMPORAL_LAMBDA_API_KEY_FILE", &file);
     let hello = world.add(hello);
     let refused = hello.invoke("{}").await.unwrap();
     assert_eq!(refused.error().0, "Configuration");
@@ -183,7 +184,7 @@ async fn an_invocation_that_is_refused_leaves_the_environment_as_cold_as_it_was_
 async fn an_address_without_a_port_is_said_where_nobody_answers() {
     // Nobody listens at the port of HTTP there.
     let world = World::at("127.63.63.63", "no-port").await;
-    let hello = world.add(world.brief("hello", HELLO));
+    let hello = world.add(world.config_with_short_idle("hello", HELLO));
     let invocation = hello.invoke("{}").await.unwrap();
     let (kind, message) = invocation.error();
     assert_eq!(kind, "TemporalUnreachable", "{message}");

@@ -19,7 +19,9 @@ mod variables;
 const OURS: &str = "temporal-lambda-worker";
 
 fn traced(world: &World, collector: &OtlpReceiver, name: &str) -> FunctionConfig {
-    world.brief(name, TRACED).env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())
+    world
+        .config_with_short_idle(name, TRACED)
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())
 }
 
 /// When the answer to an invocation was posted.

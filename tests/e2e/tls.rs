@@ -28,7 +28,7 @@ impl Secure {
 
     fn hello(&self, name: &str) -> FunctionConfig {
         self.world
-            .brief(name, HELLO)
+            .config_with_short_idle(name, HELLO)
             .env("TEMPORAL_LAMBDA_MINIMUM_STAY", "500ms")
             .env("TEMPORAL_TLS", "true")
             .env("TEMPORAL_TLS_SERVER_CA_CERT_PATH", self.file("ca", self.served.ca_pem().unwrap()))
@@ -131,7 +131,7 @@ async fn certificates_that_lost_their_line_breaks_are_understood() {
     let in_one_line = |pem: &str| pem.trim().replace('\n', "\\n");
     let config = secure
         .world
-        .brief("one-line", HELLO)
+        .config_with_short_idle("one-line", HELLO)
         .env("TEMPORAL_TLS", "true")
         .env("TEMPORAL_TLS_SERVER_CA_CERT_DATA", in_one_line(tls.ca_pem()))
         .env("TEMPORAL_TLS_CLIENT_CERT_DATA", in_one_line(tls.client_certificate_pem()))

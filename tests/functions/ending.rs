@@ -1,24 +1,12 @@
 //! A function that says when its environment ends.
 
+use temporal_lambda_tests::Nothing;
 use temporal_lambda_worker::{
     BoxError, LambdaWorkerConfig, LambdaWorkerError, WorkerDeploymentVersion, WorkerFunction,
 };
-use temporalio_macros::activities;
-use temporalio_sdk::activities::{ActivityContext, ActivityError};
-
-struct Activities;
-
-#[activities]
-impl Activities {
-    #[activity]
-    #[allow(dead_code, reason = "the macro makes a constant for workflows to call by")]
-    async fn nothing(_context: ActivityContext) -> Result<(), ActivityError> {
-        Ok(())
-    }
-}
 
 fn configure(config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
-    config.worker_options.register_activities(Activities);
+    config.worker_options.register_activities(Nothing);
     config.shutdown_hooks.add("say", |_| async {
         eprintln!("hook: the invocation ends");
         Ok(())

@@ -13,7 +13,7 @@ use crate::scene::{ACCESS_KEY, REGION, SECRET, TOKEN};
 use crate::tools;
 
 /// Far longer than a peer takes for anything, on a busy machine, too.
-const SOON: Duration = Duration::from_secs(120);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// One of the other SDKs.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +88,7 @@ impl Peer {
 impl Running {
     /// Its next line.
     pub(crate) async fn line(&mut self) -> String {
-        let line = tokio::time::timeout(SOON, self.lines.next_line()).await;
+        let line = tokio::time::timeout(ANSWER_TIMEOUT, self.lines.next_line()).await;
         let line = line.unwrap_or_else(|_| panic!("{:?} says nothing", self.peer));
         match line.expect("its output can be read") {
             Some(line) => line,
@@ -104,7 +104,7 @@ impl Running {
     /// Tells it to end, and waits for that.
     pub(crate) async fn end(mut self) {
         drop(self.stdin.take());
-        let ended = tokio::time::timeout(SOON, self.child.wait()).await;
+        let ended = tokio::time::timeout(ANSWER_TIMEOUT, self.child.wait()).await;
         let status = ended.unwrap_or_else(|_| panic!("{:?} does not end", self.peer));
         let status = status.expect("it can be waited for");
         assert!(status.success(), "{:?}: {status}", self.peer);

@@ -10,7 +10,7 @@ use temporal_lambda_s3::{
     StorageDriverWorkflowInfo,
 };
 use temporal_lambda_testkit::lambda::{Function, FunctionConfig, Invocation};
-use temporal_lambda_tests::{Invoked as _, SOON, Temporal, World};
+use temporal_lambda_tests::{Invoked as _, Temporal, World, test_timeout};
 use temporalio_client::{Client, WorkflowGetResultOptions, WorkflowStartOptions};
 use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
@@ -67,7 +67,7 @@ async fn work_until_the_end(function: &Function, temporal: &Temporal, id: &str) 
     let began = Instant::now();
     let mut invocations = Vec::new();
     while !temporal.has_ended(id).await {
-        assert!(began.elapsed() < SOON, "{id} does not end");
+        assert!(began.elapsed() < test_timeout(), "{id} does not end");
         invocations.push(function.invoke("{}").await.unwrap());
     }
     invocations
@@ -96,7 +96,7 @@ async fn work_until_it_fails(
         if let Some(failure) = look().await {
             return (failure, invocations);
         }
-        assert!(began.elapsed() < SOON, "nothing failed");
+        assert!(began.elapsed() < test_timeout(), "nothing failed");
     }
 }
 

@@ -2,6 +2,7 @@
 //! as child processes in the Lambda emulator, and a TCP proxy that makes networks misbehave.
 
 pub mod losses;
+mod nothing;
 pub mod peer;
 pub mod proxy;
 pub mod runtime_api;
@@ -10,12 +11,10 @@ pub mod temporal;
 pub mod tls;
 pub mod world;
 
+pub use nothing::Nothing;
 pub use proxy::Proxy;
 pub use runtime_api::{Answer, RuntimeApi};
 pub use temporal::Temporal;
 pub use world::{API_KEY, Invoked, World};
 
-use std::time::Duration;
-
-/// Far longer than anything that is waited for takes.
-pub const SOON: Duration = Duration::from_secs(60);
+pub use temporal_lambda_test_timing::test_timeout;

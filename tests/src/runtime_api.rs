@@ -17,7 +17,7 @@ use tokio::process::Command;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
-use crate::SOON;
+use crate::test_timeout;
 
 /// An answer to the request for the next event.
 #[derive(Clone, Debug)]
@@ -135,7 +135,7 @@ impl RuntimeApi {
     /// # Panics
     /// When nothing is, for long.
     pub async fn posted(&mut self) -> Posted {
-        let posted = tokio::time::timeout(SOON, self.posted.recv()).await;
+        let posted = tokio::time::timeout(test_timeout(), self.posted.recv()).await;
         posted.expect("something is posted").expect("it is served")
     }
 

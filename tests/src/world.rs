@@ -85,7 +85,7 @@ impl World {
 
     /// As [`config`](Self::config), with invocations that end 50 ms after the last task, but not
     /// before 500 ms.
-    pub fn brief(&self, name: &str, program: &str) -> FunctionConfig {
+    pub fn config_with_short_idle(&self, name: &str, program: &str) -> FunctionConfig {
         self.config(name, program)
             .env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "50ms")
             // The server may take 0.25 s to bring a task that was there before to the poll.

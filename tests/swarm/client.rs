@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use temporal_lambda_tests::SOON;
+use temporal_lambda_tests::test_timeout;
 use temporalio_client::{Connection, ConnectionOptions, RetryOptions, Url};
 use temporalio_common::protos::temporal::api::{
     common::v1::{Payload, Payloads, WorkflowExecution, WorkflowType},
@@ -102,7 +102,7 @@ impl Client {
     /// Sends an update and waits for what comes of it.
     ///
     /// # Errors
-    /// When it was rejected, or nothing came of it within [`SOON`].
+    /// When it was rejected, or nothing came of it within [`test_timeout`].
     pub(crate) async fn update(&self, id: &str, name: &str, number: u64) -> Result<(), String> {
         let request = UpdateWorkflowExecutionRequest {
             namespace: namespace(),
@@ -120,7 +120,7 @@ impl Client {
             ..Default::default()
         };
         let began = Instant::now();
-        while began.elapsed() < SOON {
+        while began.elapsed() < test_timeout() {
             // A server answers without an outcome after 20 s.
             let response = self.again("update", || async {
                 let mut service = self.connection.workflow_service();
@@ -132,7 +132,7 @@ impl Client {
                 None => {}
             }
         }
-        Err(format!("nothing came of it within {SOON:?}"))
+        Err(format!("nothing came of it within {:?}", test_timeout()))
     }
 
     /// Asks a query.
@@ -153,7 +153,7 @@ impl Client {
             let mut service = self.connection.workflow_service();
             match service.query_workflow(call).await {
                 Ok(_) => return Ok(()),
-                Err(status) if self.is_of_the_way(&status) && began.elapsed() < SOON => {
+                Err(status) if self.is_of_the_way(&status) && began.elapsed() < test_timeout() => {
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(status) => return Err(format!("{:?}: {}", status.code(), status.message())),
@@ -246,7 +246,7 @@ impl Client {
     /// Makes a call until it is answered.
     ///
     /// # Panics
-    /// When it is refused for good, or not answered within [`SOON`].
+    /// When it is refused for good, or not answered within [`test_timeout`].
     async fn again<T, F>(&self, what: &str, call: impl Fn() -> F) -> T
     where
         F: Future<Output = Result<tonic::Response<T>, Status>>,
@@ -255,10 +255,10 @@ impl Client {
         loop {
             match call().await {
                 Ok(response) => return response.into_inner(),
-                Err(status) if self.is_of_the_way(&status) && began.elapsed() < SOON => {
+                Err(status) if self.is_of_the_way(&status) && began.elapsed() < test_timeout() => {
                     tokio::time::sleep(PAUSE).await;
                 }
-                Err(status) if is_late(&status) && began.elapsed() < SOON => {}
+                Err(status) if is_late(&status) && began.elapsed() < test_timeout() => {}
                 Err(status) => panic!("{what}: {status}"),
             }
         }

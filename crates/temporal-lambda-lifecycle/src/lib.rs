@@ -15,6 +15,8 @@ mod machine;
 mod messages;
 #[cfg(feature = "test-util")]
 pub mod rules;
+#[cfg(feature = "test-util")]
+pub mod simulation;
 mod step;
 pub mod table;
 

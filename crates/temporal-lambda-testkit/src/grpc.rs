@@ -8,8 +8,8 @@ use hyper::body::Frame;
 use std::convert::Infallible;
 use tonic::Status;
 
-/// Whether the message is compressed (1 byte), and its length (4 bytes).
-const PREFIX: usize = 5;
+/// What comes before a message: whether it is compressed (1 byte), and its length (4 bytes).
+pub(crate) const PREFIX: usize = 5;
 
 pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
 

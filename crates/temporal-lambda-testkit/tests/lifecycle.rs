@@ -53,7 +53,7 @@ fn scenarios_reach_every_step() {
 }
 
 #[test]
-fn a_trace_prints_every_move_and_effect_with_its_time() {
+fn a_trace_prints_every_input_timer_and_effect_with_its_time() {
     let second = Duration::from_secs(1);
     let arrival = Moment::new(5 * second);
     let allowance = Allowance {
@@ -80,10 +80,10 @@ fn a_trace_prints_every_move_and_effect_with_its_time() {
     assert_eq!(trace.first(Effect::StopWorker), Some(stopped));
     let text = trace.to_string();
     for line in [
-        "       0 ms  ColdStart -> Configuring (Invoked)\n       0 ms  Configure\n      10 ms",
-        "      40 ms  Starting -> Polling (WorkerStarted)",
-        "   15000 ms  Polling -> Quiescing (StopNear)\n   15000 ms  HoldPolls",
-        "   19400 ms  Quiescing -> Stopping (CapPassed)",
+        "       0.0 ms  -> Configure\n       10.0 ms  <- Configured(",
+        "      40.0 ms  <- WorkerStarted\n       40.0 ms  -> Poll",
+        "   15000.0 ms  .. StopNear\n    15000.0 ms  -> HoldPolls",
+        "   19400.0 ms  .. CapPassed\n    19400.0 ms  -> StopWorker",
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }

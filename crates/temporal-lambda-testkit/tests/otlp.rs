@@ -14,7 +14,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use temporal_lambda_test_timing::{TimeLimit, within};
+use temporal_lambda_test_timing::TimeLimit;
 use temporal_lambda_testkit::otlp::{Behavior, OtlpReceiver};
 use tonic::Code;
 
@@ -62,7 +62,6 @@ async fn spans_come_with_all_that_they_say() {
     charge.end();
     context.span().end();
     export(&provider, "other").await.unwrap();
-    within("a request to the collector", collector.wait_for_requests(1)).await;
 
     assert_eq!(names(&collector), ["charge", "order", "other"]);
     let spans = collector.spans();
@@ -131,10 +130,10 @@ async fn what_is_refused_or_never_answered_is_counted_and_not_remembered() {
     assert!(format!("{refused:?}").contains("PermissionDenied"), "{refused:?}");
     collector.behave(Behavior::Hang);
     export(&provider, "lost").await.unwrap_err();
-    assert_eq!((collector.requests(), names(&collector)), (2, vec![]));
+    assert_eq!((collector.requests().len(), names(&collector)), (2, vec![]));
     collector.behave(Behavior::Accept);
     export(&provider, "taken").await.unwrap();
-    assert_eq!((collector.requests(), names(&collector)), (3, vec!["taken".to_owned()]));
+    assert_eq!((collector.requests().len(), names(&collector)), (3, vec!["taken".to_owned()]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,9 @@ pub mod guide;
 mod hooks;
 mod invocation;
 mod lambda;
+#[cfg(test)]
+#[path = "../tests/support/nothing.rs"]
+mod nothing;
 mod observe;
 pub mod report;
 mod rotating;

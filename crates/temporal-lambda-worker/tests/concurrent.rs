@@ -195,7 +195,7 @@ async fn warm_invocations_at_once_take_over_the_connection_that_there_is() {
     let _limit = TimeLimit::of_this_test();
     let door = Door::open().await;
     let subject = Subject::new(door.options.clone());
-    *subject.manners() = brief();
+    *subject.manners() = ends_soon_when_idle();
     let handler = subject.handler();
     let first = handler.handle(invocation("first").event(())).await.expect("it is healthy");
     assert_eq!(first.connection, Some(ConnectionUse::New));
@@ -280,7 +280,7 @@ async fn the_stop_token_ends_them_all() {
 }
 
 /// Invocations that end as soon as there is nothing to do.
-fn brief() -> Manners {
+fn ends_soon_when_idle() -> Manners {
     Manners {
         tweak: |config| {
             config.idle_timeout = Some(Duration::from_millis(50));

@@ -1,11 +1,14 @@
 //! The lifecycle as a user sees it, of the real handler with the real SDK: every move is traced,
 //! every move stands in the public table, and the watch channel shows the last one.
-#![allow(dead_code, reason = "an activity is registered, and never called")]
+
+#[path = "support/nothing.rs"]
+mod nothing;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use nothing::Nothing;
 use temporal_lambda_test_timing::TimeLimit;
 use temporal_lambda_testkit::context::TestContext;
 use temporal_lambda_testkit::frontend::MockFrontend;
@@ -15,22 +18,10 @@ use temporal_lambda_worker::{
     BoxError, LIFECYCLE_TARGET, LambdaWorkerConfig, LambdaWorkerHandler, Reason,
     WorkerDeploymentVersion,
 };
-use temporalio_macros::activities;
-use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 
 /// Far more than anything that is waited for takes.
 const BOUND: Duration = Duration::from_secs(30);
-
-struct Work;
-
-#[activities]
-impl Work {
-    #[activity]
-    pub(crate) async fn nothing(_context: ActivityContext) -> Result<(), ActivityError> {
-        Ok(())
-    }
-}
 
 /// A worker on `frontend` that ends when it was idle for a moment.
 fn handler(
@@ -45,7 +36,7 @@ fn handler(
     let configure = move |config: &mut LambdaWorkerConfig| {
         config.connection_options = options.clone();
         config.worker_options.task_queue = "traced".to_owned();
-        config.worker_options.register_activities(Work);
+        config.worker_options.register_activities(Nothing);
         config.idle_timeout = idle;
         config.minimum_stay = Duration::from_millis(100);
         config.shutdown_hooks.add("hook", |_| async { Ok(()) });

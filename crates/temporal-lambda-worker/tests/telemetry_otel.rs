@@ -3,8 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/nothing.rs"]
+mod nothing;
+
 use std::time::{Duration, Instant};
 
+use nothing::Nothing;
 use opentelemetry::Context;
 use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -18,8 +22,6 @@ use temporal_lambda_worker::report::CallbackOutcome;
 use temporal_lambda_worker::{
     BoxError, LambdaWorkerConfig, LambdaWorkerHandler, Shutdown, WorkerDeploymentVersion,
 };
-use temporalio_macros::activities;
-use temporalio_sdk::activities::{ActivityContext, ActivityError};
 
 /// Far longer than anything that is waited for takes.
 const BOUND: Duration = Duration::from_secs(60);
@@ -27,16 +29,6 @@ const BOUND: Duration = Duration::from_secs(60);
 const CAP: Duration = Duration::from_millis(200);
 const HEADER: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8";
 const TRACE: &str = "5759e988bd862e3fe1be46a994272793";
-
-struct Activities;
-
-#[activities]
-impl Activities {
-    #[activity]
-    async fn nothing(_: ActivityContext, _: ()) -> Result<(), ActivityError> {
-        Ok(())
-    }
-}
 
 fn options(collector: &OtlpReceiver) -> OtelOptions {
     OtelOptions::default()
@@ -54,12 +46,10 @@ fn handler(
 > {
     let connection = frontend.connection_options();
     let version = WorkerDeploymentVersion::builder().deployment_name("d").build_id("b").build();
-    // A worker needs an activity; nobody calls this one.
-    let _ = Activities::nothing;
     let configure = move |config: &mut LambdaWorkerConfig| {
         config.connection_options = connection.clone();
         config.worker_options.task_queue = "q".to_owned();
-        config.worker_options.register_activities(Activities);
+        config.worker_options.register_activities(Nothing);
         config.idle_timeout = Some(Duration::from_millis(20));
         config.minimum_stay = Duration::from_millis(20);
         apply(config)

@@ -1,7 +1,11 @@
 //! What the chapter on testing promises of the testkit's parts, beyond what its examples show.
 
+#[path = "support/nothing.rs"]
+mod nothing;
+
 use std::time::Duration;
 
+use nothing::Nothing;
 use proptest::prelude::*;
 use temporal_lambda_test_timing::TimeLimit;
 use temporal_lambda_testkit::UnderTest;
@@ -12,19 +16,7 @@ use temporal_lambda_worker::lifecycle::{Effect, Step};
 use temporal_lambda_worker::{
     BoxError, Fault, LambdaWorker, LambdaWorkerConfig, Reason, RunningWorker, Shutdown, async_trait,
 };
-use temporalio_macros::activities;
-use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-
-struct Nothing;
-
-#[activities]
-impl Nothing {
-    #[activity]
-    async fn nothing(_context: ActivityContext) -> Result<(), ActivityError> {
-        Ok(())
-    }
-}
 
 #[derive(Clone)]
 struct Talkative(UnboundedSender<&'static str>);

@@ -67,7 +67,7 @@ async fn the_line_of_an_invocation_has_every_field_that_the_guide_queries_at_its
     let guide = include_str!("../../../crates/temporal-lambda-worker/src/docs/observability.md");
     let world = World::new("insights").await;
     let _temporal = world.temporal().await;
-    let hello = world.add(world.brief("hello", crate::HELLO));
+    let hello = world.add(world.config_with_short_idle("hello", crate::HELLO));
     let invocation = hello.invoke("{}").await.unwrap();
     let lines = json_lines(&invocation);
     let ended: Vec<_> = lines.iter().filter(|it| it["message"] == "invocation ended").collect();

@@ -104,7 +104,7 @@ fn scenarios() -> impl Strategy<Value = Scenario> {
 /// Plays a scenario and holds it against the rules; the world as it is then.
 fn play(scenario: &Scenario) -> World {
     let world = World::play(Machine::cold(), scenario);
-    judge(&world.trace);
+    judge(&world.simulation.trace);
     world
 }
 
@@ -128,22 +128,24 @@ proptest! {
         second in scenarios(),
     ) {
         let ended = play(&first);
-        let poisoned = ended.machine.step() == Step::Poisoned;
-        let mut next = World::new(ended.machine, &second);
+        let machine = ended.simulation.machine;
+        let poisoned = machine.step() == Step::Poisoned;
+        let mut next = World::new(machine, &second);
         if poisoned {
             for act in &second.acts {
                 if let Act::Say(input) = act {
-                    next.say(input.clone());
+                    next.simulation.say(input.clone());
                 }
             }
-            prop_assert_eq!(next.machine.step(), Step::Poisoned, "poisoned stays poisoned");
-            prop_assert_eq!(next.machine.next_timeout(), None);
+            let machine = next.simulation.machine;
+            prop_assert_eq!(machine.step(), Step::Poisoned, "poisoned stays poisoned");
+            prop_assert_eq!(machine.next_timeout(), None);
         } else {
             for act in &second.acts {
                 next.act(act);
             }
             next.finish(second.finish);
-            judge(&next.trace);
+            judge(&next.simulation.trace);
         }
     }
 
@@ -151,13 +153,13 @@ proptest! {
     fn a_refusal_changes_nothing_and_a_state_never_comes_back(scenario in scenarios()) {
         let mut world = World::new(Machine::warm(), &scenario);
         for act in &scenario.acts {
-            let before = world.machine.clone();
+            let before = world.simulation.machine.clone();
             world.act(act);
             if let Act::Say(input) = act {
                 let mut again = before.clone();
-                again.note_hooks(world.hooks);
+                again.note_hooks(world.simulation.hooks);
                 let unchanged = format!("{again:?}");
-                if let Err(refusal) = again.handle(world.now, input.clone()) {
+                if let Err(refusal) = again.handle(world.simulation.now, input.clone()) {
                     prop_assert_eq!(format!("{again:?}"), unchanged);
                     let (Refusal::NoOp { step, .. } | Refusal::Illegal { step, .. }) = refusal;
                     prop_assert_eq!(step, before.step());
@@ -165,7 +167,7 @@ proptest! {
             }
         }
         world.finish(scenario.finish);
-        let moves = world.machine.moves();
+        let moves = world.simulation.machine.moves();
         for pair in moves.windows(2) {
             prop_assert_eq!(pair[0].to, pair[1].from);
             prop_assert!(pair[0].at <= pair[1].at);

@@ -1,11 +1,11 @@
-//! A world for the machine to live in: it answers effects, or does not; lets time pass, or
-//! freezes; says what cannot be. It writes down the [`Trace`].
+//! Scenarios: what happens to a machine in one invocation, in order, and how it is brought to its end.
 
 use std::fmt;
 
 use super::ms;
-use temporal_lambda_lifecycle::rules::{End, Failure, Line, Seen, Trace};
-use temporal_lambda_lifecycle::{Allowance, Effect, Input, Machine, Moment, Step, Window};
+use temporal_lambda_lifecycle::rules::{Failure, Seen};
+use temporal_lambda_lifecycle::simulation::{Setup, Simulation};
+use temporal_lambda_lifecycle::{Allowance, Effect, Input, Machine, Moment, Window};
 
 /// One thing that happens to the machine.
 #[derive(Clone, PartialEq)]
@@ -64,7 +64,7 @@ pub(crate) struct Scenario {
 
 impl fmt::Debug for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let brief = |it: &Allowance| {
+        let shown = |it: &Allowance| {
             format!(
                 "grace {:?}, buffer {:?}, idle {:?}, stay {:?}",
                 it.grace, it.buffer, it.idle_timeout, it.minimum_stay
@@ -72,8 +72,8 @@ impl fmt::Debug for Scenario {
         };
         writeln!(f, "an invocation of {:?} ms, {} hooks", self.lasts, self.hooks)?;
         writeln!(f, "  polls end within {} ms", self.polls_end)?;
-        writeln!(f, "  before configure: {}", brief(&self.before))?;
-        writeln!(f, "  after configure:  {}", brief(&self.after))?;
+        writeln!(f, "  before configure: {}", shown(&self.before))?;
+        writeln!(f, "  after configure:  {}", shown(&self.after))?;
         for act in &self.acts {
             writeln!(f, "  {act:?}")?;
         }
@@ -83,42 +83,28 @@ impl fmt::Debug for Scenario {
 
 /// When the event of a scenario arrives: not at the origin, so that the two cannot be confused.
 pub(crate) const ARRIVAL: Moment = super::at(100_000);
-/// More timers than any invocation has.
-const FOR_EVER: usize = 500;
+/// More answers and timers than any invocation has.
+const MOST_STEPS: usize = 500;
 
-/// A machine, the time, and what was seen.
+/// A machine in a scenario.
 pub(crate) struct World {
-    pub(crate) machine: Machine<Failure>,
-    pub(crate) now: Moment,
-    pub(crate) hooks: usize,
-    pub(crate) trace: Trace,
-    after: Allowance,
-    polls_end: u64,
+    pub(crate) simulation: Simulation,
     busy: bool,
     failures: Failure,
-    /// What was begun last and has not ended.
-    waiting: Option<Effect>,
 }
 
 impl World {
     /// The world at the arrival of an event.
     pub(crate) fn new(machine: Machine<Failure>, scenario: &Scenario) -> Self {
         let deadline = scenario.lasts.map(|lasts| ARRIVAL.later(ms(lasts)));
-        let window = Window { arrival: ARRIVAL, deadline };
-        let before = scenario.before;
-        let mut this = Self {
-            machine,
-            now: ARRIVAL,
-            hooks: scenario.hooks,
-            trace: Trace { window, before, lines: Vec::new(), end: None, blur: ms(0) },
+        let setup = Setup {
+            window: Window { arrival: ARRIVAL, deadline },
+            before: scenario.before,
             after: scenario.after,
-            polls_end: scenario.polls_end,
-            busy: false,
-            failures: 0,
-            waiting: None,
+            polls_end_within: ms(scenario.polls_end),
+            hooks: scenario.hooks,
         };
-        this.say(Input::Invoked { window, allowance: scenario.before });
-        this
+        Self { simulation: Simulation::new(machine, setup), busy: false, failures: 0 }
     }
 
     /// Plays a scenario to its end.
@@ -133,169 +119,71 @@ impl World {
 
     /// Lets something happen. After the end nothing does: what follows is another trace.
     pub(crate) fn act(&mut self, act: &Act) {
-        if self.trace.end.is_some() {
+        let it = &mut self.simulation;
+        if it.trace.end.is_some() {
             return;
         }
         match act {
             Act::Answer => self.answer(),
-            Act::Fail => self.fail(),
-            Act::Wait(millis) => self.wait_until(self.now.later(ms(*millis))),
+            Act::Fail => {
+                self.failures += 1;
+                it.fail(self.failures);
+            }
+            Act::Wait(millis) => it.wait_until(it.now.later(ms(*millis))),
             Act::Freeze(millis) => {
-                self.now = self.now.later(ms(*millis));
-                if self.machine.next_timeout().is_some_and(|due| due < self.now) {
-                    self.see(Seen::Thawed);
+                it.now = it.now.later(ms(*millis));
+                if it.machine.next_timeout().is_some_and(|due| due < it.now) {
+                    it.see(Seen::Thawed);
                 }
             }
-            Act::AddHook => self.hooks += 1,
-            Act::Say(input) => self.say(input.clone()),
+            Act::AddHook => it.hooks += 1,
+            Act::Say(input) => it.say(input.clone()),
         }
     }
 
     /// Brings the invocation to its end.
     pub(crate) fn finish(&mut self, how: Finish) {
-        if self.trace.window.deadline.is_none() {
-            self.say(Input::Cancelled);
+        if self.simulation.trace.window.deadline.is_none() {
+            self.simulation.say(Input::Cancelled);
         }
         let mut polls_ended = false;
-        for _ in 0..FOR_EVER {
-            if self.machine.step().is_torn_down() {
+        for _ in 0..MOST_STEPS {
+            let it = &mut self.simulation;
+            if it.machine.step().is_torn_down() {
                 return;
             }
             match how {
                 Finish::Answering(after) => {
-                    self.wait_until(self.now.later(ms(after)));
+                    it.wait_until(it.now.later(ms(after)));
                     // A worker that is left in peace works until it is told to stop. Its last polls
                     // end once; while a task is under way, that changes nothing.
-                    let held = self.waiting == Some(Effect::HoldPolls);
-                    if matches!(self.waiting, Some(Effect::Poll | Effect::ResumePolls))
+                    let held = it.waiting == Some(Effect::HoldPolls);
+                    if matches!(it.waiting, Some(Effect::Poll | Effect::ResumePolls))
                         || std::mem::replace(&mut polls_ended, held) && held
                     {
-                        self.fire();
+                        it.fire();
                     } else {
                         self.answer();
                     }
                 }
-                Finish::Silence => self.fire(),
+                Finish::Silence => it.fire(),
             }
         }
-        panic!("it does not end:\n{}", self.trace);
+        panic!("it does not end:\n{}", self.simulation.trace);
     }
 
-    /// Lets time pass, with every timer at its time.
-    pub(crate) fn wait_until(&mut self, until: Moment) {
-        for _ in 0..FOR_EVER {
-            match self.machine.next_timeout() {
-                Some(due) if due <= until => self.fire(),
-                _ => {
-                    self.now = until;
-                    return;
-                }
-            }
-        }
-        panic!("a timer fires for ever:\n{}", self.trace);
-    }
-
-    /// Lets time pass until the next timer, and fires it.
-    fn fire(&mut self) {
-        let Some(due) = self.machine.next_timeout() else {
-            panic!("nothing is left to wait for:\n{}", self.trace);
-        };
-        self.now = self.now.max(due);
-        self.machine.note_hooks(self.hooks);
-        let Some(transition) = self.machine.handle_timeout(self.now) else {
-            panic!("a timer is due and does nothing:\n{}", self.trace);
-        };
-        self.see(Seen::Timer(transition.event));
-        self.follow();
-    }
-
+    /// What is waited for happens. While the worker polls, a task begins, or the one in flight ends.
     fn answer(&mut self) {
-        let input = match self.waiting {
-            Some(Effect::Configure) => Input::Configured(self.after),
-            Some(Effect::Connect) => Input::Connected,
-            Some(Effect::CreateWorker) => {
-                Input::WorkerCreated { polls_end_within: ms(self.polls_end) }
-            }
-            Some(Effect::OnStart) => Input::WorkerStarted,
-            Some(Effect::Poll | Effect::ResumePolls | Effect::HoldPolls) if self.busy => {
-                Input::Quiet
-            }
-            Some(Effect::Poll | Effect::ResumePolls) => Input::Busy,
-            Some(Effect::HoldPolls) => Input::PollsEnded,
-            Some(Effect::StopWorker | Effect::AbandonActivities) => Input::WorkerStopped,
-            Some(Effect::RunHook(number)) => Input::HookEnded(number),
-            Some(Effect::OnShutdown) => Input::ShutdownEnded,
-            Some(Effect::Settle) => Input::Settled,
-            Some(
-                Effect::AbandonWorker
-                | Effect::Finalize
-                | Effect::AbortStep
-                | Effect::WarnShortWork(_),
-            )
-            | None => return,
-        };
-        self.busy = input == Input::Busy;
-        self.say(input);
-    }
-
-    fn fail(&mut self) {
-        self.failures += 1;
-        match self.waiting {
-            Some(Effect::Configure | Effect::Connect | Effect::CreateWorker | Effect::OnStart) => {
-                self.say(Input::Failed(self.failures))
-            }
-            Some(
-                Effect::Poll
-                | Effect::HoldPolls
-                | Effect::ResumePolls
-                | Effect::StopWorker
-                | Effect::AbandonActivities,
-            ) => {
-                self.say(Input::WorkerFailed(self.failures));
-            }
-            _ => self.answer(),
-        }
-    }
-
-    /// Says something to the machine, and does what it then wants done.
-    pub(crate) fn say(&mut self, input: Input<Failure>) {
-        self.machine.note_hooks(self.hooks);
-        match self.machine.handle(self.now, input.clone()) {
-            Ok(_) => self.see(Seen::Heard(input)),
-            Err(refusal) => self.see(Seen::Refused(input, refusal)),
-        }
-        self.follow();
-    }
-
-    fn follow(&mut self) {
-        while let Some(effect) = self.machine.poll_effect() {
-            // Nobody answers these.
-            let unanswered = matches!(
-                effect,
-                Effect::AbandonWorker
-                    | Effect::Finalize
-                    | Effect::AbortStep
-                    | Effect::WarnShortWork(_)
-            );
-            if !unanswered {
-                self.waiting = Some(effect);
-            }
-            self.see(Seen::Did(effect));
-        }
-        if self.machine.step().is_torn_down() && self.trace.end.is_none() {
-            self.trace.end = Some(End {
-                at: self.now,
-                healthy: self.machine.step() == Step::Healthy,
-                ending: self.machine.ending(),
-                causes: self.machine.causes().to_vec(),
-            });
-        }
-    }
-
-    fn see(&mut self, seen: Seen) {
-        // What comes after the end is no part of the trace.
-        if self.trace.end.is_none() {
-            self.trace.lines.push(Line { at: self.now, hooks: self.hooks, seen });
+        let it = &mut self.simulation;
+        let begins = matches!(it.waiting, Some(Effect::Poll | Effect::ResumePolls)) && !self.busy;
+        let ends = it.is_polling() && self.busy;
+        self.busy = begins;
+        if begins {
+            it.say(Input::Busy);
+        } else if ends {
+            it.say(Input::Quiet);
+        } else {
+            it.answer();
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::server::{
 };
 
 /// Where something must end and only a fault would keep it.
-const SOON: Duration = Duration::from_secs(60);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// More than any object here has.
 const LIMIT: u64 = 2_000_000;
@@ -165,7 +165,7 @@ async fn an_upload_that_is_dropped_ends_before_its_last_byte() {
     upload.abort();
     assert!(upload.await.unwrap_err().is_cancelled());
     let mut rest = Vec::new();
-    let ended = tokio::time::timeout(SOON, stream.read_to_end(&mut rest)).await;
+    let ended = tokio::time::timeout(ANSWER_TIMEOUT, stream.read_to_end(&mut rest)).await;
     ended.expect("the connection ends").ok();
     assert!(rest.len() < 20_000_000, "the whole object was sent");
 }
@@ -191,7 +191,9 @@ async fn a_body_that_is_cut_off_is_never_taken_for_the_whole() {
 async fn an_object_that_is_larger_than_may_be_read_is_refused_and_not_taken_into_memory() {
     for promised in [None, Some(60_000_000)] {
         let server = Server::start([Endless(200, promised)]).await;
-        let got = tokio::time::timeout(SOON, server.client().get("my-bucket", "k", LIMIT)).await;
+        let got =
+            tokio::time::timeout(ANSWER_TIMEOUT, server.client().get("my-bucket", "k", LIMIT))
+                .await;
         let error = got.expect("it ends before the object does").unwrap_err();
         let at_least = error.too_large().unwrap_or_else(|| panic!("{error}"));
         match promised {
@@ -213,7 +215,8 @@ async fn an_object_of_the_most_bytes_that_may_be_read_is_read() {
 #[tokio::test]
 async fn an_answer_that_is_no_error_of_s3_and_never_ends_is_an_error_with_its_status() {
     let server = Server::start([Endless(404, None)]).await;
-    let got = tokio::time::timeout(SOON, server.client().get("my-bucket", "k", LIMIT)).await;
+    let got =
+        tokio::time::timeout(ANSWER_TIMEOUT, server.client().get("my-bucket", "k", LIMIT)).await;
     assert_eq!(got.expect("its end is not waited for").unwrap_err().status(), Some(404));
 }
 

@@ -1,7 +1,8 @@
 //! The frontend itself: its state, and waiting for changes of it.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
@@ -9,7 +10,6 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::state::State;
-use crate::sync::lock;
 
 /// A mock Temporal frontend. Clones are handles to the same one; see the [module](super).
 #[derive(Clone)]
@@ -41,17 +41,17 @@ impl MockFrontend {
     /// when a connection dies. Connections of a [`ServedFrontend`](super::ServedFrontend) are cut with
     /// its own [`drop_connections`](super::ServedFrontend::drop_connections).
     pub fn drop_connections(&self) {
-        std::mem::take(&mut *lock(&self.inner.cut)).cancel();
+        std::mem::take(&mut *self.inner.cut.lock()).cancel();
     }
 
     /// The in-process connection of this moment: cancelled when it is cut.
     pub(super) fn connection(&self) -> CancellationToken {
-        lock(&self.inner.cut).clone()
+        self.inner.cut.lock().clone()
     }
 
     /// The state, with everything done that was due by now.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        let mut state = lock(&self.inner.state);
+        let mut state = self.inner.state.lock();
         if state.engine.run_due(Instant::now()) {
             self.notify();
         }

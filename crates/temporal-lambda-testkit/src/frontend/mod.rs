@@ -77,11 +77,11 @@ mod state;
 mod transport;
 mod work;
 
-pub use calls::{OpenPoll, RecordedCall};
+pub use calls::{DeploymentVersion, RecordedCall};
 pub use error::FrontendError;
 pub use mock::MockFrontend;
 pub use model::{ActivityStart, ActivityStatus, WorkflowStart, WorkflowStatus};
 pub use recorder::DEFAULT_WAIT;
-pub use rpc::{DeploymentVersion, Rpc};
+pub use rpc::Rpc;
 pub use script::{On, Scripted};
 pub use transport::{MockTls, ServedFrontend};

@@ -1,11 +1,12 @@
 //! Workflows and activities: what a test starts, and how they stand.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
 use temporalio_common::protos::temporal::api::{common::v1::Payload, failure::v1::Failure};
 
 use super::error::FrontendError;
+use crate::payload::{first_json, json_payload};
 
 /// A workflow to start; see [`MockFrontend::start_workflow`](super::MockFrontend::start_workflow).
 #[derive(Debug, Clone, PartialEq)]
@@ -59,8 +60,6 @@ pub enum WorkflowStatus {
     /// It failed with this. A workflow that sends a command which the frontend does not support fails,
     /// too; the message names the command.
     Failed(Box<Failure>),
-    /// It closed as canceled.
-    Canceled,
 }
 
 impl WorkflowStatus {
@@ -71,9 +70,9 @@ impl WorkflowStatus {
     /// result is something else.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, FrontendError> {
         match self {
-            Self::Completed(payloads) => first_json(payloads),
+            Self::Completed(payloads) => Ok(first_json(payloads)?),
             Self::Failed(failure) => Err(FrontendError::failed(failure)),
-            other => Err(FrontendError::NoResult(format!("{other:?}"))),
+            Self::Running => Err(FrontendError::NoResult("Running".to_owned())),
         }
     }
 }
@@ -163,21 +162,9 @@ impl ActivityStatus {
     /// result is something else.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, FrontendError> {
         match self {
-            Self::Completed(payloads) => first_json(payloads),
+            Self::Completed(payloads) => Ok(first_json(payloads)?),
             Self::Failed(failure) => Err(FrontendError::failed(failure)),
             other => Err(FrontendError::NoResult(format!("{other:?}"))),
         }
     }
-}
-
-fn json_payload(value: &impl Serialize) -> Payload {
-    let data = serde_json::to_vec(value).expect("a test's argument has a JSON form");
-    let metadata = HashMap::from([("encoding".to_owned(), b"json/plain".to_vec())]);
-    Payload { metadata, data, ..Default::default() }
-}
-
-fn first_json<T: DeserializeOwned>(payloads: &[Payload]) -> Result<T, FrontendError> {
-    // An SDK may leave out the payload of a unit result, and one of `binary/null` has no data.
-    let data = payloads.first().map_or(&b""[..], |first| &first.data);
-    Ok(serde_json::from_slice(if data.is_empty() { b"null" } else { data })?)
 }

@@ -4,14 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{
-    calls::{OpenPoll, RecordedCall},
-    error::FrontendError,
-    mock::MockFrontend,
-    rpc::Rpc,
-};
+use super::{calls::RecordedCall, error::FrontendError, mock::MockFrontend, rpc::Rpc};
 
-/// How long the waiting methods wait when they are given no bound of their own: 30 s.
+/// How long the waiting methods wait at most: 30 s on tokio's clock. For less, put `tokio::time::timeout` around
+/// them.
 pub const DEFAULT_WAIT: Duration = Duration::from_secs(30);
 
 impl MockFrontend {
@@ -34,7 +30,16 @@ impl MockFrontend {
 
     /// The reports of ended tasks: completed, failed and canceled.
     pub fn completions(&self) -> Vec<RecordedCall> {
-        self.calls_where(|call| call.rpc.is_completion())
+        self.calls_where(|call| {
+            matches!(
+                call.rpc,
+                Rpc::RespondWorkflowTaskCompleted
+                    | Rpc::RespondWorkflowTaskFailed
+                    | Rpc::RespondActivityTaskCompleted
+                    | Rpc::RespondActivityTaskFailed
+                    | Rpc::RespondActivityTaskCanceled
+            )
+        })
     }
 
     /// The calls with which workers shut down.
@@ -42,8 +47,8 @@ impl MockFrontend {
         self.calls_where(|call| call.rpc == Rpc::ShutdownWorker)
     }
 
-    /// The long polls that wait at this moment.
-    pub fn open_polls(&self) -> Vec<OpenPoll> {
+    /// The long polls that wait for their answer at this moment, also those that hang by a script.
+    pub fn open_polls(&self) -> Vec<RecordedCall> {
         self.lock().polls.open.values().cloned().collect()
     }
 
@@ -65,21 +70,9 @@ impl MockFrontend {
     /// [`FrontendError::TimedOut`], with what was seen by then.
     pub async fn wait_until(
         &self,
-        condition: impl FnMut(&Self) -> bool,
-    ) -> Result<(), FrontendError> {
-        self.wait_until_within(DEFAULT_WAIT, condition).await
-    }
-
-    /// [`MockFrontend::wait_until`] with a bound of its own.
-    ///
-    /// # Errors
-    /// [`FrontendError::TimedOut`], with what was seen by then.
-    pub async fn wait_until_within(
-        &self,
-        bound: Duration,
         mut condition: impl FnMut(&Self) -> bool,
     ) -> Result<(), FrontendError> {
-        let until = Instant::now() + bound;
+        let until = Instant::now() + DEFAULT_WAIT;
         // The condition takes the lock itself, so it is asked between two looks at the state.
         loop {
             let before = self.changes();
@@ -88,11 +81,11 @@ impl MockFrontend {
             }
             self.watch_state(until, |_| (self.changes() != before).then_some(()))
                 .await
-                .ok_or_else(|| self.timed_out("a condition", bound))?;
+                .ok_or_else(|| self.timed_out("a condition"))?;
         }
     }
 
-    pub(super) fn timed_out(&self, what: impl Into<String>, waited: Duration) -> FrontendError {
+    pub(super) fn timed_out(&self, what: impl Into<String>) -> FrontendError {
         let mut counts = BTreeMap::new();
         let state = self.lock();
         for call in &state.calls {
@@ -101,7 +94,7 @@ impl MockFrontend {
         let seen = counts.iter().map(|(rpc, count)| format!("{count} {rpc}")).collect::<Vec<_>>();
         FrontendError::TimedOut {
             what: what.into(),
-            waited,
+            waited: DEFAULT_WAIT,
             seen: if seen.is_empty() { "nothing".to_owned() } else { seen.join(", ") },
         }
     }

@@ -1,6 +1,6 @@
 //! Writing scripts: what an RPC does instead of its usual answer, and how many times.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use prost::Message;
 use tonic::{Code, Status};
@@ -49,17 +49,7 @@ pub struct On<'a> {
 impl<'a> On<'a> {
     /// Answers with this message.
     pub fn answer(self, message: impl Message) -> Scripted<'a> {
-        let bytes = message.encode_to_vec();
-        self.answer_with(move |_| Ok(bytes.clone()))
-    }
-
-    /// Answers with what `answer` makes of the request's protobuf bytes: the response's bytes, or
-    /// a status.
-    pub fn answer_with(
-        self,
-        answer: impl Fn(&[u8]) -> Result<Vec<u8>, Status> + Send + Sync + 'static,
-    ) -> Scripted<'a> {
-        self.act(Action::Answer(Arc::new(answer)), Duration::ZERO)
+        self.act(Action::Answer(Ok(message.encode_to_vec())), Duration::ZERO)
     }
 
     /// Answers as usual, `delay` later. The caller's own deadline goes on running.
@@ -81,8 +71,7 @@ impl<'a> On<'a> {
 
     /// Fails with this status.
     pub fn fail(self, code: Code, message: impl Into<String>) -> Scripted<'a> {
-        let message = message.into();
-        self.answer_with(move |_| Err(Status::new(code, message.clone())))
+        self.act(Action::Answer(Err(Status::new(code, message))), Duration::ZERO)
     }
 
     /// Answers with bytes that are no message of any type. The SDK sees `INTERNAL`.
@@ -111,11 +100,6 @@ pub struct Scripted<'a> {
 }
 
 impl Scripted<'_> {
-    /// For one call. This is the default.
-    pub fn once(self) -> Self {
-        self.times(1)
-    }
-
     /// For this many calls.
     pub fn times(self, calls: usize) -> Self {
         self.change(|entry| entry.left = Some(calls))

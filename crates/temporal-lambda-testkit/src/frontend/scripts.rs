@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::Arc,
     time::Duration,
 };
 
@@ -10,13 +9,11 @@ use tonic::Status;
 
 use super::rpc::Rpc;
 
-type Answering = Arc<dyn Fn(&[u8]) -> Result<Vec<u8>, Status> + Send + Sync>;
-
 /// What a scripted call does.
 #[derive(Clone)]
 pub(super) enum Action {
     Usual,
-    Answer(Answering),
+    Answer(Result<Vec<u8>, Status>),
     Hang,
     Cut,
     Malformed,

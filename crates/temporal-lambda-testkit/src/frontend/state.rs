@@ -2,12 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{
-    calls::{OpenPoll, RecordedCall},
-    engine::Engine,
-    scripts::Scripts,
-    settings::Settings,
-};
+use super::{calls::RecordedCall, engine::Engine, scripts::Scripts, settings::Settings};
 
 pub(super) struct State {
     pub(super) settings: Settings,
@@ -32,7 +27,7 @@ impl State {
 /// The open polls, and what ends them.
 #[derive(Default)]
 pub(super) struct Polls {
-    pub(super) open: BTreeMap<u64, OpenPoll>,
+    pub(super) open: BTreeMap<u64, RecordedCall>,
     opened: u64,
     /// Instance keys of workers that shut down. Where that ends polls, a poll of theirs that was still on
     /// its way is answered at once.
@@ -43,7 +38,7 @@ pub(super) struct Polls {
 
 impl Polls {
     /// Adds a poll; its number, for its removal.
-    pub(super) fn add(&mut self, poll: OpenPoll) -> u64 {
+    pub(super) fn add(&mut self, poll: RecordedCall) -> u64 {
         self.opened += 1;
         self.open.insert(self.opened, poll);
         self.opened

@@ -1,7 +1,5 @@
 //! Workflows and activities from the test's side: starting them and seeing how they end.
 
-use std::time::Duration;
-
 use temporalio_common::protos::temporal::api::{common::v1::Payloads, history::v1::HistoryEvent};
 use tokio::time::Instant;
 
@@ -48,20 +46,8 @@ impl MockFrontend {
         &self,
         workflow_id: &str,
     ) -> Result<WorkflowStatus, FrontendError> {
-        self.workflow_result_within(workflow_id, DEFAULT_WAIT).await
-    }
-
-    /// [`MockFrontend::workflow_result`] with a bound of its own, on tokio's clock.
-    ///
-    /// # Errors
-    /// [`FrontendError::UnknownWorkflow`], [`FrontendError::TimedOut`].
-    pub async fn workflow_result_within(
-        &self,
-        workflow_id: &str,
-        bound: Duration,
-    ) -> Result<WorkflowStatus, FrontendError> {
         let status = self
-            .watch_state(Instant::now() + bound, |state| match run(state, workflow_id) {
+            .watch_state(Instant::now() + DEFAULT_WAIT, |state| match run(state, workflow_id) {
                 Ok(run) if run.status == WorkflowStatus::Running => None,
                 Ok(run) => Some(Ok(run.status.clone())),
                 Err(error) => Some(Err(error)),
@@ -69,7 +55,7 @@ impl MockFrontend {
             .await;
         match status {
             Some(status) => status,
-            None => Err(self.timed_out(format!("workflow {workflow_id:?} to close"), bound)),
+            None => Err(self.timed_out(format!("workflow {workflow_id:?} to close"))),
         }
     }
 
@@ -131,7 +117,7 @@ impl MockFrontend {
             .await;
         match status {
             Some(status) => status,
-            None => Err(self.timed_out(format!("activity {id:?} to close"), DEFAULT_WAIT)),
+            None => Err(self.timed_out(format!("activity {id:?} to close"))),
         }
     }
 }

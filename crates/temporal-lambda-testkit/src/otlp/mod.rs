@@ -11,10 +11,10 @@ mod shared;
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
-use tokio::{net::TcpListener, sync::watch};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use received::{ReceivedMetric, ReceivedPoint, ReceivedRequest, ReceivedSpan};
@@ -22,7 +22,7 @@ pub use shared::Behavior;
 
 use shared::{Received, Shared};
 
-use crate::{net::Listening, sync::lock};
+use crate::net::Listening;
 
 /// A collector on a port of 127.0.0.1, until it is stopped or dropped.
 ///
@@ -42,11 +42,7 @@ impl OtlpReceiver {
     pub async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared {
-            behavior: Mutex::default(),
-            received: Mutex::default(),
-            requests: watch::Sender::new(0),
-        });
+        let shared = Arc::<Shared>::default();
         let serving = shared.clone();
         let serve = move |stream| serve::serve(stream, serving.clone());
         let listening = Some(Listening::start(listener, CancellationToken::new(), serve));
@@ -60,7 +56,7 @@ impl OtlpReceiver {
 
     /// From now on it treats requests like this.
     pub fn behave(&self, behavior: Behavior) {
-        *lock(&self.shared.behavior) = behavior;
+        *self.shared.behavior.lock() = behavior;
     }
 
     /// Stops listening and closes every connection: from then on there is no collector. Does
@@ -73,33 +69,22 @@ impl OtlpReceiver {
 
     /// The spans so far, in the order in which they came.
     pub fn spans(&self) -> Vec<ReceivedSpan> {
-        lock(&self.shared.received).spans.clone()
+        self.shared.received.lock().spans.clone()
     }
 
     /// The metrics so far, in the order in which they came. A metric that is exported often is
     /// here often.
     pub fn metrics(&self) -> Vec<ReceivedMetric> {
-        lock(&self.shared.received).metrics.clone()
+        self.shared.received.lock().metrics.clone()
     }
 
     /// The requests so far, in the order in which they came, whatever became of them.
-    pub fn received_requests(&self) -> Vec<ReceivedRequest> {
-        lock(&self.shared.received).requests.clone()
-    }
-
-    /// How many requests have come in so far, whatever became of them.
-    pub fn requests(&self) -> usize {
-        *self.shared.requests.borrow()
-    }
-
-    /// Waits until so many requests have come in, whatever became of them. Cancel safe.
-    pub async fn wait_for_requests(&self, count: usize) {
-        // It fails when the sender is gone, and that lives as long as `self`.
-        let _ = self.shared.requests.subscribe().wait_for(|so_far| *so_far >= count).await;
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
+        self.shared.received.lock().requests.clone()
     }
 
     /// Forgets what it was sent.
     pub fn clear(&self) {
-        *lock(&self.shared.received) = Received::default();
+        *self.shared.received.lock() = Received::default();
     }
 }

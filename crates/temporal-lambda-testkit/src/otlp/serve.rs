@@ -28,7 +28,7 @@ use super::{
     received,
     shared::{Behavior, Shared},
 };
-use crate::{grpc, sync::lock};
+use crate::grpc;
 
 const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 const METRICS: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
@@ -37,8 +37,6 @@ const HTTP_TRACES: &str = "/v1/traces";
 const HTTP_METRICS: &str = "/v1/metrics";
 /// The content type of OTLP over HTTP.
 const PROTOBUF: &str = "application/x-protobuf";
-/// gRPC's prefix of a message: whether it is compressed (1 byte), and its length (4 bytes).
-const PREFIX: usize = 5;
 
 pub(super) async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let service = service_fn(move |request| answer(request, shared.clone()));
@@ -61,9 +59,8 @@ async fn answer(
         Ok(body) => from_grpc(&parts.headers, &body.to_bytes()),
         Err(error) => Err(Status::cancelled(error.to_string())),
     };
-    lock(&shared.received).requests.push(received::request(&parts, Instant::now()));
-    shared.requests.send_modify(|count| *count += 1);
-    let behavior = lock(&shared.behavior).clone();
+    shared.received.lock().requests.push(received::request(&parts, Instant::now()));
+    let behavior = shared.behavior.lock().clone();
     let refusal = match behavior {
         Behavior::Accept => None,
         Behavior::Hang => pending().await,
@@ -107,7 +104,7 @@ fn from_grpc(headers: &HeaderMap, body: &Bytes) -> Result<Bytes, Status> {
     if headers.get("grpc-encoding").is_none_or(|encoding| encoding != "gzip") {
         return grpc::read(headers, body);
     }
-    match body.split_at_checked(PREFIX) {
+    match body.split_at_checked(grpc::PREFIX) {
         // A message may be sent as it is all the same.
         Some(([0, ..], message)) => Ok(body.slice_ref(message)),
         Some((_, message)) => unzip(message),
@@ -146,12 +143,12 @@ fn take(path: &str, message: Bytes, shared: &Shared) -> Result<Vec<u8>, Status> 
     match path {
         TRACES | HTTP_TRACES => {
             let request = ExportTraceServiceRequest::decode(message).map_err(bad)?;
-            lock(&shared.received).spans.extend(received::spans(request, at));
+            shared.received.lock().spans.extend(received::spans(request, at));
             Ok(ExportTraceServiceResponse::default().encode_to_vec())
         }
         METRICS | HTTP_METRICS => {
             let request = ExportMetricsServiceRequest::decode(message).map_err(bad)?;
-            lock(&shared.received).metrics.extend(received::metrics(request, at));
+            shared.received.lock().metrics.extend(received::metrics(request, at));
             Ok(ExportMetricsServiceResponse::default().encode_to_vec())
         }
         other => Err(Status::unimplemented(format!("this collector does not know {other}"))),

@@ -1,8 +1,8 @@
 //! How a collector behaves, and what it remembers.
 
-use std::{sync::Mutex, time::Duration};
+use std::time::Duration;
 
-use tokio::sync::watch;
+use parking_lot::Mutex;
 
 use super::received::{ReceivedMetric, ReceivedRequest, ReceivedSpan};
 
@@ -23,12 +23,10 @@ pub enum Behavior {
     Late(Duration),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Shared {
     pub(super) behavior: Mutex<Behavior>,
     pub(super) received: Mutex<Received>,
-    /// Counts the requests that came in, whatever became of them.
-    pub(super) requests: watch::Sender<usize>,
 }
 
 #[derive(Debug, Default)]

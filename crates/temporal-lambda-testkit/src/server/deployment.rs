@@ -5,10 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 use temporalio_client::{
     Client, NamespacedClient as _,
-    tonic::{Code, IntoRequest as _},
+    tonic::{Code, IntoRequest as _, Response, Status},
 };
 use temporalio_common::protos::temporal::api::{
-    common::v1::Payload,
     compute::v1::{ComputeConfig, ComputeConfigScalingGroup, ComputeProvider, ComputeScaler},
     deployment::v1::{WorkerDeploymentInfo, WorkerDeploymentVersion},
     enums::v1::RoutingConfigUpdateState,
@@ -20,6 +19,7 @@ use temporalio_common::protos::temporal::api::{
 };
 
 use super::{error::TemporalError, worker_polls::poll_as_worker};
+use crate::payload::json_payload;
 
 /// How often the server is asked while something is waited for. It throttles much more than that.
 const RETRY: Duration = Duration::from_millis(100);
@@ -56,11 +56,6 @@ impl Deployment {
         Self { client, name: name.into() }
     }
 
-    /// The client.
-    pub fn client(&self) -> &Client {
-        &self.client
-    }
-
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
@@ -77,11 +72,9 @@ impl Deployment {
             deployment_name: self.name.clone(),
         };
         let mut service = self.client.connection().workflow_service();
-        match service.describe_worker_deployment(request.into_request()).await {
-            Ok(answer) => Ok(answer.into_inner().worker_deployment_info),
-            Err(status) if status.code() == Code::NotFound => Ok(None),
-            Err(status) => Err(TemporalError::rpc("describing the worker deployment", status)),
-        }
+        let answer = service.describe_worker_deployment(request.into_request()).await;
+        let answer = if_found(answer, "describing the worker deployment")?;
+        Ok(answer.and_then(|it| it.worker_deployment_info))
     }
 
     /// What the server knows of a version, with the statistics of its task queues; `None` when it does
@@ -109,11 +102,8 @@ impl Deployment {
             ..Default::default()
         };
         let mut service = self.client.connection().workflow_service();
-        match service.describe_worker_deployment_version(request.into_request()).await {
-            Ok(answer) => Ok(Some(answer.into_inner())),
-            Err(status) if status.code() == Code::NotFound => Ok(None),
-            Err(status) => Err(TemporalError::rpc("describing the deployment version", status)),
-        }
+        let answer = service.describe_worker_deployment_version(request.into_request()).await;
+        if_found(answer, "describing the deployment version")
     }
 
     /// Creates the deployment, so that versions can be created in it.
@@ -129,10 +119,8 @@ impl Deployment {
             request_id: uuid::Uuid::new_v4().to_string(),
         };
         let mut service = self.client.connection().workflow_service();
-        match service.create_worker_deployment(request.into_request()).await {
-            Ok(_) => Ok(()),
-            Err(status) => Err(TemporalError::rpc("creating the worker deployment", status)),
-        }
+        let answer = service.create_worker_deployment(request.into_request()).await;
+        answer.map(drop).map_err(TemporalError::refused("creating the worker deployment"))
     }
 
     /// Creates a version whose worker is the Lambda function `arn`, called as `role`, or without one. The
@@ -153,15 +141,10 @@ impl Deployment {
             details["role"] = role.arn.into();
             details["role_external_id"] = role.external_id.into();
         }
-        let details = Payload {
-            metadata: [("encoding".to_owned(), b"json/plain".to_vec())].into(),
-            data: details.to_string().into_bytes(),
-            ..Default::default()
-        };
         let group = ComputeConfigScalingGroup {
             provider: Some(ComputeProvider {
                 r#type: "aws-lambda".to_owned(),
-                details: Some(details),
+                details: Some(json_payload(&details)),
                 ..Default::default()
             }),
             scaler: Some(ComputeScaler { r#type: "no-sync".to_owned(), details: None }),
@@ -177,10 +160,8 @@ impl Deployment {
             request_id: uuid::Uuid::new_v4().to_string(),
         };
         let mut service = self.client.connection().workflow_service();
-        match service.create_worker_deployment_version(request.into_request()).await {
-            Ok(_) => Ok(()),
-            Err(status) => Err(TemporalError::rpc("creating the deployment version", status)),
-        }
+        let answer = service.create_worker_deployment_version(request.into_request()).await;
+        answer.map(drop).map_err(TemporalError::refused("creating the deployment version"))
     }
 
     /// Waits until a worker of the version has polled: the names of its task queues. Cancel safe.
@@ -280,10 +261,8 @@ impl Deployment {
         request: SetWorkerDeploymentCurrentVersionRequest,
     ) -> Result<(), TemporalError> {
         let mut service = self.client.connection().workflow_service();
-        match service.set_worker_deployment_current_version(request.into_request()).await {
-            Ok(_) => Ok(()),
-            Err(status) => Err(TemporalError::rpc("making the version current", status)),
-        }
+        let answer = service.set_worker_deployment_current_version(request.into_request()).await;
+        answer.map(drop).map_err(TemporalError::refused("making the version current"))
     }
 
     fn current_request(&self, build_id: &str) -> SetWorkerDeploymentCurrentVersionRequest {
@@ -314,6 +293,18 @@ impl Deployment {
                    went wrong"
                     .to_owned(),
         }
+    }
+}
+
+/// An answer, or `None` when there is no such thing.
+fn if_found<T>(
+    answer: Result<Response<T>, Status>,
+    what: &'static str,
+) -> Result<Option<T>, TemporalError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer.into_inner())),
+        Err(status) if status.code() == Code::NotFound => Ok(None),
+        Err(status) => Err(TemporalError::refused(what)(status)),
     }
 }
 

@@ -117,8 +117,9 @@ pub enum TemporalError {
 }
 
 impl TemporalError {
-    pub(super) fn rpc(what: &'static str, status: Status) -> Self {
-        Self::Rpc { what, status: Box::new(status) }
+    /// What is made of a refusal of `what`.
+    pub(super) fn refused(what: &'static str) -> impl Fn(Status) -> Self {
+        move |status| Self::Rpc { what, status: Box::new(status) }
     }
 
     /// The gRPC code of a refusal.

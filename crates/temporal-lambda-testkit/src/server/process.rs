@@ -24,13 +24,8 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How often a server is looked at that is starting or ending.
 pub(super) const LOOK: Duration = Duration::from_millis(20);
 
-/// A loopback port that was free a moment ago. Nothing keeps it so: whoever takes it should be
-/// ready to try another.
-///
-/// # Errors
-///
-/// When the system has no port left.
-pub fn free_port() -> io::Result<u16> {
+/// A loopback port that was free a moment ago. Nothing keeps it so.
+pub(super) fn free_port() -> io::Result<u16> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     Ok(listener.local_addr()?.port())
 }

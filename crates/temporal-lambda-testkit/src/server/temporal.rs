@@ -9,7 +9,7 @@ use temporalio_client::{
     tonic::IntoRequest as _,
 };
 use temporalio_common::protos::temporal::api::{
-    common::v1::{Payload, Payloads, WorkflowExecution, WorkflowType},
+    common::v1::{Payloads, WorkflowExecution, WorkflowType},
     enums::v1::{EventType, HistoryEventFilterType},
     history::v1::{HistoryEvent, history_event::Attributes},
     taskqueue::v1::TaskQueue,
@@ -17,6 +17,7 @@ use temporalio_common::protos::temporal::api::{
 };
 
 use super::{deployment::Deployment, error::TemporalError};
+use crate::payload::{first_json, json_payload};
 
 /// Options for a connection to the server at `address` (`<host>:<port>`) without TLS, as dev servers are.
 /// The fields are public: set an identity or a timeout on them.
@@ -95,26 +96,20 @@ impl Temporal {
         workflow_id: &str,
         argument: &impl Serialize,
     ) -> Result<String, TemporalError> {
-        let argument = Payload {
-            metadata: [("encoding".to_owned(), b"json/plain".to_vec())].into(),
-            data: serde_json::to_vec(argument).expect("a test's argument has a JSON form"),
-            ..Default::default()
-        };
         let request = StartWorkflowExecutionRequest {
             namespace: self.client.namespace(),
             workflow_id: workflow_id.to_owned(),
             workflow_type: Some(WorkflowType { name: workflow_type.to_owned() }),
             task_queue: Some(TaskQueue { name: task_queue.to_owned(), ..Default::default() }),
-            input: Some(Payloads { payloads: vec![argument] }),
+            input: Some(Payloads { payloads: vec![json_payload(argument)] }),
             identity: self.client.connection().identity().to_owned(),
             request_id: uuid::Uuid::new_v4().to_string(),
             ..Default::default()
         };
         let mut service = self.client.connection().workflow_service();
-        match service.start_workflow_execution(request.into_request()).await {
-            Ok(answer) => Ok(answer.into_inner().run_id),
-            Err(status) => Err(TemporalError::rpc("starting the workflow", status)),
-        }
+        let answer = service.start_workflow_execution(request.into_request()).await;
+        let answer = answer.map_err(TemporalError::refused("starting the workflow"))?;
+        Ok(answer.into_inner().run_id)
     }
 
     /// Waits for the end of a workflow: its result, from JSON; `null` if it has none. Cancel safe.
@@ -141,10 +136,8 @@ impl Temporal {
         match event.attributes {
             Some(Attributes::WorkflowExecutionCompletedEventAttributes(completed)) => {
                 let payloads = completed.result.unwrap_or_default().payloads;
-                let data = payloads.first().map_or(&b"null"[..], |payload| &payload.data);
-                let not_json = |error| no_result(format!("a result that is not JSON: {error}"));
-                serde_json::from_slice(if data.is_empty() { b"null" } else { data })
-                    .map_err(not_json)
+                first_json(&payloads)
+                    .map_err(|error| no_result(format!("a result that is not JSON: {error}")))
             }
             other => Err(no_result(format!("{other:?}"))),
         }
@@ -189,10 +182,9 @@ impl Temporal {
         request: GetWorkflowExecutionHistoryRequest,
     ) -> Result<Vec<HistoryEvent>, TemporalError> {
         let mut service = self.client.connection().workflow_service();
-        match service.get_workflow_execution_history(request.into_request()).await {
-            Ok(answer) => Ok(answer.into_inner().history.unwrap_or_default().events),
-            Err(status) => Err(TemporalError::rpc("reading the workflow's history", status)),
-        }
+        let answer = service.get_workflow_execution_history(request.into_request()).await;
+        let answer = answer.map_err(TemporalError::refused("reading the workflow's history"))?;
+        Ok(answer.into_inner().history.unwrap_or_default().events)
     }
 }
 

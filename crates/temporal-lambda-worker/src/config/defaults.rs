@@ -24,11 +24,11 @@ pub const MAX_CACHED_WORKFLOWS: usize = 30;
 pub const GRACEFUL_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// What workflows do when a new version is deployed: stay on their version.
 pub const VERSIONING_BEHAVIOR: VersioningBehavior = VersioningBehavior::Pinned;
-/// With an idle timeout, the least time that the worker polls: 1 s. An invocation that was called
-/// for a task has it within about 0.2 s; the rest is room for a slow link.
+/// With an idle timeout, the least time that the worker polls: 1 s. An invocation that the server
+/// started for a task gets the task within about 0.2 s; the rest allows for a slow network.
 pub const MINIMUM_STAY: Duration = Duration::from_secs(1);
-/// The oldest a kept connection may be, by wall clock: 340 s. Load balancers in front of Temporal
+/// How old a kept connection may become, by wall clock: 340 s. Load balancers in front of Temporal
 /// drop connections that were silent for 350 s.
 pub const MAX_CONNECTION_AGE: Duration = Duration::from_secs(340);
-/// How long making a connection may take in one try: 10 s.
+/// How long one attempt to connect may take: 10 s.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

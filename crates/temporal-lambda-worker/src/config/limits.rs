@@ -1,4 +1,4 @@
-//! How many tasks a worker has at a time: plain numbers, in the place of the SDK's tuner.
+//! How many tasks a worker works on at a time: four numbers, from which the SDK's tuner is made.
 
 use temporalio_sdk::runtime::worker_tuner::{
     FixedSizeSlotSupplier, SlotSupplier, TunerHolder, WorkerTuner,
@@ -46,7 +46,7 @@ impl Limits {
         }
     }
 
-    /// The numbers of a tuner with four fixed ones.
+    /// The limits of a tuner whose four suppliers of slots have fixed sizes; `None` for any other tuner.
     pub(super) fn of_tuner(tuner: &WorkerTuner) -> Option<Self> {
         let WorkerTuner::TunerHolder(tuner) = tuner else { return None };
         let fixed = |supplier: &SlotSupplier| match supplier {
@@ -72,7 +72,7 @@ impl Limits {
             .into()
     }
 
-    /// With no slots the SDK would wait for one for ever.
+    /// Refuses a limit of 0: the SDK would wait for a slot for ever.
     pub(super) fn check(self) -> Result<(), ConfigError> {
         let numbers = [
             ("config.limits.workflow_tasks", self.workflow_tasks),

@@ -1,4 +1,5 @@
-//! Configuration: defaults, `temporal.toml`, the environment, and last `configure`.
+//! The configuration of an invocation: defaults, then `temporal.toml`, then the environment, then `configure`. Each
+//! overrides what comes before it. Nothing is refused in silence, and no message shows a secret.
 
 pub mod defaults;
 mod limits;
@@ -48,7 +49,7 @@ use secrets::secure;
 use warnings::Warnings;
 use worker_options::worker_options;
 
-/// What a worker is made of, before `configure` and after it.
+/// The settings of an invocation's worker. `configure` gets them filled in and may change them.
 ///
 /// The fields are filled from the defaults, `temporal.toml` and the environment, in that order.
 /// What `configure` sets wins, with two exceptions: worker versioning is on, and eager activities
@@ -61,9 +62,9 @@ pub struct LambdaWorkerConfig {
     ///
     /// They may be replaced as a whole, by `WorkerOptions::new("orders")..build()`: what such options
     /// leave at the SDK's own default is filled in after `configure`, so an explicit value that equals the
-    /// SDK's default counts as none.
+    /// SDK's default counts as not set.
     ///
-    /// Worker plugins belong into [`client_options`](Self::client_options): those of a
+    /// Worker plugins belong in [`client_options`](Self::client_options): those of a
     /// `WorkerOptions::new(..).worker_plugin(..)` would run after everything else and could undo what
     /// this crate keeps, so they are refused by name.
     pub worker_options: WorkerOptions,
@@ -76,8 +77,8 @@ pub struct LambdaWorkerConfig {
     /// the server is on this machine; so do `https://` and TLS options. See
     /// [`clear_text_credentials`](Self::clear_text_credentials).
     pub connection_options: ConnectionOptions,
-    /// Whether an API key may be sent to another machine without TLS, where everybody on the way can
-    /// read it. Default: only where `TEMPORAL_TLS` or the profile's `tls.disabled` turn TLS off; then
+    /// Whether an API key may be sent to another machine without TLS, where everybody on the network
+    /// path can read it. Default: only where `TEMPORAL_TLS` or the profile's `tls.disabled` turn TLS off; then
     /// a warning is logged.
     pub clear_text_credentials: bool,
     /// The endpoint of the remote codec that the profile or `TEMPORAL_CODEC_ENDPOINT` names. The Rust
@@ -95,7 +96,7 @@ pub struct LambdaWorkerConfig {
     /// How long before the deadline polling stops; also the most that draining, hooks and
     /// `on_shutdown` may take together. `None`: the grace period + 2 s.
     pub shutdown_deadline_buffer: Option<Duration>,
-    /// Polling ends when nothing was in flight for this long. `None`: it goes on to the deadline.
+    /// Polling ends when no task has been in flight for this long. `None`: it goes on to the deadline.
     /// The last polls are waited for: up to 1.85 s, unless the server ends the polls of a worker
     /// that shuts down.
     pub idle_timeout: Option<Duration>,
@@ -108,7 +109,7 @@ pub struct LambdaWorkerConfig {
     /// How often the worker reports itself to Temporal. `None`, the default: never. The SDK takes
     /// 1 s to 60 s. The first worker of an environment decides for all.
     pub worker_heartbeat_interval: Option<Duration>,
-    /// What runs when the invocation ends.
+    /// The hooks that run when the invocation ends.
     pub shutdown_hooks: ShutdownHooks,
     /// The facts of the invocation.
     pub invocation: Invocation,
@@ -122,13 +123,13 @@ pub struct LambdaWorkerConfig {
     loaded: Loaded,
 }
 
-/// What `configure` found, as far as it matters afterwards.
+/// The values before `configure`, as far as they are needed after it.
 struct Loaded {
-    /// With nothing registered.
+    /// The worker options, with nothing registered.
     worker_options: WorkerOptions,
-    /// What the tuner says that is nobody's but this crate's.
+    /// The limits of the tuner that this crate made. A tuner with others is the user's.
     limits: Limits,
-    /// Certificates that were judged.
+    /// The TLS options whose certificates were checked.
     tls: Option<TlsOptions>,
     /// The setting that turns TLS off, if one does.
     tls_off: Option<String>,
@@ -208,7 +209,7 @@ impl LambdaWorkerConfig {
         })
     }
 
-    /// Takes over what telemetry keeps for the environment.
+    /// Takes the interface to the telemetry that the environment keeps.
     pub(crate) fn begin_telemetry(&mut self, telemetry: Telemetry) {
         if self.emf && telemetry.figures.is_none() {
             self.warnings.add(
@@ -299,7 +300,7 @@ impl fmt::Debug for LambdaWorkerConfig {
     }
 }
 
-/// A key file as people write it: the key, maybe with a line break after it.
+/// Reads an API key file: the key, without the line break that editors put after it.
 fn read_api_key(path: &str) -> Result<String, ConfigError> {
     let key = std::fs::read_to_string(path)
         .map_err(|source| ConfigError::named_file("api_key_file", path.into(), source))?;

@@ -1,5 +1,5 @@
-//! The SDK's plugins: they run as with `Client::connect` and `Worker::new`, and this crate's own runs
-//! last.
+//! The SDK's plugins: they run as with `Client::connect` and `Worker::new`. A plugin of this crate runs after
+//! them, so that no plugin changes what the crate guarantees.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +13,7 @@ use temporalio_sdk::{ClientAndWorkerPlugin, WorkerOptions, WorkerPlugin};
 use super::LambdaWorkerConfig;
 use crate::error::ConfigError;
 
-/// Decides about worker options when all plugins have run.
+/// Sets worker options after all plugins have run.
 type LastWord = Box<dyn FnOnce(&mut WorkerOptions) + Send>;
 
 /// The plugin that runs after the user's. Clones share it.
@@ -22,7 +22,7 @@ pub(crate) struct LastPlugin(Arc<Mutex<Slots>>);
 
 #[derive(Default)]
 struct Slots {
-    /// What the user's plugins made of the connection options.
+    /// The connection options after the user's plugins.
     connection: Option<ConnectionOptions>,
     last_word: Option<LastWord>,
 }
@@ -43,7 +43,7 @@ impl LambdaWorkerConfig {
             .data_converter(self.client_options.data_converter.clone())
             .client_interceptors(self.client_options.client_interceptors.clone())
             .build();
-        // The last plugin sees to it that nothing is dialed here.
+        // The last plugin replaces the connection options, so that this dials nothing.
         let client = Client::connect(self.connection_options.clone(), client_options).await;
         let client = client.map_err(|error| match error {
             ClientConnectError::Plugin(error) => refused(error),
@@ -59,7 +59,7 @@ impl LambdaWorkerConfig {
 }
 
 impl LastPlugin {
-    /// Has the next worker's options decided by `last_word`, once all plugins have run.
+    /// Calls `last_word` on the next worker's options after all plugins have run.
     pub(crate) fn decide(&self, last_word: impl FnOnce(&mut WorkerOptions) + Send + 'static) {
         self.slots().last_word = Some(Box::new(last_word));
     }

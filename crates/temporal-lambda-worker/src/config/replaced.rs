@@ -1,16 +1,16 @@
-//! Worker options that `configure` replaced as a whole, as users of the SDK are used to: what they
-//! leave at the SDK's own defaults becomes what was loaded.
+//! Worker options that `configure` replaced as a whole: where they have the SDK's own defaults, they get the
+//! settings and the Lambda-tuned defaults.
 
 use temporalio_sdk::WorkerOptions;
 use temporalio_sdk::runtime::worker_tuner::WorkerTuner;
 
 use super::limits::Limits;
 
-/// What the SDK's builder sets if nobody says otherwise.
+/// Defaults of the SDK's builder.
 const SDK_CACHED_WORKFLOWS: usize = 1000;
 const SDK_EAGER_RESERVATIONS: usize = 3;
 
-/// Fills `options` from `loaded` if they were made anew.
+/// Fills `options` from `loaded` if the SDK's builder made them.
 pub(super) fn fill(options: &mut WorkerOptions, loaded: &WorkerOptions) {
     if !are_made_anew(options) {
         return;
@@ -19,7 +19,7 @@ pub(super) fn fill(options: &mut WorkerOptions, loaded: &WorkerOptions) {
         options.task_queue.clone_from(&loaded.task_queue);
     }
     let (deployment, found) = (&mut options.deployment_options, &loaded.deployment_options);
-    // Without options of its own, the builder takes a build ID and no name.
+    // Without deployment options, the builder sets a build ID and no name.
     if deployment.version.deployment_name.is_empty() && !deployment.use_worker_versioning {
         deployment.version.clone_from(&found.version);
     }

@@ -1,4 +1,5 @@
-//! Credentials: none is sent in clear text without the user's word, and none is shown.
+//! Credentials: none is sent to another machine without TLS unless a setting says so, and none is shown in a
+//! message.
 
 use temporalio_client::{ConnectionOptions, TlsOptions};
 
@@ -19,7 +20,7 @@ pub(super) fn secure(
 ) -> Result<(), ConfigError> {
     settle_key(options, warnings)?;
     if options.service_override.is_some() {
-        // Nothing of it goes over a network of ours.
+        // The calls go through the user's service, not through a connection of this crate.
         return Ok(());
     }
     if options.tls_options.is_none() {
@@ -43,9 +44,9 @@ pub(super) fn secure(
             }
         }
     }
-    // With http:// the client would send plain text in spite of all TLS options.
+    // With http:// the SDK's client would send plain text, whatever the TLS options say.
     if options.tls_options.is_some() && options.target.scheme() == "http" {
-        // It fails for schemes of other kinds only.
+        // `set_scheme` fails only for schemes other than http and https.
         let _ = options.target.set_scheme("https");
     }
     Ok(())
@@ -79,17 +80,17 @@ fn has_credential(options: &ConnectionOptions) -> bool {
     options.api_key.is_some() || names.any(|name| is_secret_header(name))
 }
 
-/// Whether an API key can be sent. The SDK would leave one out that is none, and the server would
-/// complain about a missing key.
+/// Whether an API key can be sent as a header. The SDK would leave one out that cannot, and the server would
+/// report a missing key.
 pub(super) fn is_header_value(key: &str) -> bool {
     !key.is_empty() && key.bytes().all(|byte| (0x20..0x7f).contains(&byte))
 }
 
-/// The shortest header value that is looked for in messages: a shorter one is in many words.
+/// The length of the shortest header value that is concealed: a shorter one occurs in ordinary words.
 const SHORTEST_SECRET: usize = 6;
 
-/// What a server says, without the credentials that were sent to it: it may quote the key or header
-/// that it refuses.
+/// A server's message without the credentials that were sent to it: the server may quote the key or header that
+/// it refuses.
 pub(crate) fn conceal(text: String, options: &ConnectionOptions) -> String {
     let key = options.api_key.iter().map(|key| (key.as_str(), "[API key]".to_owned()));
     let headers = options.headers.iter().flatten().filter(|(name, _)| is_secret_header(name));
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_in_clear_text_by_the_users_word_is_warned_about() {
+    fn a_key_that_a_setting_lets_go_in_clear_text_is_warned_about() {
         let off = Some("TEMPORAL_TLS");
         let (tls, warnings) = secured(with_key("http://temporal.internal:7233", "k"), off);
         assert!(!tls);

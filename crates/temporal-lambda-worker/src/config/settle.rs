@@ -1,5 +1,5 @@
-//! What `configure` left, made whole: the settings that are not the user's to change are set, and
-//! what cannot work is refused before anybody connects.
+//! Completing the configuration after `configure`: settings that the user may not change are set, and a
+//! configuration that cannot work is refused before connecting.
 
 use temporalio_client::TlsOptions;
 use temporalio_common::worker::WorkerDeploymentVersion;
@@ -67,7 +67,7 @@ impl LambdaWorkerConfig {
                  is used: an activity that is started eagerly would run past the deadline unseen"
             ));
         }
-        // What the SDK would refuse later is refused before anybody connects.
+        // What the SDK would refuse when the worker is made is refused before connecting.
         let namespace = self.client_options.namespace.clone();
         match worker.to_core_options(namespace, self.invocation.identity()) {
             Ok(options) if !options.plugins.is_empty() => {
@@ -76,14 +76,14 @@ impl LambdaWorkerConfig {
                 return Err(ConfigError::WorkerPlugins { names: names.join(", ") });
             }
             Ok(_) => {}
-            // A plugin may still do it.
+            // A worker plugin may still register something.
             Err(reason) if is_nothing_registered(&reason) && self.last_plugin.is_some() => {}
             Err(reason) if is_nothing_registered(&reason) => {
                 return Err(ConfigError::NothingRegistered);
             }
             Err(reason) => return Err(ConfigError::WorkerOptions { reason }),
         }
-        // An identity that the user gave to the connection is the user's wish for the worker too.
+        // An identity that the user gave to the connection is used for the worker, too.
         if !self.connection_options.identity.is_empty()
             && worker.client_identity_override.as_deref() == Some(&self.invocation.identity())
         {
@@ -113,7 +113,7 @@ impl LambdaWorkerConfig {
     }
 }
 
-/// Whether the SDK misses a workflow or an activity.
+/// Whether the SDK refused worker options because no workflow and no activity is registered.
 pub(crate) fn is_nothing_registered(reason: &str) -> bool {
     reason.contains("must be registered")
 }
@@ -140,7 +140,7 @@ fn settle_version(version: &mut WorkerDeploymentVersion) -> Result<(), ConfigErr
     Ok(())
 }
 
-/// A name that the server has rules for. It refuses polls that break them, each time anew.
+/// A name that the server has rules for. It refuses every poll with a name that breaks them.
 #[derive(Clone, Copy)]
 enum Name<'a> {
     Deployment(&'a str),
@@ -170,11 +170,11 @@ impl Name<'_> {
         if let Some(rule) = self.broken_rule() {
             return Err(ConfigError::BadName { part, value: value.to_owned(), rule, setting });
         }
-        // A server may be set up for longer names, which cannot be seen from here.
+        // A server may be configured for longer names, and does not say so.
         if value.len() > self.usual_limit() {
             warnings.add(format!(
-                "the {part} has {} bytes: servers take {}, unless they are set up for more. If tasks \
-                 do not come, shorten {setting}",
+                "the {part} has {} bytes: servers take {}, unless they are configured for more. If no \
+                 task arrives, shorten {setting}",
                 value.len(),
                 self.usual_limit()
             ));
@@ -197,7 +197,7 @@ impl Name<'_> {
         }
     }
 
-    /// The server's limit for IDs is 1000 bytes; a version's two parts and a prefix make one ID.
+    /// The server's default limit for an ID is 1000 bytes, and a version's two parts with a prefix form one ID.
     fn usual_limit(self) -> usize {
         match self {
             Self::Deployment(_) | Self::Build(_) => 480,
@@ -206,7 +206,7 @@ impl Name<'_> {
     }
 }
 
-/// Whether the certificates and keys are those that were judged when they were read.
+/// Whether the certificates and keys are those that were checked when they were read.
 fn holds_the_same(one: &TlsOptions, other: &TlsOptions) -> bool {
     let client = |tls: &TlsOptions| {
         let client = tls.client_tls_options.as_ref();

@@ -1,12 +1,11 @@
-//! The worker deployment version, from what Lambda says about the function.
+//! The worker deployment version, from the function's name and version in Lambda's variables.
 
 use temporalio_common::worker::WorkerDeploymentVersion;
 
 use super::read::variables::{PREFIX, Variables};
 use crate::error::ConfigError;
 
-/// The worker deployment version of a published Lambda function, so that the build ID has one
-/// source.
+/// The worker deployment version of a published Lambda function: one published version is one build ID.
 ///
 /// The deployment name is `TEMPORAL_LAMBDA_DEPLOYMENT_NAME`, else the function's name; the build
 /// ID is `TEMPORAL_LAMBDA_BUILD_ID`, else the function's published version. `$LATEST` is none, and
@@ -22,7 +21,7 @@ impl LambdaVersion {
         Self::default()
     }
 
-    /// Lets `$LATEST` stand as a build ID. Every deployment then has the same build ID, so
+    /// Accepts `$LATEST` as a build ID. Every deployment then has the same build ID, so
     /// workflows that are pinned to it run on changed code: for development only.
     pub fn allow_latest(mut self) -> Self {
         self.allow_latest = true;
@@ -32,8 +31,8 @@ impl LambdaVersion {
     /// The version.
     ///
     /// # Errors
-    /// [`ConfigError::NotInLambda`] where Lambda's variables are missing and ours do not stand in
-    /// for them, [`ConfigError::UnpublishedVersion`] for `$LATEST`.
+    /// [`ConfigError::NotInLambda`] where Lambda's variables are missing and this crate's own are not set
+    /// either, [`ConfigError::UnpublishedVersion`] for `$LATEST`.
     pub fn resolve(self) -> Result<WorkerDeploymentVersion, ConfigError> {
         self.resolve_in(&Variables::of_process())
     }
@@ -73,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn our_variables_stand_before_lambdas() {
+    fn the_crates_own_variables_override_lambdas() {
         let environment = Variables::of([
             ("AWS_LAMBDA_FUNCTION_NAME", "orders"),
             ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
@@ -97,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blank_variable_of_ours_leaves_lambdas_in_force() {
+    fn a_blank_variable_of_the_crate_does_not_override_lambdas() {
         let environment = Variables::of([
             ("AWS_LAMBDA_FUNCTION_NAME", "orders"),
             ("AWS_LAMBDA_FUNCTION_VERSION", "17"),
@@ -107,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn outside_of_lambda_it_says_so() {
+    fn a_version_outside_of_lambda_is_refused() {
         let nowhere = LambdaVersion::new().resolve_in(&Variables::default());
         assert!(matches!(nowhere, Err(ConfigError::NotInLambda { .. })), "{nowhere:?}");
     }

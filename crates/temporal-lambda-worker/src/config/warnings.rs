@@ -1,18 +1,18 @@
-//! What is odd about a configuration, but no reason to refuse it.
+//! Warnings about a configuration that is accepted. Each is logged once in an execution environment.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Warnings that were logged in this execution environment. A configuration is made in every
-/// invocation; what is odd about it is said once.
+/// invocation; its warnings are logged once.
 #[derive(Clone, Default)]
 pub(crate) struct LoggedWarnings(Arc<Mutex<HashSet<String>>>);
 
-/// The most different warnings that an environment logs: a configuration that is another in each
-/// invocation must not fill log and memory.
+/// How many different warnings an environment logs at most: a configuration that differs from invocation
+/// to invocation must not fill log and memory.
 const MOST: usize = 64;
 
-/// What is odd about one invocation's configuration.
+/// The warnings about one invocation's configuration.
 #[derive(Clone, Default)]
 pub(crate) struct Warnings {
     texts: Vec<String>,
@@ -32,7 +32,7 @@ impl Warnings {
         self.texts.push(text);
     }
 
-    /// Logs what there is and what comes, unless it is in `logged`.
+    /// Logs the warnings so far and those to come, unless they are in `logged`.
     pub(crate) fn log_to(&mut self, logged: LoggedWarnings) {
         for text in &self.texts {
             logged.log(text);
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_warning_is_logged_once_in_an_environment_and_known_in_each_invocation() {
+    fn a_warning_is_logged_once_in_an_environment_and_listed_in_each_invocation() {
         let logged = LoggedWarnings::default();
         for _ in 0..2 {
             let mut warnings = Warnings::default();
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn warnings_that_are_always_new_end_at_a_limit() {
+    fn no_more_than_64_different_warnings_are_logged_in_an_environment() {
         let logged = LoggedWarnings::default();
         for number in 0..10 * MOST {
             let mut warnings = Warnings::default();

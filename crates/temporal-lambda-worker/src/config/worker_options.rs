@@ -11,7 +11,7 @@ use crate::error::ConfigError;
 use crate::invocation::Invocation;
 
 impl Keys {
-    /// Bounds that would otherwise show up as a failure deep in the SDK.
+    /// Refuses numbers that would make the SDK fail later, with a message that names no setting.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let at_least = |key: &'static str, value: Option<usize>, least: usize| match value {
             Some(value) if value < least => Err(ConfigError::TooSmall { key, value, least }),

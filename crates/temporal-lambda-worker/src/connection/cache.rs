@@ -1,4 +1,4 @@
-//! The channel that is kept for the next invocation.
+//! Keeping the channel of an invocation for the next. One that is old, of other options or silent is replaced.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,8 +12,8 @@ use crate::config::LambdaWorkerConfig;
 use crate::error::Fault;
 use crate::report::ConnectionUse;
 
-/// How long a kept channel may take to prove that it is alive: 0.5 s. A healthy one answers within
-/// a round trip; beyond this, dialing anew is the better bet.
+/// How long the server may take to answer over a kept channel: 0.5 s. A healthy one answers within a round trip;
+/// after this, dialing anew is likely to be faster.
 const PROBE_CAP: Duration = Duration::from_millis(500);
 
 /// How long an invocation waits for the channel that another one is dialing: 1 s.
@@ -31,11 +31,11 @@ pub(crate) struct ChannelCache {
 struct Kept {
     server: Server,
     fingerprint: String,
-    /// By wall clock, since the monotonic clock may stand still while the environment is frozen.
+    /// When it was dialed, by wall clock: the monotonic clock may stand still while the environment is frozen.
     dialed: SystemTime,
 }
 
-/// What connecting depends on, taken from the configuration.
+/// The settings that connecting depends on.
 pub(crate) struct Request {
     options: ConnectionOptions,
     reuse: bool,
@@ -70,9 +70,9 @@ impl ChannelCache {
                 Err(how) => how,
             },
         };
-        // Beyond the cap the other one is in trouble, which may be its own.
+        // After the cap this invocation dials for itself: the other one may have trouble of its own.
         let _dialing = tokio::time::timeout(TURN_CAP, self.dialing.lock()).await;
-        // While this one waited, another may have dialed the channel that it wants.
+        // Meanwhile another invocation may have dialed a channel that fits.
         let dialed = tried.map(|kept| kept.dialed);
         if let Some(kept) = self.kept().filter(|kept| Some(kept.dialed) != dialed) {
             match self.take_over(&kept, &request, &fingerprint).await {
@@ -86,7 +86,7 @@ impl ChannelCache {
         Ok(link)
     }
 
-    /// Forgets the kept channel, so that its socket closes when nobody uses it any more.
+    /// Drops the kept channel; its socket closes when no invocation uses it any more.
     pub(crate) fn forget(&self) {
         self.keep(None);
     }
@@ -99,7 +99,7 @@ impl ChannelCache {
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
     }
 
-    /// A connection over this channel: what the server says to it, or why the channel is of no use.
+    /// A connection over the kept channel, or the reason why it cannot be used.
     async fn take_over(
         &self,
         kept: &Kept,
@@ -107,7 +107,7 @@ impl ChannelCache {
         fingerprint: &str,
     ) -> Result<Result<Link, Fault>, ConnectionUse> {
         let age = SystemTime::now().duration_since(kept.dialed);
-        // After a step backwards of the clock the age is unknown, so the channel counts as too old.
+        // If the clock was set back the age is unknown, and the channel counts as too old.
         if kept.fingerprint != fingerprint || !age.is_ok_and(|it| it <= request.max_age) {
             return Err(ConnectionUse::Replaced);
         }
@@ -115,7 +115,7 @@ impl ChannelCache {
         match tokio::time::timeout(PROBE_CAP, linking).await {
             Ok(Err(Fault::Unreachable { .. })) | Err(_) => {
                 tracing::info!("the kept connection does not answer; connecting anew");
-                // Or the next invocation would wait for it, too, if dialing fails.
+                // Otherwise the next invocation would wait for the channel, too, if dialing fails.
                 self.forget();
                 Err(ConnectionUse::Reconnected)
             }
@@ -124,7 +124,7 @@ impl ChannelCache {
     }
 }
 
-/// What a channel depends on. Kept in memory only and never shown.
+/// The options that a channel depends on, as one text. It is kept in memory only and never shown.
 fn fingerprint(options: &ConnectionOptions) -> String {
     // The SDK prints certificates as their lengths and services as their names.
     let tls = options.tls_options.as_ref().map(|tls| {

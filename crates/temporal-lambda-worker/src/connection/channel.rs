@@ -1,8 +1,8 @@
-//! The channel to the server, and calls over it as bytes.
+//! The channel to the server, which makes calls as bytes.
 //!
-//! The SDK's connections do not dial: each sends its calls here, as bytes, with the headers, the
-//! API key and the retries of the invocation that it was made for. So one channel serves many
-//! invocations, and the source of an error is known where it is judged.
+//! The SDK's connections do not dial: each sends its calls here, with the headers, the API key and the retries of
+//! its invocation. So one channel serves many invocations, and an error's source is known where the error is
+//! judged.
 
 use std::sync::Arc;
 
@@ -31,32 +31,32 @@ pub(crate) type Answer = Result<GrpcSuccessResponse, Status>;
 /// The largest message that is taken: 128 MiB, as in the SDK.
 const LARGEST_MESSAGE: usize = 128 * 1024 * 1024;
 
-/// Headers that each channel says for itself.
+/// Headers that the channel sets itself.
 const OF_THE_CHANNEL: [&str; 5] =
     ["content-type", "te", "user-agent", "grpc-encoding", "grpc-accept-encoding"];
 
-/// Marks a status that was made on this side: nobody has answered.
+/// Marks a status that was made on this side, because the server has not answered.
 const UNANSWERED: &str = "temporal-lambda-worker-unanswered";
 
 /// Why there is no channel.
 pub(super) enum DialError {
-    /// The options make no sense: the address or the TLS material.
+    /// The address or the TLS options cannot be used.
     Options(TransportError),
-    /// Nobody answers there.
+    /// The server cannot be reached.
     Network(TransportError),
 }
 
 /// The way to the server.
 #[derive(Clone)]
 pub(crate) enum Route {
-    /// Over a channel of our own; the flag says whether messages are compressed.
+    /// Over a channel that was dialed here; the flag says whether messages are compressed.
     Dialed(Channel, bool),
-    /// The user's own service in the place of the network.
+    /// Through the user's own service instead of the network.
     Overridden(CallbackBasedGrpcService),
 }
 
 impl Route {
-    /// Dials as the SDK does, by the same options.
+    /// Dials with the SDK's options, as the SDK does.
     pub(super) async fn dial(options: &ConnectionOptions) -> Result<Self, DialError> {
         if let Some(service) = &options.service_override {
             return Ok(Self::Overridden(service.clone()));
@@ -70,7 +70,7 @@ impl Route {
         Ok(Self::Dialed(dialed.map_err(DialError::Network)?, compressed))
     }
 
-    /// The same way, without compression.
+    /// The same route, without compression.
     pub(super) fn uncompressed(self) -> Self {
         match self {
             Self::Dialed(channel, _) => Self::Dialed(channel, false),
@@ -96,7 +96,7 @@ pub(crate) fn service(
     CallbackBasedGrpcService { callback: Arc::new(answer) }
 }
 
-/// Whether this status was made on this side: nobody has answered.
+/// Whether this status was made on this side, because the server has not answered.
 pub(crate) fn is_unanswered(status: &Status) -> bool {
     status.metadata().contains_key(UNANSWERED) || std::error::Error::source(status).is_some()
 }
@@ -165,9 +165,8 @@ async fn over_the_network(channel: Channel, compressed: bool, call: GrpcRequest)
     Ok(GrpcSuccessResponse { headers: metadata.into_headers(), proto: proto.into() })
 }
 
-/// The status as an SDK connection may have it. Its source does not get there, so it is put into
-/// words; and what died with the network (a connection that was closed under the call, say) is
-/// said to be unavailable, which the SDK tries again.
+/// The status for an SDK connection. Its source would be lost there, so the message gets the source's text; a call that
+/// failed with the network, say because its connection was closed, becomes `Unavailable`, which the SDK retries.
 fn tellable(status: Status) -> Status {
     let Some(source) = std::error::Error::source(&status) else { return status };
     let words = format!("{}: {}", status.message(), with_sources(source));
@@ -181,7 +180,7 @@ fn tellable(status: Status) -> Status {
     told
 }
 
-/// Messages as they are.
+/// The codec of messages that are bytes already.
 struct AsBytes;
 
 impl Codec for AsBytes {
@@ -223,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_that_died_with_its_connection_is_told_as_unavailable_so_that_it_is_tried_again() {
+    fn a_call_that_failed_with_its_connection_becomes_unavailable_so_that_it_is_retried() {
         for code in [Code::Cancelled, Code::Unknown, Code::Internal, Code::Unavailable] {
             let mut status = Status::new(code, "it went away");
             status.set_source(Arc::new(std::io::Error::other("connection closed")));
@@ -235,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_said_is_told_as_it_is() {
+    fn a_servers_own_status_is_forwarded_unchanged() {
         let told = tellable(Status::cancelled("the caller went away"));
         assert_eq!((told.code(), told.message()), (Code::Cancelled, "the caller went away"));
         assert!(!is_unanswered(&told));

@@ -17,7 +17,7 @@ pub(crate) use channel::{Answer, service};
 pub(crate) use server::{Server, answered_with, is_throttled, status_fault, without_network};
 pub(crate) use trouble::Trouble;
 
-/// A connection that no invocation uses, as an invocation would make it.
+/// A connection made as for an invocation, but outside of one.
 pub(crate) async fn connect(options: &ConnectionOptions) -> Result<Connection, Fault> {
     Ok(server::dial(options, ConnectionUse::New).await?.connection)
 }

@@ -1,4 +1,4 @@
-//! The server at the other end of a channel, and what is known of it.
+//! The server at the other end of a channel: calls to it, and the facts that are known of it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,11 +20,10 @@ use crate::config::conceal;
 use crate::error::{ConfigError, Fault, with_sources};
 use crate::report::ConnectionUse;
 
-/// A server that has refused a call because there were too many is taken to do so again for this long:
-/// 60 s.
+/// For how long a server that has refused a call because there were too many is expected to do so again: 60 s.
 const THROTTLED_FOR: Duration = Duration::from_secs(60);
 
-/// A channel, and what is known of the server at its other end.
+/// A channel, and the facts that are known of the server at its other end.
 #[derive(Clone)]
 pub(crate) struct Server {
     route: Route,
@@ -75,7 +74,7 @@ impl Server {
         Ok(Link { connection, how, server: self.clone() })
     }
 
-    /// What the server is: as it has just said, or as it said before if it is only busy now.
+    /// The server's answer to `GetSystemInfo`, or its earlier one if it is only busy now.
     fn system_info(&self, answer: Answer) -> Answer {
         match answer {
             Ok(answer) => {
@@ -101,19 +100,19 @@ impl Server {
         answer
     }
 
-    /// Whether the server may refuse calls because there are too many, as it did not long ago.
+    /// Whether the server has refused a call because there were too many within [`THROTTLED_FOR`].
     pub(crate) fn is_throttling(&self) -> bool {
         self.known().throttled.is_some_and(|last| last.elapsed() < THROTTLED_FOR)
     }
 
-    /// What the server said of itself and of its namespaces.
+    /// The facts that are known of the server and its namespaces.
     pub(crate) fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether the server refused a call because there were too many. gRPC has the same code for a message that
-/// is too large, which is no better when it is sent again.
+/// Whether the server refused a call because there were too many. gRPC has the same code for a message that is too
+/// large, which would be refused again.
 pub(crate) fn is_throttled(status: &Status) -> bool {
     status.code() == Code::ResourceExhausted && !status.message().contains("larger than max")
 }
@@ -123,7 +122,7 @@ pub(crate) fn answered_with(proto: Vec<u8>) -> GrpcSuccessResponse {
     GrpcSuccessResponse { headers: Default::default(), proto }
 }
 
-/// The options of a connection that does not dial: what is for the network is the channel's.
+/// The options of a connection that does not dial, without those that only the channel needs.
 pub(crate) fn without_network(options: &ConnectionOptions) -> ConnectionOptions {
     let mut options = options.clone();
     options.dns_load_balancing = None;
@@ -134,8 +133,8 @@ pub(crate) fn without_network(options: &ConnectionOptions) -> ConnectionOptions 
 
 /// A connection over a new channel.
 pub(super) async fn dial(options: &ConnectionOptions, how: ConnectionUse) -> Result<Link, Fault> {
-    // The SDK has a kind of certificate that is looked up for each handshake, in a field that is
-    // there with a feature of its client only. Nothing here could hand it on.
+    // With a feature of the SDK's client there is a certificate resolver, which is called in each handshake. It
+    // cannot be given to a channel that is dialed here.
     if format!("{:?}", options.tls_options).contains("client_cert_resolver: Some") {
         return Err(ConfigError::Profile {
             reason: "client_cert_resolver is not supported: set client_tls_options in configure, \
@@ -160,7 +159,7 @@ pub(super) async fn dial(options: &ConnectionOptions, how: ConnectionUse) -> Res
     }
 }
 
-/// The SDK compresses unless the server does not understand it, and so it is here.
+/// Whether the server refused compression; then calls are made without, as in the SDK.
 fn is_about_compression(reason: &str) -> bool {
     let reason = reason.to_lowercase();
     ["decompress", "grpc-encoding", "compressor"].iter().any(|word| reason.contains(word))
@@ -177,7 +176,7 @@ fn fault(error: ClientConnectError, options: &ConnectionOptions) -> Fault {
     }
 }
 
-/// Why a port may be the wrong one, if the address names none.
+/// A hint about the port, if the address names none.
 fn about_the_port(options: &ConnectionOptions) -> String {
     match (options.target.port(), options.target.port_or_known_default()) {
         (None, Some(default)) => format!(
@@ -191,7 +190,7 @@ fn is_about_credentials(status: &Status) -> bool {
     matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied)
 }
 
-/// What a gRPC status of an early call means.
+/// The fault that a gRPC status of a connection's first calls means.
 pub(crate) fn status_fault(status: &Status, target: String, reason: String) -> Fault {
     let code = format!("{:?}", status.code());
     if is_unanswered(status) {

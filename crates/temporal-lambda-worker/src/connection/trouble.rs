@@ -1,4 +1,4 @@
-//! What the server refused, or left unanswered.
+//! The calls that the server refused or left unanswered, for the report and for the fault of an invocation.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::config::conceal;
 use crate::error::Fault;
 use crate::report::ServerTrouble;
 
-/// Different kinds of trouble that are kept: 8. More would be noise.
+/// How many different kinds of trouble are kept: 8.
 const KINDS: usize = 8;
 
-/// A poll that ends with its connection after this long was waiting for a task: 1 s. What refuses a
-/// poll does so sooner.
+/// A poll that ends with its connection after this long was accepted: 1 s. A server or proxy that refuses a poll
+/// does so sooner.
 const TAKEN: Duration = Duration::from_secs(1);
 
 /// The trouble that one worker had with its server.
@@ -38,13 +38,12 @@ impl Trouble {
         Self { noted, options, poll_failed: Notify::new() }
     }
 
-    /// The server has taken a poll: it has answered it, or had it for long enough to have.
+    /// The server has accepted a poll: it has answered it, or has had it for [`TAKEN`].
     pub(crate) fn poll_is_taken(&self) {
         self.lock().polls_taken += 1;
     }
 
-    /// A poll has failed after so long a time, in whatever way: a worker can do nothing else than to
-    /// try again.
+    /// A poll has failed after this time, in whatever way: a worker can only try again.
     pub(crate) fn poll_failed(&self, rpc: &str, status: &Status, after: Duration) {
         if after >= TAKEN {
             self.poll_is_taken();
@@ -58,7 +57,7 @@ impl Trouble {
         self.poll_failed.notified().await;
     }
 
-    /// A call has failed. Only what is no answer to its contents is trouble.
+    /// A call has failed. A status that answers the call's contents does not count as trouble.
     pub(crate) fn call_failed(&self, rpc: &str, status: &Status) {
         let is_refused = matches!(
             status.code(),
@@ -75,7 +74,7 @@ impl Trouble {
         }
     }
 
-    /// What a server may have quoted, without the credentials.
+    /// A server's message without the credentials that it may quote.
     pub(crate) fn conceal(&self, text: String) -> String {
         conceal(text, &self.options)
     }
@@ -85,8 +84,8 @@ impl Trouble {
         self.lock().kinds.clone()
     }
 
-    /// The fault of the server towards a worker that could not poll at all or, if it was `given_up`,
-    /// could not end.
+    /// The fault of the server, if it let the worker not poll at all or, for a worker that was `given_up`, not
+    /// end.
     pub(crate) fn fault(&self, given_up: bool) -> Option<Fault> {
         let noted = self.lock();
         if !given_up && noted.polls_taken > 0 {
@@ -111,7 +110,7 @@ impl Trouble {
             known.last = words;
             return;
         }
-        // One line for an invocation; the rest is in its report.
+        // One line per invocation; the rest is in its report.
         if noted.kinds.is_empty() {
             tracing::warn!(
                 call = rpc,

@@ -1,5 +1,5 @@
-//! User code, held at arm's length: an error is a result, a panic is caught, a future that takes
-//! too long is dropped, and the user's struct comes back whatever happened.
+//! Running user code: an error is reported, a panic is caught, a future that takes too long is dropped, and the
+//! user's struct is available to the next callback in each case.
 
 use std::any::Any;
 use std::future::Future;
@@ -22,17 +22,17 @@ use crate::lifecycle::{Input, callback_time};
 use crate::report::{CallbackOutcome, HookReport};
 use crate::worker::{LambdaWorker, RunningWorker};
 
-/// Longer than anybody waits, and short enough for every clock: 30 days.
+/// Stands for "no limit": 30 days, which every clock can add to the present.
 const FAR: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// The invocation's own clone of the user's struct; one callback at a time has it.
+/// The invocation's own clone of the user's struct. One callback at a time uses it.
 pub(super) struct Keeper<W> {
     worker: Arc<Mutex<Kept<W>>>,
-    /// Hooks do without the struct, but not without an order.
+    /// The order of the callbacks, hooks included, which do not use the struct.
     pub(super) queue: Queue,
 }
 
-/// Makes the clone. That is the user's code, too, so it runs where `configure` does.
+/// Makes the clone. `Clone` is user code, too, so it runs where `configure` does.
 pub(crate) type MakeWorker<W> = Box<dyn FnOnce() -> W + Send>;
 
 enum Kept<W> {
@@ -46,14 +46,14 @@ impl<W> Keeper<W> {
         Self { worker: Arc::new(Mutex::new(kept)), queue: Queue::default() }
     }
 
-    /// Takes the struct out, for good: what is left holds nothing of the user's.
+    /// Moves the struct out for good, so that what is left holds no user value.
     pub(super) fn take(&mut self) -> Self {
         let nothing = Arc::new(Mutex::new(Kept::ToBeMade(None)));
         Self { worker: std::mem::replace(&mut self.worker, nothing), queue: self.queue.clone() }
     }
 
-    /// The struct, for one callback. Whoever calls this first has it first: tasks may begin in
-    /// another order than they were spawned in.
+    /// The struct, for one callback. Callbacks get it in the order of these calls, since tasks may begin in another
+    /// order than they were spawned in.
     fn claim(&self) -> impl Future<Output = OwnedMutexGuard<Kept<W>>> + use<W> {
         let (mutex, free) = (self.worker.clone(), self.worker.clone().try_lock_owned());
         async move {
@@ -66,7 +66,7 @@ impl<W> Keeper<W> {
 }
 
 impl<W> Kept<W> {
-    /// Makes the struct if it is not there. `None`: making it panicked.
+    /// The struct, cloned now if it was not before. `None`: cloning it panicked.
     fn made(&mut self) -> Option<&mut W> {
         if let Self::ToBeMade(make) = self
             && let Some(make) = make.take()
@@ -108,8 +108,8 @@ async fn guarded(
 }
 
 impl Ended {
-    /// The message for a callback that can fail an invocation. `None`: it was cut short, and the
-    /// machine knows.
+    /// The message about a callback that can fail an invocation. `None`: it was cut short, which the machine has
+    /// decided itself.
     fn step(
         self,
         place: &'static str,
@@ -125,7 +125,7 @@ impl Ended {
         Some(Message::Input(Input::Failed(fault)))
     }
 
-    /// The outcome of a callback that cannot fail an invocation; what went wrong is logged here.
+    /// The outcome of a callback that cannot fail an invocation. Failures are logged here.
     fn outcome(self, name: &str) -> CallbackOutcome {
         match self {
             Self::Returned(Ok(())) => CallbackOutcome::Ok,
@@ -147,7 +147,7 @@ impl Ended {
     }
 }
 
-/// What is a [`Fault`] already stays one.
+/// Makes a [`Fault`] of an error, unless it is one already.
 fn or_fault(failed: fn(BoxError) -> Fault) -> impl FnOnce(BoxError) -> Fault {
     move |error| match error.downcast::<Fault>() {
         Ok(fault) => *fault,
@@ -168,7 +168,7 @@ pub(super) fn configure<W: LambdaWorker>(
             if let Some(worker) = worker.made() {
                 worker.configure(&mut config).await?;
             }
-            // The plugins are the user's code, too.
+            // Plugins are user code, too.
             config.run_plugins().await.map_err(Fault::from)?;
             config.settle().map_err(Fault::from)?;
             Ok(())
@@ -193,8 +193,8 @@ where
     let worker = keeper.claim();
     async move {
         let mut worker = worker.await;
-        // The step may be over before this begins. `configure`, on the other hand, is begun all
-        // the same: only it knows the hooks.
+        // The step may be over before this begins; then `on_start` is not called. `configure` is called in
+        // any case, since it adds the hooks.
         if abort.is_cancelled() {
             return;
         }
@@ -221,7 +221,7 @@ pub(super) async fn hook(
     messages: UnboundedSender<Message>,
 ) {
     let Hook { name, run } = hook;
-    // Made inside of the guarded future: the closure itself may panic, too.
+    // The hook is called inside of the guarded future, since the call may panic, too.
     let ended = place.begin(guarded(async move { run(ending).await }, &abort)).await;
     send(&messages, Some(Message::HookEnded(number, ended.outcome(&name))));
 }
@@ -234,11 +234,11 @@ pub(super) async fn on_shutdown<W: LambdaWorker>(
     messages: UnboundedSender<Message>,
 ) {
     let by = Instant::now() + ending.time_allowed.min(FAR);
-    // No hook can be added after this. An abort must not skip it: the hooks begin even if there is no
-    // time left.
+    // No hook can be added after this. It is awaited even after an abort: the hooks begin although no time is
+    // left.
     keeper.queue.join().begin(async {}).await;
-    // If `configure` or `on_start` was cut short, its future is dropped at once; if it blocks its
-    // thread for good, the struct never comes back, and `on_shutdown` cannot run.
+    // A `configure` or `on_start` that is cut short frees the struct at once. One that blocks its thread for
+    // good never does, and then `on_shutdown` cannot run.
     let ended = tokio::select! {
         biased;
         mut worker = keeper.claim() => {
@@ -257,9 +257,9 @@ pub(super) async fn on_shutdown<W: LambdaWorker>(
     send(&messages, Some(Message::ShutdownEnded(ended.outcome("on_shutdown"))));
 }
 
-/// Runs the hooks that `configure` added after the invocation had already turned to its end: it
-/// was cancelled, or out of time, while `configure` was between two await points. Only whoever has
-/// the struct knows that `configure` is over and no more will come.
+/// Runs the hooks that `configure` added after the end of the invocation had begun: the invocation was cancelled or
+/// out of time while `configure` was between two await points. Holding the struct proves that `configure` is over
+/// and adds no more.
 async fn late_hooks(
     hooks: &ShutdownHooks,
     ending: &mut Shutdown,
@@ -269,7 +269,7 @@ async fn late_hooks(
 ) {
     while let Some((Hook { name, run }, waiting)) = hooks.take_next() {
         let now = Instant::now();
-        // As for the others; `on_shutdown` is still to come, too.
+        // Time is divided as for the other hooks, and `on_shutdown` is still to come.
         ending.time_allowed = callback_time(by.saturating_duration_since(now), waiting + 1);
         let told = ending.clone();
         let running = guarded(async move { run(told).await }, abort);
@@ -283,7 +283,7 @@ async fn late_hooks(
 
 fn send(messages: &UnboundedSender<Message>, message: Option<Message>) {
     if let Some(message) = message {
-        // Nobody listens any more once the invocation is over.
+        // The receiver is gone once the invocation is over.
         let _ = messages.send(message);
     }
 }

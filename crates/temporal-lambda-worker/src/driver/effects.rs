@@ -1,4 +1,4 @@
-//! What is done for each effect. Whatever takes time becomes a task that knows how to be cut short.
+//! Carrying out each effect of the machine. What takes time runs as a task that can be cut short.
 
 use std::panic::AssertUnwindSafe;
 
@@ -15,7 +15,7 @@ use crate::report::{CallbackOutcome, HookReport};
 use crate::temporal::{Launched, Ports};
 use crate::worker::{LambdaWorker, RunningWorker};
 
-/// What an effect needs and the invocation does not have.
+/// Something that an effect needs and the invocation does not have.
 struct Missing(&'static str);
 
 impl<W: LambdaWorker> Driver<W> {
@@ -72,7 +72,8 @@ impl<W: LambdaWorker> Driver<W> {
         }
     }
 
-    /// Cannot happen; but if it does, the invocation ends with a fault now and not at its deadline.
+    /// Ends the invocation with a fault at once. Only a bug in this crate leads here, and without this the
+    /// invocation would last to its deadline.
     fn fail_for_a_bug(&self, effect: Effect, missing: &str) {
         let fault = Fault::Internal { what: format!("{effect:?} without {missing}") };
         let has_worker = matches!(self.machine.step().state(), State::Polling | State::Draining);
@@ -123,7 +124,7 @@ impl<W: LambdaWorker> Driver<W> {
         };
         let (inputs, mut said) = unbounded_channel();
         let messages = self.messages.clone();
-        // Ends when the worker and all its activities have let go of the sender.
+        // The channel closes when the worker and all its activities have dropped the sender.
         tokio::spawn(async move {
             while let Some(input) = said.recv().await {
                 let _ = messages.send(Message::Input(input));
@@ -162,7 +163,7 @@ impl<W: LambdaWorker> Driver<W> {
     }
 
     fn run_hook(&mut self, number: usize) {
-        // A hook that is there no more, or has run, counts as ended: nothing runs twice.
+        // A hook that is gone or has run counts as ended, so that no hook runs twice.
         let Some(hook) = self.hooks.take(number) else {
             return self.say(Message::Input(Input::HookEnded(number)));
         };
@@ -213,7 +214,7 @@ impl<W: LambdaWorker> Driver<W> {
         });
     }
 
-    /// Drops what is the user's where the user's code runs: a `Drop` may block or panic.
+    /// Drops the user's values on the threads for user code, since a `Drop` may block or panic.
     pub(super) fn drop_on_user_threads(&self, users: impl Send + 'static) {
         let dropping = async move {
             if std::panic::catch_unwind(AssertUnwindSafe(|| drop(users))).is_err() {

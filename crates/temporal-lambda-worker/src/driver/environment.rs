@@ -1,4 +1,5 @@
-//! The execution environment: what lives from one invocation to the next.
+//! The state of an execution environment, which lives from one invocation to the next: threads, connection,
+//! telemetry, and whether the environment is poisoned.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,13 +13,13 @@ use crate::invocation::Telemetry;
 use crate::observe::Observers;
 use crate::temporal::Temporal;
 
-/// The threads that user code and the SDK run on. They are never the caller's, so that nothing
-/// the user writes can keep the caller from answering Lambda in time.
+/// The threads that user code and the SDK run on. They are never the caller's, so that user code cannot keep the
+/// caller from answering Lambda in time.
 pub(crate) struct Threads {
-    /// Where `configure`, `on_start`, hooks and `on_shutdown` run. Two threads for each event that is
-    /// served at once: if one of them blocks for good, the hooks still have the other.
+    /// Run `configure`, `on_start`, hooks and `on_shutdown`: two threads for each event that is
+    /// served at once, so that the hooks have one when the other is blocked for good.
     pub(crate) user: Handle,
-    /// Where the SDK's own tasks, connections and activities run.
+    /// Run the SDK's own tasks, connections and activities.
     pub(crate) sdk: Handle,
     _owned: Owned,
 }
@@ -45,7 +46,7 @@ impl Threads {
     }
 }
 
-/// Runtimes that were started.
+/// The runtimes that were started. Dropping them waits for no thread.
 #[derive(Default)]
 struct Owned(Vec<Runtime>);
 
@@ -62,23 +63,23 @@ impl Owned {
 impl Drop for Owned {
     fn drop(&mut self) {
         for runtime in self.0.drain(..) {
-            // An ordinary drop waits for threads that may be blocked, and panics inside of another
-            // runtime; a handler may be dropped there, and one that cannot start is.
+            // An ordinary drop waits for threads that may be blocked, and panics inside of another runtime,
+            // where a handler may be dropped.
             runtime.shutdown_background();
         }
     }
 }
 
-/// What lives from one invocation to the next.
+/// The state that lives from one invocation to the next.
 pub(crate) struct Environment {
     pub(crate) threads: Threads,
     pub(crate) temporal: Arc<dyn Temporal>,
     /// Cancels every invocation, present and future.
     pub(crate) stop: CancellationToken,
     pub(crate) observers: Observers,
-    /// What each invocation's configuration begins with.
+    /// The interface to telemetry that each invocation's configuration gets.
     pub(crate) telemetry: Telemetry,
-    /// Whether `on_shutdown` was found to be the trait's own, which does nothing.
+    /// Whether `on_shutdown` is the trait's default, which does nothing. Known once it has run.
     pub(crate) on_shutdown_is_default: Arc<AtomicBool>,
     /// The warnings about configuration that were logged.
     pub(crate) logged: LoggedWarnings,
@@ -103,7 +104,7 @@ impl Environment {
         }
     }
 
-    /// Lets an invocation in, unless the environment is poisoned. Says whether it is the first.
+    /// Admits an invocation, unless the environment is poisoned. The admission says whether it is the first.
     pub(crate) fn admit(self: &Arc<Self>) -> Result<Admission, Fault> {
         self.active.fetch_add(1, Ordering::SeqCst);
         let mut admission = Admission { environment: Arc::clone(self), cold: false };
@@ -128,7 +129,7 @@ impl Environment {
     }
 }
 
-/// An invocation's stay in the environment; it ends when this is dropped.
+/// Counts an invocation as under way in the environment until it is dropped.
 pub(crate) struct Admission {
     environment: Arc<Environment>,
     /// Whether this is the environment's first invocation.
@@ -136,8 +137,7 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    /// Takes the invocation back: it was refused before anything began, so the environment is as cold
-    /// as it was.
+    /// Uncounts the invocation: it was refused before anything began, so a cold environment stays cold.
     pub(crate) fn refuse(self) {
         if self.cold {
             self.environment.served.store(false, Ordering::SeqCst);

@@ -1,8 +1,8 @@
-//! The driver: carries out what the lifecycle machine says, and tells it what happened.
+//! The driver: carries out the effects of the lifecycle machine, and tells the machine what happened.
 //!
-//! It decides nothing. Whatever takes time runs as a task of its own and reports back over one
-//! channel; the driver itself only ever waits for that channel, the stop token and the machine's
-//! next timeout. It runs on the caller's runtime, where no user code does.
+//! The machine makes every decision. What takes time runs as a task of its own and reports over one
+//! channel; the driver waits for that channel, the stop token and the machine's next timeout, and for nothing
+//! else. It runs on the caller's runtime, where no user code runs.
 
 mod callbacks;
 mod effects;
@@ -36,7 +36,7 @@ use callbacks::Keeper;
 
 pub(crate) use callbacks::MakeWorker;
 
-/// What tasks tell the driver. Payloads stay here; the machine sees only that they came.
+/// Messages from tasks to the driver. Their contents stay in the driver; the machine gets inputs without them.
 enum Message {
     Configured(Box<LambdaWorkerConfig>),
     Connected(Link),
@@ -46,16 +46,16 @@ enum Message {
     ShutdownEnded(CallbackOutcome),
 }
 
-/// What the invocation has by now. Each stage owns what the ones before it have proved.
+/// How far the invocation has come. Each stage owns what the stages before it have produced.
 enum Progress {
-    /// What `configure` will be given.
+    /// Before `configure`, with the configuration that it will get.
     Begun(Box<LambdaWorkerConfig>),
-    /// `configure` has it.
+    /// `configure` has the configuration.
     InConfigure,
     Configured(Box<LambdaWorkerConfig>),
     Connected(Box<LambdaWorkerConfig>, Link),
     Launched(Box<LambdaWorkerConfig>, Link, Box<dyn Launched>),
-    /// What is the user's was dropped; the worker is there if there was one.
+    /// The user's values were dropped; the worker is kept if there was one.
     Settling(Option<Box<dyn Launched>>),
 }
 
@@ -76,15 +76,15 @@ pub(crate) struct Driver<W> {
     invocation: Invocation,
     keeper: Keeper<W>,
     hooks: ShutdownHooks,
-    /// Cancelled from outside, or when polling stops.
+    /// The token that callbacks get: cancelled from outside, or when polling stops.
     stop: CancellationToken,
-    /// Cuts short what runs in the current step.
+    /// Cuts short the code that runs in the current step.
     abort: CancellationToken,
-    /// Knows everything that runs for this invocation.
+    /// Tracks every task of this invocation.
     running: TaskTracker,
     messages: UnboundedSender<Message>,
     inbox: UnboundedReceiver<Message>,
-    /// What `configure` begins with.
+    /// The interface to telemetry that the configuration gets.
     allowance: Allowance,
     progress: Progress,
     report: InvocationReport,
@@ -150,10 +150,10 @@ impl<W: LambdaWorker> Driver<W> {
                     None => std::future::pending().await,
                 }
             };
-            // In order: what has happened counts before the time that has passed, so that a
-            // thawed environment does not give up on what ended long ago. Time cannot be put off
-            // for good: only tasks that come and go are without number, and once the time for
-            // work is over the machine takes the news of one for just that.
+            // In this order: messages come before timeouts, so that a thawed environment does not give up
+            // on work that ended while it was frozen. Messages cannot postpone timeouts for ever: only those
+            // about tasks have no limit, and after the stop time the machine treats such a message as the
+            // timeout.
             tokio::select! {
                 biased;
                 Some(message) = self.inbox.recv() => self.hear(message),
@@ -162,7 +162,7 @@ impl<W: LambdaWorker> Driver<W> {
                     self.tell(Input::Cancelled);
                 }
                 () = timer => {
-                    // Whoever is ready, too, has a chance to say so first.
+                    // Tasks that are ready, too, can send their messages first.
                     tokio::task::yield_now().await;
                     if let Ok(message) = self.inbox.try_recv() {
                         self.hear(message);
@@ -185,7 +185,7 @@ impl<W: LambdaWorker> Driver<W> {
                 outcome::describe(&mut self.report, &config);
                 self.emf = config.emf;
                 match self.progress {
-                    // The invocation turned to its end meanwhile.
+                    // The end of the invocation has begun meanwhile.
                     Progress::Settling(_) => self.drop_on_user_threads(config),
                     _ => self.progress = Progress::Configured(config),
                 }
@@ -218,7 +218,7 @@ impl<W: LambdaWorker> Driver<W> {
         let now = self.now();
         self.machine.note_hooks(self.hooks.len());
         if let Err(Refusal::Illegal { step, event }) = self.machine.handle(now, input) {
-            // Cannot happen; but if it does, a lost event is better than a lost invocation.
+            // Only a bug in this crate leads here. Ignoring the input keeps the invocation alive.
             tracing::error!(
                 ?step,
                 ?event,
@@ -235,7 +235,7 @@ impl<W: LambdaWorker> Driver<W> {
         self.progress = next(progress);
     }
 
-    /// Carries out everything that the machine wants done.
+    /// Carries out every effect that the machine asks for.
     fn follow(&mut self) {
         let idle_end = self.machine.idle_at().and_then(|at| self.instant(at));
         self.idle_end.send_replace(idle_end);
@@ -271,7 +271,7 @@ impl<W: LambdaWorker> Driver<W> {
         let given_up = causes.iter().any(not_stopped) && !report.poisoned;
         let fault = self.progress.worker().and_then(|worker| worker.server_fault(given_up));
         if let Some(fault) = fault {
-            // Nothing blocks the thread of such a worker: it waited for the server.
+            // This worker does not block its thread: it was waiting for the server.
             causes.retain(|cause| !(given_up && not_stopped(cause)));
             if causes.is_empty() {
                 causes.push(Cause::Reported(fault));
@@ -297,7 +297,7 @@ impl<W: LambdaWorker> Driver<W> {
         self.published = self.machine.moves().len();
     }
 
-    /// What everything of this invocation runs in.
+    /// The tracing span and context in which everything of this invocation runs.
     pub(crate) fn scope(&self) -> Scope {
         self.invocation.scope().clone()
     }
@@ -311,7 +311,7 @@ impl<W: LambdaWorker> Driver<W> {
         Moment::new(at.saturating_duration_since(self.invocation.arrived()))
     }
 
-    /// `None`: so far off that no clock can hold it, so it never comes.
+    /// `None`: the moment is too far off for the clock, so it never comes.
     fn instant(&self, at: Moment) -> Option<Instant> {
         self.invocation.arrived().checked_add(at.since_origin())
     }

@@ -1,4 +1,4 @@
-//! What an invocation has to say for itself in the end.
+//! The invocation's report and result, from the machine's state and the worker's figures.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -25,7 +25,7 @@ pub(super) fn begin(invocation: &Invocation, config: &LambdaWorkerConfig) -> Inv
     report
 }
 
-/// Writes down what the worker is, as configured.
+/// Writes the worker's settings into the report.
 pub(super) fn describe(report: &mut InvocationReport, config: &LambdaWorkerConfig) {
     let version = &config.worker_options.deployment_options.version;
     report.identity = config.identity();
@@ -35,7 +35,7 @@ pub(super) fn describe(report: &mut InvocationReport, config: &LambdaWorkerConfi
     report.build_id.clone_from(&version.build_id);
 }
 
-/// Writes down where the machine stands and how long everything took.
+/// Writes the machine's state and the times into the report.
 pub(super) fn measure(
     report: &mut InvocationReport,
     machine: &Machine<Fault>,
@@ -56,7 +56,7 @@ pub(super) fn measure(
     report.poisoned = machine.step() == Step::Poisoned;
 }
 
-/// What hooks and `on_shutdown` are told.
+/// The argument of hooks and `on_shutdown`.
 pub(super) fn ending(
     report: InvocationReport,
     invocation: &Invocation,

@@ -1,7 +1,7 @@
-//! Lets callbacks begin in the order in which they are handed out.
+//! A queue in which callbacks begin in the order in which they were started.
 //!
-//! A callback that has no time is cut short at once, and the next one is handed out, perhaps before
-//! the first has begun: tasks may begin in another order than they were spawned in.
+//! A callback that has no time is cut short at once and the next one is started, perhaps before the task of the
+//! first was polled: tasks may begin in another order than they were spawned in.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::sync::watch::{Receiver, Sender, channel};
 use tokio::time::timeout;
 
-/// How long the next callback waits for one whose code has been entered and does not come back:
-/// 50 ms. It blocks its thread.
+/// How long the next callback waits for one whose first poll does not return, because it blocks its thread:
+/// 50 ms.
 const BLOCKED: Duration = Duration::from_millis(50);
 
 /// The queue. Clones share it.
@@ -22,8 +22,7 @@ pub(super) struct Queue(Arc<Mutex<Option<Receiver<bool>>>>);
 /// A place in the queue.
 pub(super) struct Place {
     before: Option<Receiver<bool>>,
-    /// Whether this callback's code was entered; gone once that code has come back or waits for
-    /// something.
+    /// Says whether this callback's code was entered. Dropped once its first poll has returned.
     entered: Sender<bool>,
 }
 
@@ -37,10 +36,10 @@ impl Queue {
 }
 
 impl Place {
-    /// Runs `code` once everybody before has begun: their code was polled for the first time.
+    /// Runs `code` once every callback before it has begun, which means that its code was polled.
     pub(super) async fn begin<F: Future>(self, code: F) -> F::Output {
         if let Some(mut before) = self.before {
-            // An error: the sender is gone, so the one before has begun, or never will.
+            // An error means that the sender is gone: the callback before has begun, or never will.
             if before.wait_for(|entered| *entered).await.is_ok() {
                 let begun = async { while before.changed().await.is_ok() {} };
                 let _ = timeout(BLOCKED, begun).await;
@@ -87,10 +86,10 @@ mod tests {
         let (first, second) = (queue.join(), queue.join());
         let begun = Cell::new(false);
         let mut second = Box::pin(second.begin(async { begun.set(true) }));
-        // This code is on a thread, as it were, and the next one's task is polled by another.
+        // The first poll is under way, as it would be on another thread, while the next callback is polled.
         let first = first.begin(poll_fn(|context| {
             let _ = second.as_mut().poll(context);
-            assert!(!begun.get(), "the second began before the first");
+            assert!(!begun.get(), "the second callback began before the first");
             Poll::Ready(())
         }));
         first.await;

@@ -1,21 +1,20 @@
-//! What an event asks for. A worker runs for any event, whatever its payload: that is looked at only to
-//! see whether it asks for a check.
+//! Finding out whether an event asks for a check. Any other event runs a worker, whatever its payload is.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What an event asks for.
+/// The work that an event asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     /// A worker.
     Work,
     /// A check; its verdict is the response.
     Check,
-    /// A check that comes through a queue, a topic or a bus: nobody reads the response.
+    /// A check that comes through a queue, a topic or an event bus, where nobody reads the response.
     UnreadCheck,
-    /// Something that looks like a check but is none: a worker runs, and a warning says so.
+    /// Nearly a check: a worker runs, and a warning is logged.
     Unclear,
 }
 
@@ -24,7 +23,7 @@ pub(crate) enum Asked {
 /// body of a request to a function URL or API Gateway, the detail of an event of EventBridge, or each
 /// record of a batch from SQS or SNS.
 pub(crate) fn asked(payload: &[u8]) -> Asked {
-    // What is no such event, or no JSON at all, is a reason to work like any other.
+    // Any other event runs a worker, also one that is not JSON.
     warned(serde_json::from_slice::<Event>(payload).map_or(Asked::Work, Event::asked))
 }
 
@@ -43,7 +42,7 @@ fn warned(asked: Asked) -> Asked {
     asked
 }
 
-/// The fields that are read. All others are skipped, whatever they hold.
+/// The fields that are read. All others are skipped, whatever their values.
 #[derive(Deserialize)]
 struct Event {
     temporal_lambda_worker: Option<Value>,
@@ -78,7 +77,7 @@ impl Event {
         match asked.first() {
             None => Asked::Work,
             Some(first) if asked.len() == records.len() => unread(*first),
-            // The other records stand for work, which must not wait.
+            // The other records are work, which must not wait for a check.
             Some(_) => Asked::Unclear,
         }
     }
@@ -97,7 +96,7 @@ struct Record {
     sns: Option<Notification>,
 }
 
-/// A message of SNS; SQS has it as text where it subscribes to a topic.
+/// A message of SNS. A queue that subscribes to a topic has it as text.
 #[derive(Deserialize)]
 struct Notification {
     #[serde(rename = "Message")]
@@ -117,7 +116,7 @@ impl Record {
     }
 }
 
-/// What a payload asks for that is not wrapped in anything.
+/// The work that a payload asks for which no AWS service has wrapped.
 fn plainly(payload: &[u8]) -> Asked {
     serde_json::from_slice::<Detail>(payload)
         .map_or(Asked::Work, |event| meaning(event.temporal_lambda_worker.as_ref()))
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_exact_question_asks_for_a_check() {
+    fn only_the_exact_event_asks_for_a_check() {
         assert_eq!(asked(CHECK.as_bytes()), Asked::Check);
         for work in [r#"{"temporal_lambda_worker": {"check": false}}"#, r#"{"check": true}"#] {
             assert_eq!(asked(work.as_bytes()), Asked::Work, "{work}");
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parsed_payload_asks_for_what_its_text_does() {
+    fn a_parsed_payload_asks_for_the_same_as_its_text() {
         for text in [CHECK, "null", r#"{"temporal_lambda_worker": 1}"#, "[1]", "5"] {
             let payload: Value = serde_json::from_str(text).unwrap();
             assert_eq!(asked_by(&payload), asked(text.as_bytes()), "{text}");
@@ -171,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn any_payload_is_a_reason_to_work() {
+    fn any_other_payload_runs_a_worker() {
         let deep = "[".repeat(100_000);
         let nested = format!("{{\"a\": {}1{}}}", "[".repeat(500), "]".repeat(500));
         let payloads: [&[u8]; 12] = [
@@ -195,13 +194,13 @@ mod tests {
     }
 
     #[test]
-    fn a_check_is_seen_beside_what_a_strict_parser_refuses() {
+    fn a_check_is_found_beside_values_that_a_strict_parser_refuses() {
         let event = r#"{"text": "\ud83d", "n": 1e999, "temporal_lambda_worker": {"check": true}}"#;
         assert_eq!(asked(event.as_bytes()), Asked::Check);
     }
 
     #[test]
-    fn a_check_in_a_request_over_http_is_one() {
+    fn the_body_of_an_http_request_can_ask_for_a_check() {
         let request =
             json!({"version": "2.0", "headers": {}, "body": CHECK, "isBase64Encoded": false});
         assert_eq!(of(&request), Asked::Check);
@@ -212,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_through_a_queue_a_topic_or_a_bus_is_one_whose_response_nobody_reads() {
+    fn a_check_can_come_through_a_queue_a_topic_or_an_event_bus() {
         let topic = json!({"Sns": {"Message": CHECK}});
         let notification = json!({"Type": "Notification", "Message": CHECK}).to_string();
         for record in [json!({"body": CHECK}), topic, json!({"body": notification})] {
@@ -223,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_among_records_of_work_does_not_hold_the_work_up() {
+    fn a_batch_with_a_check_and_other_records_runs_a_worker() {
         let records = json!({"Records": [{"body": CHECK}, {"body": "order 7"}]});
         assert_eq!(of(&records), Asked::Unclear);
         assert_eq!(of(&json!({"Records": []})), Asked::Work);

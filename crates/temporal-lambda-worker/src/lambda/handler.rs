@@ -1,4 +1,4 @@
-//! The handler: one invocation in, one report out.
+//! The handler, which runs a worker in each invocation and returns the invocation's report.
 
 use std::fmt;
 use std::future::Future;
@@ -39,13 +39,13 @@ use crate::worker::LambdaWorker;
 #[derive(Clone)]
 pub struct LambdaWorkerHandler<W> {
     origin: Arc<Origin>,
-    /// What each invocation clones; shared, so that the clone is made on the user's threads.
+    /// The struct that each invocation clones; shared, so that the clone is made on the threads for user code.
     prototype: Arc<Mutex<W>>,
-    /// What the clones share.
+    /// The state that clones of the handler share.
     pub(crate) environment: Arc<Environment>,
 }
 
-/// A [`LambdaWorkerHandler`] in the making.
+/// Settings of a [`LambdaWorkerHandler`]. Made by [`LambdaWorkerHandler::builder`].
 pub struct LambdaWorkerHandlerBuilder<W> {
     origin: Origin,
     worker: W,
@@ -109,17 +109,17 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
         Self::builder(version, worker).build()
     }
 
-    /// As [`new`](Self::new), for those who want to say more.
+    /// As [`new`](Self::new), with more settings.
     pub fn builder(version: WorkerDeploymentVersion, worker: W) -> LambdaWorkerHandlerBuilder<W> {
         LambdaWorkerHandlerBuilder { origin: Origin::of(version), worker }
     }
 
     /// Serves one invocation: runs a worker until the deadline nears, work runs out, or it is
-    /// cancelled; drains; runs hooks; returns what was done. The payload is not looked at; `configure` can, by
+    /// cancelled; drains; runs hooks; returns the report. The payload is not read; `configure` can read it by
     /// [`Invocation::payload`].
     ///
     /// # Errors
-    /// What failed first, with everything that failed later and the report.
+    /// The first failure, with those that came later and the report.
     ///
     /// # Cancel safety
     /// Dropping the future cancels the invocation. Draining, hooks and `on_shutdown` go on in the
@@ -149,7 +149,7 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
         self.answer(asked_by(&event.payload), event)
     }
 
-    /// Gives an event what it asks for.
+    /// Runs a worker, or the check that the event asks for.
     pub(crate) fn answer<T: Send + Sync + 'static>(
         &self,
         asked: Asked,
@@ -251,7 +251,7 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
                         return Err(refused(fault, &invocation));
                     }
                 };
-                // In a box, so that this future stays small.
+                // Boxed, so that this future stays small.
                 Box::new(Driver::new(environment, admission, worker, config, stop)).drive().await
             };
             // A task of its own, so that it goes on when this future is dropped.
@@ -267,7 +267,7 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
 }
 
 fn clone_of<W: Clone>(prototype: &Mutex<W>) -> W {
-    // A clone that panicked has left the prototype as it was.
+    // A clone that panicked has not changed the prototype.
     prototype.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
@@ -304,10 +304,10 @@ mod tests {
         }
     }
 
-    /// The invocation's clock is paused, so its time passes as soon as nothing else can happen; the
-    /// read is on a thread of its own.
+    /// The clock is paused, so the invocation's time passes as soon as no task can run; the file is read on a thread
+    /// of its own.
     #[tokio::test(start_paused = true)]
-    async fn a_file_that_cannot_be_read_to_its_end_is_a_fault_in_time() {
+    async fn reading_a_file_that_hangs_is_a_fault_before_the_deadline() {
         let folder = tempfile::tempdir().unwrap();
         // Nobody ever writes into it, so who opens it to read waits for ever.
         let fifo = folder.path().join("fifo");

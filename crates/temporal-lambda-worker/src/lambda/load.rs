@@ -1,4 +1,5 @@
-//! Reading the configuration of an invocation, in time, and the end of one whose configuration is wrong.
+//! Reading the configuration of an invocation within a time limit, and refusing an invocation whose configuration
+//! is wrong.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::invocation::Invocation;
 use crate::lifecycle::RESPONSE_RESERVE;
 use crate::report::{self, InvocationReport, LambdaWorkerError, ReportedError};
 
-/// How long reading the configuration may take: 10 s, as dialing, and half of the invocation's time at
+/// How long reading the configuration may take: 10 s, as connecting, and half of the invocation's time at
 /// most. It takes milliseconds, unless a file is on a network.
 const READ_CAP: Duration = Duration::from_secs(10);
 
@@ -29,7 +30,7 @@ pub(crate) async fn load(
     let read =
         move || LambdaWorkerConfig::load(&origin, &variables, invocation, ShutdownHooks::default());
     let mut config = if remaining <= RESPONSE_RESERVE {
-        // Too late for an answer that depends on files; another thread would only take time.
+        // Too late to read files, and the driver refuses the event.
         read()?
     } else {
         let within = (remaining / 2).min(READ_CAP);
@@ -47,7 +48,7 @@ pub(crate) async fn load(
     Ok(config)
 }
 
-/// An invocation that was refused for its configuration, before anything of it began.
+/// The error of an invocation that was refused for its configuration, before anything else began.
 pub(crate) fn refused(fault: Fault, invocation: &Invocation) -> LambdaWorkerError {
     let report = InvocationReport {
         request_id: invocation.request_id.clone(),

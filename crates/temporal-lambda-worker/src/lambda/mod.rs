@@ -1,4 +1,5 @@
-//! Lambda's side: the two ways in, and what a function must know before and after `lambda_runtime`.
+//! Lambda's side: the handler, `run_worker`, and the code before and after `lambda_runtime`, which keeps any
+//! event from ending the process.
 
 pub mod check;
 mod event;

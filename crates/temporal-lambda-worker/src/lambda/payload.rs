@@ -1,5 +1,5 @@
-//! A layer that takes the payload out of an event, so that `lambda_runtime` accepts any event, and hands
-//! a number on in its place.
+//! A layer that replaces an event's payload by a number, so that `lambda_runtime` accepts any event. The handler gets
+//! the payload by that number.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,8 +10,7 @@ use lambda_runtime::{LambdaInvocation, Service};
 
 use crate::lambda::event::{Asked, asked};
 
-/// What the handler gets in the place of the payload. It has no strings in it and no depth, so that
-/// `lambda_runtime` takes it whatever the event was.
+/// The number that replaces a payload. `lambda_runtime` can parse it, whatever the event was.
 pub(crate) type Ticket = u64;
 
 /// The payloads of the events that are under way.
@@ -24,7 +23,7 @@ struct Kept {
     payloads: Mutex<HashMap<Ticket, Payload>>,
 }
 
-/// A payload, and what it asks for.
+/// A payload, and the work that it asks for.
 #[derive(Debug)]
 pub(crate) struct Payload {
     pub(crate) asks: Asked,
@@ -32,7 +31,7 @@ pub(crate) struct Payload {
 }
 
 impl Payloads {
-    /// The payload for this number. A number that nobody gave asks for work.
+    /// The payload for this number. An unknown number runs a worker.
     pub(crate) fn take(&self, ticket: Ticket) -> Payload {
         let nothing = Payload { asks: Asked::Work, bytes: Vec::new() };
         self.lock().remove(&ticket).unwrap_or(nothing)
@@ -75,7 +74,7 @@ where
         let (served, payloads) = (self.inner.call(invocation), self.payloads.clone());
         Box::pin(async move {
             let result = served.await;
-            // Nobody has asked for it where the event did not reach the handler.
+            // Dropped here if the event did not reach the handler.
             payloads.lock().remove(&ticket);
             result
         })
@@ -86,7 +85,7 @@ where
 mod tests {
     use super::*;
 
-    /// Writes down the bodies.
+    /// Records the bodies that it gets.
     #[derive(Clone, Default)]
     struct Inner(Arc<Mutex<Vec<Vec<u8>>>>);
 
@@ -127,7 +126,7 @@ mod tests {
         ];
         let under_way: Vec<_> = bodies.iter().map(|(body, _)| service.call(event(body))).collect();
         let seen = inner.0.lock().unwrap().clone();
-        // In another order than they came in.
+        // In another order than the events came in.
         for (seen, (body, expected)) in seen.iter().zip(bodies).rev() {
             let payload = payloads.take(serde_json::from_slice::<Ticket>(seen).unwrap());
             assert_eq!((payload.asks, &*payload.bytes), (expected, body));

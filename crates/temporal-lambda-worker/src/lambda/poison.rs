@@ -1,4 +1,4 @@
-//! The end of a process whose environment is poisoned: after its last response was posted.
+//! Ending the process of a poisoned environment, after its last response was posted.
 
 use std::fmt;
 use std::future::Future;
@@ -14,7 +14,7 @@ use crate::driver::environment::Environment;
 use crate::error::BoxError;
 
 /// The exit code after a [poisoned](crate::LambdaWorkerError::is_poisoned) invocation: 70, the
-/// `EX_SOFTWARE` of BSD's `sysexits`. Any other than zero would do; this one is told apart.
+/// `EX_SOFTWARE` of BSD's `sysexits`.
 pub const POISONED_EXIT_CODE: i32 = 70;
 
 /// A layer for `lambda_runtime`'s `Runtime` that ends the process when an invocation could not be
@@ -38,7 +38,7 @@ pub const POISONED_EXIT_CODE: i32 = 70;
 #[derive(Clone)]
 pub struct PoisonLayer {
     environment: Arc<Environment>,
-    /// Events that have no posted response yet.
+    /// How many events have no posted response yet.
     unanswered: Arc<AtomicUsize>,
     /// Ends the process.
     exit: fn(),
@@ -91,7 +91,7 @@ where
         let (environment, exit) = (self.layer.environment.clone(), self.layer.exit);
         Box::pin(async move {
             let result = posted.await;
-            // The responses of others in this environment are posted first: an invocation that has
+            // The responses of other invocations in this environment are posted first: an invocation that has
             // ended counts until its response has left.
             let is_last = unanswered.end();
             if environment.is_poisoned() && is_last {
@@ -111,7 +111,7 @@ impl Unanswered {
         Self(all.clone())
     }
 
-    /// Its response was posted. Whether there is no other.
+    /// The response was posted: whether no other event waits for its own.
     fn end(self) -> bool {
         let all = self.0.clone();
         drop(self);
@@ -193,11 +193,15 @@ mod tests {
         let layer = PoisonLayer { exit: count_exit, ..PoisonLayer::of(environment.clone()) };
         let mut service = layer.layer(inner.clone());
         let slow = tokio::spawn(service.call(event()));
-        // Another service of the same layer counts with it.
+        // Another service of the same layer shares the count.
         let fast = layer.layer(inner).call(event());
         environment.poison();
         fast.await.unwrap();
-        assert_eq!(EXITS.load(Ordering::SeqCst), 0, "the slow one's response is not posted yet");
+        assert_eq!(
+            EXITS.load(Ordering::SeqCst),
+            0,
+            "the response of the slow invocation is not posted yet"
+        );
         post_slow.send(()).unwrap();
         slow.await.unwrap().unwrap();
         assert_eq!(EXITS.load(Ordering::SeqCst), 1);

@@ -1,5 +1,4 @@
-//! A function that is nothing but a worker: `run_worker`, and [`WorkerFunction`] for those who
-//! want to say more.
+//! Running a function that only serves workers: `run_worker`, and [`WorkerFunction`] with more settings.
 
 use std::fmt;
 use std::future::Future;
@@ -27,9 +26,9 @@ use crate::telemetry::logs;
 use crate::worker::LambdaWorker;
 
 /// Runs a Temporal worker in every invocation of this Lambda function, until Lambda ends the
-/// environment. The whole `main` of most functions; [`WorkerFunction`] can say more.
+/// environment. Most functions need nothing else in `main`; [`WorkerFunction`] has more settings.
 ///
-/// A worker runs for any event, whatever its payload: nobody reads it. The event
+/// A worker runs for any event, whatever its payload, which is not read. The event
 /// `{"temporal_lambda_worker": {"check": true}}` asks for a [check](crate::CheckVerdict) instead; it may
 /// come as the body of a request to a function URL or API Gateway, or through SQS, SNS or EventBridge.
 ///
@@ -60,7 +59,7 @@ pub async fn run_worker<W: LambdaWorker>(
 
 type EndHook = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
 
-/// A Lambda function that is nothing but a worker.
+/// A Lambda function that only serves workers.
 pub struct WorkerFunction<W> {
     handler: LambdaWorkerHandlerBuilder<W>,
     end: Option<EndHook>,
@@ -87,7 +86,7 @@ impl<W: LambdaWorker> WorkerFunction<W> {
     }
 
     /// Runs `hook` when Lambda ends the environment (SIGTERM), after the connection to Temporal
-    /// was let go. It has about 0.5 s, then Lambda kills the process.
+    /// was dropped. It has about 0.5 s, then Lambda kills the process.
     ///
     /// Lambda sends the signal only to functions with an extension, so this registers
     /// `lambda_runtime`'s empty one. Where that fails (in an emulator without extensions), a
@@ -170,7 +169,7 @@ fn serve<W: LambdaWorker>(
     handler.answer(asks, LambdaEvent::new(bytes, event.context))
 }
 
-/// Lets SIGTERM end the environment in an orderly way.
+/// Waits for SIGTERM, then drops the connection and runs the hook for the environment's end.
 async fn watch_for_the_end(environment: Arc<Environment>, hook: EndHook) {
     let ending = move || async move {
         environment.stop.cancel();
@@ -185,7 +184,7 @@ async fn watch_for_the_end(environment: Arc<Environment>, hook: EndHook) {
     }
 }
 
-/// With SnapStart: a connection does not survive the snapshot.
+/// Drops the connection before a snapshot of SnapStart, since it does not survive one.
 struct DropsConnection(Arc<Environment>);
 
 impl SnapStartResource for DropsConnection {

@@ -1,4 +1,5 @@
-//! Lambda's side, as far as it can be looked at before `lambda_runtime` depends on it.
+//! Checks of Lambda's variables and of the Runtime API that `lambda_runtime` does not make: it would panic, or ask
+//! for ever.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -8,12 +9,12 @@ use crate::error::{ConfigError, Fault};
 
 const ADDRESS: &str = "AWS_LAMBDA_RUNTIME_API";
 
-/// Looks at the variables without which `lambda_runtime` panics.
+/// Checks the variables without which `lambda_runtime` panics.
 pub(crate) fn check(variables: &Variables) -> Result<(), ConfigError> {
     for name in [ADDRESS, "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_VERSION"] {
         variables.get(name)?.ok_or(ConfigError::NotInLambda { name })?;
     }
-    // They are used as they are, so that blanks around them count.
+    // `lambda_runtime` does not trim them, so blanks around a value are refused.
     let address = variables.verbatim(ADDRESS)?.unwrap_or_default();
     if authority(address).is_none() {
         let expected = "host:port, or http://host:port with a path or without";
@@ -35,13 +36,13 @@ fn authority(address: &str) -> Option<String> {
     Some(authority.to_string())
 }
 
-/// How often the Runtime API is looked at, where `lambda_runtime` would not notice that it is gone.
+/// How often the Runtime API is checked, where `lambda_runtime` would not notice that it is gone.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// How many times in a row nobody may listen there.
+/// After how many refused connections in a row the Runtime API counts as gone.
 const ATTEMPTS: u32 = 3;
 
-/// Returns when the Runtime API is gone, which only `lambda_runtime`'s loop for several invocations at
-/// once fails to notice: it asks again and again without a pause, for as long as the process lives.
+/// Returns when the Runtime API is gone. Only `lambda_runtime`'s loop for several invocations at once needs this: it
+/// does not notice, and asks again without a pause for as long as the process lives.
 ///
 /// # Cancel safety
 /// Dropping the future ends the watch.
@@ -53,7 +54,7 @@ pub(crate) async fn gone(variables: &Variables) -> Fault {
     let mut failures = 0;
     while failures < ATTEMPTS {
         tokio::time::sleep(INTERVAL).await;
-        // Only a refusal is certain; anything else may be this machine's own trouble.
+        // Only a refused connection is certain; other errors may come from this machine.
         let connecting = tokio::net::TcpStream::connect(&address).await;
         let is_refused =
             matches!(connecting, Err(error) if error.kind() == ErrorKind::ConnectionRefused);
@@ -62,7 +63,7 @@ pub(crate) async fn gone(variables: &Variables) -> Fault {
     Fault::Runtime(format!("nobody listens at {address} ({ADDRESS}) any more"))
 }
 
-/// Whether `lambda_runtime` asks for several events at once. It takes a limit that is none for one.
+/// Whether `lambda_runtime` asks for several events at once. A limit that is not a number counts as 1.
 fn is_concurrent(variables: &Variables) -> bool {
     match limit(variables) {
         Ok(limit) => limit.is_some_and(|limit| limit > 1),
@@ -87,7 +88,7 @@ fn positive(text: &str) -> Option<u32> {
     text.parse().ok().filter(|number| *number > 0)
 }
 
-/// What `lambda_runtime` said in its end, with what that means.
+/// The fault for an error with which `lambda_runtime` ended, with its meaning.
 pub(crate) fn failed(message: &str) -> Fault {
     let meaning = if message.contains("missing lambda-runtime-aws-request-id header") {
         "the answer to the request for the next event had no request ID: it was a refusal, or \
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_of_lambda_that_cannot_be_used_is_named_with_its_value() {
+    fn a_bad_variable_of_lambda_is_named_with_its_value() {
         assert!(check(&variables("OTHER", "x")).is_ok());
         for right in ["localhost:9001", "http://127.0.0.1:9001", "http://127.0.0.1:9001/orders"] {
             assert!(check(&variables(ADDRESS, right)).is_ok(), "{right}");
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_is_no_number_is_one_event_at_a_time() {
+    fn a_concurrency_limit_that_is_not_a_number_counts_as_one() {
         let limit = |text| is_concurrent(&Variables::of([("AWS_LAMBDA_MAX_CONCURRENCY", text)]));
         assert!(limit("2"));
         for text in ["", "1", "0", "-1", "many"] {
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_runtime_api_that_is_gone_is_noticed_where_several_events_are_asked_for() {
+    async fn a_runtime_api_that_is_gone_is_noticed_where_several_events_are_served_at_once() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         drop(listener);
@@ -171,11 +172,11 @@ mod tests {
         assert!(fault.contains(&address), "{fault}");
         let single = Variables::of([(ADDRESS, &address)]);
         let waiting = tokio::time::timeout(100 * INTERVAL, gone(&single)).await;
-        assert!(waiting.is_err(), "one at a time, `lambda_runtime` notices by itself");
+        assert!(waiting.is_err(), "with one event at a time `lambda_runtime` notices by itself");
     }
 
     #[tokio::test]
-    async fn a_runtime_api_that_listens_is_left_alone() {
+    async fn a_runtime_api_that_listens_does_not_count_as_gone() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let concurrent = Variables::of([(ADDRESS, &address), ("AWS_LAMBDA_MAX_CONCURRENCY", "2")]);

@@ -1,4 +1,4 @@
-//! The subscriber that [`run_worker`](crate::run_worker) installs if nobody else did.
+//! The subscriber that [`run_worker`](crate::run_worker) installs if the application has installed none.
 
 use std::io::IsTerminal as _;
 
@@ -31,17 +31,17 @@ pub(crate) fn install() {
     let errors = Targets::new()
         .with_target("temporal_lambda_worker", LevelFilter::ERROR)
         .with_target("lambda_runtime", LevelFilter::ERROR);
-    // CloudWatch shows escape sequences as they are.
+    // CloudWatch does not interpret escape sequences.
     let lines = subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     let lines = if is_json {
         lines.json().flatten_event(true).with_filter(filter.or(errors)).boxed()
     } else {
         lines.with_target(false).without_time().with_filter(filter.or(errors)).boxed()
     };
-    // It fails if somebody was faster; then theirs is the one that counts.
+    // It fails if a subscriber was installed meanwhile, which is then used.
     if subscriber::registry().with(lines).try_init().is_ok() {
         for complaint in complaints {
-            // The level that is wrong must not hide what is said about it.
+            // A wrong level must not hide the warning about it.
             if tracing::enabled!(tracing::Level::WARN) {
                 tracing::warn!("{complaint}");
             } else {
@@ -51,7 +51,7 @@ pub(crate) fn install() {
     }
 }
 
-/// Whether lines are JSON: as they are asked for, else unless people read along.
+/// Whether lines are JSON: as the variable says, else unless stderr is a terminal.
 fn is_json(variables: &Variables, terminal: bool, complaints: &mut Vec<String>) -> bool {
     let format = variables.parsed(FORMAT, "JSON or Text", |format| {
         let is_json = format.eq_ignore_ascii_case("json");
@@ -60,7 +60,7 @@ fn is_json(variables: &Variables, terminal: bool, complaints: &mut Vec<String>) 
     or_complain(format, "lines are JSON", complaints).unwrap_or_else(|bad| bad || !terminal)
 }
 
-/// The level that Lambda was told, if it was.
+/// The level that is configured in Lambda, if one is.
 fn level(variables: &Variables, complaints: &mut Vec<String>) -> Option<LevelFilter> {
     let expected = "TRACE, DEBUG, INFO, WARN, ERROR or FATAL";
     let exact = variables.parsed(LEVEL, expected, |level| match &*level.to_ascii_uppercase() {
@@ -85,14 +85,14 @@ fn level(variables: &Variables, complaints: &mut Vec<String>) -> Option<LevelFil
     Some(near)
 }
 
-/// The level that somebody meant who wrote a word of another system.
+/// The level that is nearest to a word of another logging system.
 fn nearest_level(written: &str) -> LevelFilter {
     let written = written.to_ascii_lowercase();
     let known = [
         (&["trace", "finest", "all", "verbose", "silly"][..], LevelFilter::TRACE),
         (&["debug", "fine"], LevelFilter::DEBUG),
         (&["warn", "warning"], LevelFilter::WARN),
-        // An error is never silent.
+        // Errors are always written.
         (&["error", "err", "critical", "severe", "none", "off", "silent"], LevelFilter::ERROR),
     ];
     let meant = known.into_iter().find(|(words, _)| {
@@ -101,7 +101,7 @@ fn nearest_level(written: &str) -> LevelFilter {
     meant.map_or(LevelFilter::INFO, |(_, level)| level)
 }
 
-/// `RUST_LOG`. A part of it that is no directive is left out, and said.
+/// The directives of `RUST_LOG`. A part that is no directive is left out, with a warning.
 fn directives(variables: &Variables, complaints: &mut Vec<String>) -> String {
     let text = match variables.get("RUST_LOG") {
         Ok(text) => text.unwrap_or_default(),
@@ -120,7 +120,7 @@ fn directives(variables: &Variables, complaints: &mut Vec<String>) -> String {
 
 type Directive = subscriber::filter::Directive;
 
-/// The value; or what is bad about it is said, with what is done instead.
+/// The value; or a complaint about it, which says what is done instead.
 fn or_complain<T>(
     value: Result<Option<T>, ConfigError>,
     instead: &str,
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_json_unless_text_is_asked_for_or_people_read_along() {
+    fn log_lines_are_json_unless_text_is_asked_for_or_stderr_is_a_terminal() {
         for format in ["JSON", "json", "Json "] {
             assert_eq!(
                 (json(format, false), json(format, true)),
@@ -161,7 +161,7 @@ mod tests {
         for unset in ["", " "] {
             assert_eq!((json(unset, false), json(unset, true)), ((true, 0), (false, 0)));
         }
-        assert_eq!(json("yaml", true), (true, 1), "it is said");
+        assert_eq!(json("yaml", true), (true, 1), "a complaint is made");
     }
 
     fn level_of(text: &str) -> (Option<LevelFilter>, Vec<String>) {
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn lambdas_levels_are_taken_in_any_case_and_with_blanks() {
+    fn lambdas_log_levels_are_accepted_in_any_case_and_with_blanks() {
         for (text, expected) in [
             ("INFO", LevelFilter::INFO),
             ("INFO ", LevelFilter::INFO),
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_level_that_is_none_is_said_and_the_nearest_is_taken() {
+    fn an_unknown_log_level_is_complained_about_and_the_nearest_is_used() {
         for (text, expected) in [
             ("Warning", LevelFilter::WARN),
             ("wanr", LevelFilter::WARN),
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_rust_log_that_is_no_directive_is_left_out_and_said() {
+    fn a_bad_directive_in_rust_log_is_left_out_and_complained_about() {
         let mut complaints = Vec::new();
         let variables = Variables::of([("RUST_LOG", "a=debug, b=loud,info")]);
         assert_eq!(directives(&variables, &mut complaints), "a=debug,info");

@@ -10,18 +10,18 @@ pub mod otel;
 use crate::invocation::Telemetry;
 use crate::report::InvocationReport;
 
-/// What each invocation's configuration begins with in a new environment.
+/// The interface to telemetry for a new environment, which each invocation's configuration gets.
 pub(crate) fn begin() -> Telemetry {
     Telemetry::new(FIGURES)
 }
 
-/// What writes the figures of an invocation, if anything that does is built in.
+/// The function that writes the figures of an invocation; `None` without the feature `emf`.
 #[cfg(feature = "emf")]
 const FIGURES: Option<fn(&InvocationReport)> = Some(emf::write);
 #[cfg(not(feature = "emf"))]
 const FIGURES: Option<fn(&InvocationReport)> = None;
 
-/// A variable that says something. One that is not Unicode says nothing.
+/// A variable's value. One that is not Unicode counts as unset.
 #[cfg(any(feature = "otel", feature = "emf"))]
 pub(crate) fn variable(name: &str) -> Option<String> {
     crate::config::Variables::only(name).get(name).ok().flatten().map(str::to_owned)

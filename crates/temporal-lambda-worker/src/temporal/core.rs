@@ -1,25 +1,25 @@
-//! The SDK's core below a worker: how others than the worker's thread shut it down.
+//! The core of the SDK's worker. It can be shut down from any thread, also while a workflow blocks the worker's.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use temporalio_client::Connection;
 use temporalio_sdk::Worker;
 
-/// The SDK's core worker: how it is shut down, and its entry in its connection, which keeps threads
-/// and memory if nobody takes it out.
+/// The SDK's core worker, to shut it down and to unregister it from its connection: an entry that stays there keeps
+/// threads and memory.
 #[derive(Clone, Default)]
 pub(super) struct Core(Arc<Mutex<CoreState>>);
 
 #[derive(Default)]
 struct CoreState {
-    /// The driver wants it to be shut down.
+    /// Whether a shutdown was asked for.
     is_wanted: bool,
     shut_down: Option<Box<dyn Fn() + Send>>,
     entry: Option<(Connection, uuid::Uuid)>,
 }
 
 impl Core {
-    /// Holds a worker that runs from now on.
+    /// Keeps a worker that begins to run.
     pub(super) fn hold(&self, connection: Connection, worker: &Worker) {
         let mut state = self.lock();
         state.entry = Some((connection, worker.worker_instance_key()));
@@ -39,7 +39,7 @@ impl Core {
         }
     }
 
-    /// Takes the worker out of its connection. Doing so again does nothing.
+    /// Unregisters the worker from its connection. Doing so again does nothing.
     pub(super) fn forget(&self) {
         let mut state = self.lock();
         state.shut_down = None;

@@ -1,4 +1,5 @@
-//! What is seen, and can be cut short, inside of the worker.
+//! Interceptors around activities and workflow activations: they count both, and drop activities that outlast the
+//! grace period.
 
 use std::sync::Arc;
 
@@ -26,9 +27,9 @@ use crate::invocation::{Invocation, within};
 #[derive(Clone)]
 pub(super) struct Interceptors {
     pub(super) in_flight: InFlight,
-    /// Cancelled: activities are dropped.
+    /// Cancelled when activities are to be dropped.
     pub(super) abandon: CancellationToken,
-    /// Cancelled: the worker is gone, and nobody takes results any more.
+    /// Cancelled when the worker is gone, so that no result is taken any more.
     pub(super) gone: CancellationToken,
     pub(super) invocation: Invocation,
     pub(super) running: TaskTracker,
@@ -36,8 +37,8 @@ pub(super) struct Interceptors {
 }
 
 impl Interceptors {
-    /// Restores what plugins may not change in `settled` options, and puts these interceptors around
-    /// all others: what the user's do is in flight, and can be cut short.
+    /// Restores what plugins may not change in `settled` options, and puts these interceptors around all
+    /// others: work of the user's interceptors is counted as in flight, and can be dropped.
     pub(super) fn last_word(
         &self,
         settled: &WorkerOptions,
@@ -104,7 +105,7 @@ impl ActivityInboundInterceptor for Interceptors {
                         // again, and with it the activity.
                         self.gone.cancelled().await;
                     }
-                    // A failure that can be retried: the next invocation has it at once. The server
+                    // A failure that can be retried, so that the next invocation gets the activity at once. The server
                     // takes a cancellation only of an activity that it was asked to cancel.
                     let ended = anyhow::anyhow!("the Lambda invocation ended before the activity");
                     let failure = ApplicationFailure::builder(ended).type_name("WorkerShutdown".to_owned());

@@ -1,4 +1,4 @@
-//! Temporal, as the driver needs it: something to connect to, and something that makes workers.
+//! Temporal's side of an invocation: connecting, and a worker per invocation whose polls end without losing a task.
 //!
 //! # How polling ends
 //!
@@ -9,9 +9,9 @@
 //!
 //! 1. holds back polls that have not begun. To the SDK they are slow polls.
 //! 2. gives up the sticky queue. Completions ask for it no longer (with a known stop time, from 3.15 s
-//!    before it). When a poll is there, the server is told to close that queue (by `ShutdownWorker`
+//!    before it). While a poll is under way there, the server is told to close that queue (by `ShutdownWorker`
 //!    with its name): the poll ends, and later tasks of its workflows go to the normal queue. Without a
-//!    poll, a task that waits there would wait for its timeout. A server that refuses calls for their
+//!    poll, a task that waits on the queue would wait for its timeout. A server that refuses calls for their
 //!    number is asked for up to 3 s.
 //! 3. waits for the polls under way. The server answers a poll 1 s before the time that it asks for is
 //!    over, so each asks for a time that ends when polling may end, and lasts 1.25 s at least. If the
@@ -53,9 +53,9 @@ pub(crate) use sdk::Sdk;
 
 /// What a worker needs from the driver.
 pub(crate) struct Ports {
-    /// Where the worker says what happens.
+    /// Takes the worker's inputs to the lifecycle.
     pub(crate) inputs: UnboundedSender<Input<Fault>>,
-    /// Knows all that runs for the worker, as long as it runs.
+    /// Tracks every task of the worker for as long as it runs.
     pub(crate) running: TaskTracker,
     pub(crate) invocation: Invocation,
     /// When polling ends in any case. `None`: there is no deadline.
@@ -69,35 +69,35 @@ pub(crate) trait Temporal: Send + Sync + 'static {
     /// Connects, over the channel of an earlier invocation or a new one.
     fn connect(&self, config: &LambdaWorkerConfig) -> BoxFuture<'static, Result<Link, Fault>>;
 
-    /// Begins to create a worker on a thread of its own. It says [`Input::WorkerCreated`] or
+    /// Begins to create a worker on a thread of its own. The worker sends [`Input::WorkerCreated`] or
     /// [`Input::Failed`], and when it has ended [`Input::WorkerStopped`] or
     /// [`Input::WorkerFailed`].
     fn launch(&self, link: &Link, config: &LambdaWorkerConfig, ports: Ports) -> Box<dyn Launched>;
 
-    /// Lets go of the kept channel; its socket closes as soon as nobody uses it.
+    /// Drops the kept channel; its socket closes when no invocation uses it any more.
     fn forget(&self);
 }
 
 /// A worker that was launched. All of these return at once.
 pub(crate) trait Launched: Send {
-    /// Lets it poll.
+    /// Lets the worker poll.
     fn poll(&self);
-    /// Lets no poll begin any more, since the worker is `idle` or the stop time is near; it says
-    /// [`Input::PollsEnded`] when none is under way.
+    /// Lets no poll begin any more, since the worker is `idle` or the stop time is near. The worker sends
+    /// [`Input::PollsEnded`] when no poll is under way.
     fn hold_polls(&self, idle: bool);
     /// Lets polls begin again.
     fn resume_polls(&self);
-    /// Ends polls and shuts it down; it ends when what is in flight has ended.
+    /// Ends the polls and shuts the worker down; it ends when its tasks have ended.
     fn stop(&self);
     /// Drops the activities that are still in flight.
     fn abandon_activities(&self);
-    /// Drops the worker wherever it stands.
+    /// Drops the worker, whatever it is doing.
     fn abandon(&self);
-    /// Takes the worker out of its connection. Doing so again does nothing.
+    /// Unregisters the worker from its connection. Doing so again does nothing.
     fn finalize(&self);
-    /// What it has done so far.
+    /// The worker's figures so far.
     fn report(&self) -> WorkerReport;
-    /// The fault of the server towards a worker that could not poll at all, or, if it was `given_up`,
-    /// could not end.
+    /// The fault of the server, if it let the worker not poll at all or, for a worker that was `given_up`, not
+    /// end.
     fn server_fault(&self, given_up: bool) -> Option<Fault>;
 }

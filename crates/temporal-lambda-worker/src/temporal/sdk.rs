@@ -1,4 +1,4 @@
-//! The real Temporal: the SDK.
+//! The implementation of [`Temporal`] by the SDK.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,7 +19,7 @@ use crate::config::LambdaWorkerConfig;
 use crate::connection::{ChannelCache, Link, Request};
 use crate::error::{ConfigError, Fault};
 
-/// The SDK with what it keeps from one invocation to the next: its runtime and a channel.
+/// The SDK's runtime and the channel to the server, which are kept from one invocation to the next.
 pub(crate) struct Sdk {
     threads: Handle,
     runtime: Mutex<Option<Arc<Runtime>>>,
@@ -40,7 +40,7 @@ impl Sdk {
         if let Some(runtime) = &*slot {
             return Ok(runtime.clone());
         }
-        // Without a logger of its own: what the SDK logs goes where everything goes.
+        // No logger of the SDK's own: its events go to the process's subscriber.
         let telemetry = TelemetryOptions::builder()
             .maybe_metrics(config.telemetry.core_meter.clone())
             // It is the resource that says whose metrics they are.
@@ -61,7 +61,7 @@ impl Sdk {
 impl Temporal for Sdk {
     fn connect(&self, config: &LambdaWorkerConfig) -> BoxFuture<'static, Result<Link, Fault>> {
         let connect = self.channels.clone().connect(Request::of(config));
-        // The channel's own tasks live where it is made.
+        // The channel's own tasks run on the runtime on which it is made.
         let connecting = AbortOnDropHandle::new(self.threads.spawn(connect.in_current_span()));
         let panicked = |error: JoinError| {
             Err(Fault::Panicked { place: "connecting", message: error.to_string() })

@@ -1,8 +1,8 @@
 //! One SDK worker on a thread of its own.
 //!
 //! The SDK's `Worker::run` is not `Send`: workflows share state through `Rc`. So the worker lives
-//! on a thread that does nothing else, and the driver speaks to it through one [`Phase`]. The SDK's
-//! own tasks and the activities run on the SDK threads.
+//! on a thread of its own, and the driver controls it by one [`Phase`]. The SDK's own tasks and the activities run
+//! on the SDK threads.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,7 +35,7 @@ use crate::report::WorkerReport;
 /// The name of the threads that workflow code runs on.
 const WORKFLOW_THREAD: &str = "temporal-lambda-workflows";
 
-/// What a worker is made of.
+/// The parts that a worker is made of.
 pub(super) struct Plan {
     pub(super) memory: Memory,
     pub(super) runtime: Result<Arc<Runtime>, Fault>,
@@ -46,7 +46,7 @@ pub(super) struct Plan {
     pub(super) idle_timeout: Option<Duration>,
 }
 
-/// How far the driver wants the worker to be. It only ever goes on.
+/// The phase that the driver wants the worker to be in. It only ever advances.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 enum Phase {
     Created,
@@ -55,7 +55,7 @@ enum Phase {
     Dropped,
 }
 
-/// What the driver's side and the worker's thread share.
+/// The state that the driver's side and the worker's thread share.
 #[derive(Clone)]
 struct Parts {
     gate: Arc<Gate>,
@@ -113,7 +113,7 @@ impl SdkWorker {
                     let message = panic_message(&*panic);
                     Input::WorkerFailed(Fault::Panicked { place: "the worker", message })
                 });
-                // The thread is as good as gone: the driver may call everything settled.
+                // The thread has nothing left to do: the driver may count everything as settled.
                 drop(token);
                 let _ = said.send(input);
             });
@@ -138,7 +138,7 @@ impl SdkWorker {
         });
     }
 
-    /// Ends the task that quiesces, and has another one in its place.
+    /// Replaces the task that quiesces, and ends the one before.
     fn quiesce_by(&self, quiescing: Option<AbortOnDropHandle<()>>) {
         *self.quiescing.lock().unwrap_or_else(PoisonError::into_inner) = quiescing;
     }
@@ -169,7 +169,7 @@ impl Launched for SdkWorker {
         self.quiesce_by(None);
         self.diagnoses().worker_ends();
         self.parts.gate.close();
-        // Not on the worker's thread: a workflow may block it, and the grace period begins now.
+        // Not on the worker's thread, which a workflow may block: the grace period begins now.
         let _threads = self.threads.enter();
         self.parts.core.shut_down();
         self.go_on_to(Phase::ShuttingDown);
@@ -202,7 +202,7 @@ impl Launched for SdkWorker {
 
 impl Drop for SdkWorker {
     fn drop(&mut self) {
-        // Whoever lets go of the worker must not leave it polling, or its activities running.
+        // A worker that is dropped must not go on polling, nor its activities running.
         self.stop();
         self.diagnoses().invocation_ends();
         self.parts.interceptors.abandon.cancel();
@@ -211,13 +211,13 @@ impl Drop for SdkWorker {
     }
 }
 
-/// The worker's life, on its thread.
+/// The worker on its thread.
 struct Life {
     phase: watch::Receiver<Phase>,
     parts: Parts,
 }
 
-/// Ends what the worker left behind, however its life ended.
+/// Drops the worker's activities and gives its tasks back, however the worker ended.
 struct Leftovers(Arc<Gate>, CancellationToken);
 
 impl Drop for Leftovers {
@@ -228,7 +228,7 @@ impl Drop for Leftovers {
 }
 
 impl Life {
-    /// Lives until the worker has ended; returns how it ended.
+    /// Runs the worker to its end: how it ended.
     async fn live(mut self, plan: Plan) -> Input<Fault> {
         let Parts { gate, interceptors, core } = self.parts.clone();
         let leftovers = Leftovers(gate.clone(), interceptors.gone.clone());
@@ -273,7 +273,7 @@ impl Life {
         let connection = gate.connection(&connection_options).await;
         let connection = connection.map_err(|error| created(with_sources(&error)))?;
         let namespace = client_options.namespace.clone();
-        // The worker asks again when it runs, and is answered from memory.
+        // The worker asks again when it runs, and gets the answer from memory.
         let request = DescribeNamespaceRequest { namespace, ..Default::default() };
         let mut asking = connection.clone();
         asking

@@ -17,9 +17,9 @@
 //! here either, since all cases share this machine's: the driver's tests let the monotonic clock run
 //! away from the one on the wall.
 
+mod fixture;
 mod link;
 mod remains;
-mod scene;
 mod strike;
 #[path = "../support/mod.rs"]
 mod support;
@@ -39,7 +39,7 @@ use temporal_lambda_worker::lifecycle::State::{
 use temporal_lambda_worker::lifecycle::Step;
 use temporalio_client::tonic::Code;
 
-use scene::KEY;
+use fixture::KEY;
 use strike::Exit;
 use strike::Gone::*;
 use strike::Network::*;
@@ -260,7 +260,7 @@ fn take(next: &AtomicUsize) -> Option<(usize, &'static Case)> {
 fn play(strike: Strike) -> Option<Seen> {
     let play = || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime starts").block_on(scene::play(strike))
+        runtime.expect("a runtime starts").block_on(fixture::play(strike))
     };
     std::panic::catch_unwind(play).ok()
 }

@@ -7,12 +7,12 @@ use temporal_lambda_worker::Fault;
 use temporalio_common::protos::temporal::api::enums::v1::EventType;
 use tokio::time::timeout;
 
-use crate::scene::{KEY, NEXT, Scene};
+use crate::fixture::{Fixture, KEY, NEXT};
 use crate::strike::{Gone, Network, Strike, heal};
 use crate::support::{BOUND, Manners, invocation, lock};
 use crate::verdict::{After, Seen};
 
-impl Scene {
+impl Fixture {
     /// What must not be left of an invocation.
     pub(crate) async fn look_for_remains(&self, seen: &mut Seen) {
         seen.after = if self.handler.is_poisoned() { After::Poisoned } else { After::Healthy };

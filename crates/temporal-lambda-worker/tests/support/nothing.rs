@@ -9,7 +9,7 @@ pub(crate) struct Nothing;
 impl Nothing {
     #[activity]
     #[allow(dead_code, reason = "the macro makes a constant for workflows to call by")]
-    async fn nothing(_context: ActivityContext) -> Result<(), ActivityError> {
+    pub(crate) async fn nothing(_context: ActivityContext) -> Result<(), ActivityError> {
         Ok(())
     }
 }

@@ -152,15 +152,6 @@ impl Engine {
                 fail(run, it.failure.unwrap_or_default(), task, at);
                 self.forget_pending(id);
             }
-            Some(Ordered::CancelWorkflowExecutionCommandAttributes(it)) => {
-                run.status = WorkflowStatus::Canceled;
-                let canceled = events::WorkflowExecutionCanceledEventAttributes {
-                    workflow_task_completed_event_id: task,
-                    details: it.details,
-                };
-                run.append(at, Attributes::WorkflowExecutionCanceledEventAttributes(canceled));
-                self.forget_pending(id);
-            }
             // It would wait for ever for something that does not come.
             _ => {
                 fail(run, unsupported(kind), task, at);

@@ -70,7 +70,7 @@ impl MockFrontend {
         call: &Call,
         mut next: impl FnMut(&mut State) -> Option<T>,
     ) -> Result<Vec<u8>, Status> {
-        let sticky_queue = call.info.sticky_queue.as_ref();
+        let sticky_queue = call.recorded.sticky_queue.as_ref();
         let (longest, given_up) = {
             let state = self.lock();
             (state.settings.longest_poll, state.polls.times_given_up(sticky_queue))
@@ -78,7 +78,7 @@ impl MockFrontend {
         let until = end_of_poll(call.deadline, Instant::now(), longest)?;
         let task = self.watch_state(until, |state| {
             let polls = &state.polls;
-            if polls.is_shut_down(&call.info.worker_instance_key)
+            if polls.is_shut_down(&call.recorded.worker_instance_key)
                 || polls.times_given_up(sticky_queue) > given_up
             {
                 return Some(T::default());

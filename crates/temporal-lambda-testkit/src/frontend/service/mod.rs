@@ -17,9 +17,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tonic::Status;
 
 use super::{
-    calls::{OpenPoll, RecordedCall},
+    calls::RecordedCall,
     mock::MockFrontend,
-    rpc::{RequestInfo, Rpc},
+    rpc::Rpc,
     scripts::{Action, Step},
 };
 
@@ -29,11 +29,8 @@ const MALFORMED: [u8; 2] = [0x0a, 0x7f];
 
 /// One request.
 pub(super) struct Call {
-    rpc: Rpc,
+    recorded: RecordedCall,
     service: String,
-    headers: HeaderMap,
-    proto: Bytes,
-    info: RequestInfo,
     /// When the caller gives up: the `grpc-timeout` that came with the call.
     deadline: Option<Instant>,
     /// Whether no connection ends the call then, so that the frontend has to.
@@ -54,14 +51,13 @@ impl Call {
         headers: HeaderMap,
         proto: Bytes,
     ) -> Self {
-        let rpc = Rpc::named(rpc);
-        let info = RequestInfo::read(&rpc, &proto);
         let deadline = headers
             .get("grpc-timeout")
             .and_then(|value| value.to_str().ok())
             .and_then(timeout)
             .map(|timeout| Instant::now() + timeout);
-        Self { rpc, service, headers, proto, info, deadline, in_process: false }
+        let recorded = RecordedCall::read(Rpc::named(rpc), proto, headers);
+        Self { recorded, service, deadline, in_process: false }
     }
 
     /// A call with no connection under it.
@@ -87,8 +83,9 @@ impl Call {
     }
 
     fn decode<M: Message + Default>(&self) -> Result<M, Status> {
-        M::decode(self.proto.clone()).map_err(|error| {
-            Status::invalid_argument(format!("the {} request cannot be decoded: {error}", self.rpc))
+        self.recorded.decode().map_err(|error| {
+            let rpc = &self.recorded.rpc;
+            Status::invalid_argument(format!("the {rpc} request cannot be decoded: {error}"))
         })
     }
 }
@@ -108,15 +105,15 @@ impl Drop for OpenPollGuard<'_> {
 impl MockFrontend {
     /// Answers one call. Dropping the future is the caller hanging up.
     pub(super) async fn handle(&self, call: Call) -> Result<Answer, Status> {
-        let poll = call.rpc.is_poll().then(|| {
-            let poll = OpenPoll::new(call.rpc.clone(), &call.info);
-            OpenPollGuard { frontend: self, id: self.update(|state| state.polls.add(poll)) }
+        let recorded = &call.recorded;
+        let poll = recorded.rpc.is_poll().then(|| {
+            let id = self.update(|state| state.polls.add(recorded.clone()));
+            OpenPollGuard { frontend: self, id }
         });
         let step = self.update(|state| {
-            let (rpc, proto, info) = (call.rpc.clone(), call.proto.clone(), call.info.clone());
-            state.calls.push(RecordedCall::new(rpc, proto, call.headers.clone(), info));
-            state.settings.authorize(&call.rpc, &call.headers)?;
-            Ok::<_, Status>(state.scripts.next(&call.rpc))
+            state.calls.push(recorded.clone());
+            state.settings.authorize(&recorded.rpc, &recorded.metadata)?;
+            Ok::<_, Status>(state.scripts.next(&recorded.rpc))
         })?;
         let answer = match step {
             None => call.in_time(self.answer_as_usual(&call)).await.map(Answer::Message),
@@ -133,7 +130,7 @@ impl MockFrontend {
         }
         match step.action {
             Action::Usual => self.answer_as_usual(call).await.map(Answer::Message),
-            Action::Answer(answer) => answer(&call.proto).map(Answer::Message),
+            Action::Answer(answer) => answer.map(Answer::Message),
             Action::Hang => pending().await,
             Action::Cut => Ok(Answer::Cut),
             Action::Malformed => Ok(Answer::Message(MALFORMED.to_vec())),
@@ -146,15 +143,11 @@ impl MockFrontend {
             // `SERVING` is 1, in the first field.
             return Ok(vec![0x08, 0x01]);
         }
-        let namespace = call.info.namespace.as_str();
-        if let Rpc::Other(name) = &call.rpc {
-            let text = format!("unknown method {name} for service {}", call.service);
-            return Err(Status::unimplemented(text));
-        }
-        if call.rpc != Rpc::GetSystemInfo {
+        let RecordedCall { rpc, namespace, .. } = &call.recorded;
+        if !matches!(rpc, Rpc::GetSystemInfo | Rpc::Other(_)) {
             self.lock().settings.namespace_id(namespace)?;
         }
-        match &call.rpc {
+        match rpc {
             Rpc::GetSystemInfo => Ok(self.lock().settings.system_info().encode_to_vec()),
             Rpc::DescribeNamespace => {
                 Ok(self.lock().settings.describe_namespace(namespace)?.encode_to_vec())
@@ -176,11 +169,10 @@ impl MockFrontend {
             Rpc::ResetStickyTaskQueue => {
                 Ok(api::ResetStickyTaskQueueResponse::default().encode_to_vec())
             }
-            // Messages without fields.
-            Rpc::RespondQueryTaskCompleted
-            | Rpc::RespondNexusTaskCompleted
-            | Rpc::RespondNexusTaskFailed
-            | Rpc::Other(_) => Ok(Vec::new()),
+            Rpc::Other(name) => {
+                let text = format!("unknown method {name} for service {}", call.service);
+                Err(Status::unimplemented(text))
+            }
         }
     }
 }

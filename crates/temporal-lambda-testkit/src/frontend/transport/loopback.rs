@@ -93,11 +93,6 @@ impl MockFrontend {
 }
 
 impl ServedFrontend {
-    /// The frontend that is served.
-    pub fn frontend(&self) -> &MockFrontend {
-        &self.frontend
-    }
-
     /// The address that it listens on. It stays the same over a stop and a start.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -109,11 +104,6 @@ impl ServedFrontend {
             Some(_) => format!("https://localhost:{}", self.address.port()),
             None => format!("http://{}", self.address),
         }
-    }
-
-    /// The certificates, when it is served with TLS.
-    pub fn tls(&self) -> Option<&MockTls> {
-        self.tls.as_ref()
     }
 
     /// The certificate that clients must trust, in PEM, when it is served with TLS.

@@ -1,14 +1,14 @@
-//! The server's address, as people write it.
+//! The server's address: the forms in which people write it become the one that the SDK takes.
 
 use crate::config::warnings::Warnings;
 use crate::error::ConfigError;
 
 const EXPECTED: &str = "host:port, such as localhost:7233 or my-namespace.a1b2c.tmprl.cloud:7233";
 
-/// Prefixes that gRPC libraries of other languages take, and that say nothing that is not so here.
+/// Prefixes for gRPC libraries of other languages. They ask for name resolution as it is done here anyway.
 const RESOLVERS: &[&str] = &["dns:///", "passthrough:///"];
 
-/// The address as the SDK takes it: `host:port`, or a URL of a scheme that there is.
+/// The address as the SDK takes it: `host:port`, or a URL with `http` or `https`.
 pub(crate) fn normal(
     address: &str,
     setting: &str,
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_none_is_refused_with_its_setting_and_what_it_must_be() {
+    fn a_malformed_address_is_refused_with_its_setting_and_the_form_it_must_have() {
         for address in [
             "grpc://temporal:7233",
             "dns://8.8.8.8/temporal:7233",
@@ -141,13 +141,13 @@ mod tests {
     }
 
     #[test]
-    fn a_password_in_an_address_is_not_shown() {
+    fn the_refusal_of_an_address_does_not_show_its_password() {
         let error = warned("https://me:hush-hush@temporal:7233").0.unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hush"), "{error:?}");
     }
 
     #[test]
-    fn loopback_is_this_machine_by_any_of_its_names() {
+    fn every_name_and_address_of_this_machine_is_loopback() {
         for host in ["localhost", "LOCALHOST.", "a.localhost", "127.0.0.1", "127.1.2.3", "[::1]"] {
             assert!(is_loopback(Some(host)), "{host}");
         }

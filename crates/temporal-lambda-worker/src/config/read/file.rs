@@ -1,4 +1,5 @@
-//! The configuration file: which one it is, and what of it is whose.
+//! The configuration file: finding it, and taking it apart into the profiles of the SDKs, the settings of this
+//! crate and the tables of other programs.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -17,15 +18,15 @@ const PROFILES: &str = "profile";
 /// The name of the file where none is named.
 pub(crate) const FILE_NAME: &str = "temporal.toml";
 
-/// What messages call a text that is given in code.
+/// The name in messages for a text that the code gives.
 const TEXT: &str = "the configuration text";
 
 /// The configuration file, taken apart.
 #[derive(Debug, Default)]
 pub(crate) struct File {
-    /// Where it is; `None` if there is none.
+    /// Its path; `None` if there is no file.
     pub(crate) path: Option<PathBuf>,
-    /// Where it was looked for.
+    /// The paths at which it was looked for.
     pub(crate) looked_at: Vec<PathBuf>,
     /// The profiles, by name.
     pub(crate) profiles: toml::Table,
@@ -34,7 +35,7 @@ pub(crate) struct File {
 }
 
 impl File {
-    /// Reads the file that the code says, or finds it.
+    /// Reads the file that the code names, or finds one.
     pub(crate) fn read(
         source: &FileSource,
         variables: &Variables,
@@ -71,7 +72,7 @@ impl File {
             let path = folder.join(FILE_NAME);
             match std::fs::read_to_string(&path) {
                 Ok(text) => return Self::parse(path, &text, warnings),
-                // A task root that is a file holds none, either.
+                // A task root that is a file holds no configuration file, either.
                 Err(error)
                     if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
                 {
@@ -84,7 +85,7 @@ impl File {
     }
 
     fn parse(path: PathBuf, text: &str, warnings: &mut Warnings) -> Result<Self, ConfigError> {
-        // An editor on Windows may put a mark of three bytes before the text.
+        // Editors on Windows may put a byte order mark before the text.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut tables: toml::Table = text.parse().map_err(|error: toml::de::Error| {
             ConfigError::FileMalformed { path: path.clone(), line: line_of(text, error.span()) }
@@ -101,7 +102,7 @@ impl File {
             }
             None => toml::Table::new(),
         };
-        // Other programs may have tables in the same file; only what looks like a slip is said.
+        // Other programs may have tables in the same file; only near misses are warned about.
         for name in tables.keys() {
             if let Some(meant) = nearest(name, &[TABLE, PROFILES]) {
                 let meant = if meant == PROFILES { "profile.<name>" } else { meant };

@@ -8,11 +8,11 @@ use temporalio_common::worker::VersioningBehavior;
 
 /// A value that a setting may have.
 trait Setting: Sized {
-    /// What it must be, in words.
+    /// What the value must be, for error messages.
     const EXPECTED: &'static str;
     /// From a variable.
     fn of_text(text: &str) -> Option<Self>;
-    /// From the file; what is not text there has a type of its own.
+    /// From the file, where numbers and booleans are not written as text.
     fn of_toml(value: &toml::Value) -> Option<Self> {
         Self::of_text(value.as_str()?)
     }
@@ -45,7 +45,7 @@ impl Setting for bool {
     }
 }
 
-/// As people write it: `500ms`, `5s`, `1m 30s`.
+/// With its unit: `500ms`, `5s`, `1m 30s`.
 impl Setting for Duration {
     const EXPECTED: &'static str = "a duration such as \"500ms\" or \"5s\"";
     fn of_text(text: &str) -> Option<Self> {
@@ -106,7 +106,7 @@ macro_rules! keys {
             }
 
             /// Sets a key of [`KEYS`] from the file; the error says what the value must be. Blank
-            /// text is as good as no key.
+            /// text counts as not set.
             pub(crate) fn set_toml(
                 &mut self,
                 key: &str,
@@ -125,7 +125,7 @@ macro_rules! keys {
                 Ok(())
             }
 
-            /// These settings, with those of `over` where it has them.
+            /// These settings, overridden by those that `over` has.
             pub(crate) fn overlaid(self, over: Self) -> Self {
                 Self { $($key: over.$key.or(self.$key),)* }
             }
@@ -156,13 +156,13 @@ keys! {
     graceful_shutdown_timeout: Duration,
     /// How long before the deadline polling stops.
     shutdown_deadline_buffer: Duration,
-    /// Polling ends when nothing was in flight for this long.
+    /// Polling ends when no task has been in flight for this long.
     idle_timeout: Duration,
     /// With an idle timeout: the least time that the worker polls.
     minimum_stay: Duration,
     /// Whether the connection is kept for the next invocation.
     reuse_connection: bool,
-    /// The oldest a kept connection may be, by wall clock.
+    /// How old a kept connection may become, by wall clock.
     max_connection_age: Duration,
     /// How often the worker reports itself to Temporal; never if unset.
     worker_heartbeat_interval: Duration,
@@ -228,14 +228,14 @@ mod tests {
     }
 
     #[test]
-    fn blank_text_in_the_file_is_as_good_as_no_key() {
+    fn blank_text_in_the_file_counts_as_not_set() {
         for key in KEYS {
             assert_eq!(of_toml(key, " ").unwrap(), Keys::default(), "{key}");
         }
     }
 
     #[test]
-    fn what_lies_above_wins_key_by_key() {
+    fn the_environment_overrides_the_file_key_by_key() {
         let file = Keys {
             task_queue: Some("a".to_owned()),
             max_cached_workflows: Some(1),

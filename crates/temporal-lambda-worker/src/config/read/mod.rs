@@ -1,4 +1,4 @@
-//! What `temporal.toml` and the environment say: read, checked, and not decided about.
+//! Reading `temporal.toml` and the environment. Each value is checked here; which one applies is decided above.
 
 pub(super) mod address;
 pub(super) mod file;

@@ -1,10 +1,10 @@
-//! The names of Temporal's variables, and what was probably meant by others.
+//! The names of Temporal's variables, and warnings about names that are nearly one of them.
 
 use super::nearest::nearest;
 use super::variables::Variables;
 
-/// Warnings about variables that nothing reads here, though their names are almost or were once
-/// those of variables that are read.
+/// Warnings about variables that are not read, but whose names are misspellings or earlier names of
+/// variables that are.
 pub(crate) fn near_misses(variables: &Variables) -> Vec<String> {
     let mut names: Vec<_> =
         variables.names().filter_map(|it| it.strip_prefix("TEMPORAL_")).collect();
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_variable_that_is_almost_one_of_temporals_is_warned_about() {
+    fn a_variable_whose_name_is_nearly_one_of_temporals_is_warned_about() {
         for (name, meant) in [
             ("TEMPORAL_ADRESS", "TEMPORAL_ADDRESS"),
             ("TEMPORAL_APIKEY", "TEMPORAL_API_KEY"),

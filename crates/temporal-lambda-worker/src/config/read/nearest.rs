@@ -1,4 +1,4 @@
-//! What somebody probably meant.
+//! The known name that a misspelled one is nearest to.
 
 /// The known name that `name` is a misspelling of, if there is one.
 pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {

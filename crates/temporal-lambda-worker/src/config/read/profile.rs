@@ -1,5 +1,5 @@
 //! The connection's settings: one profile of the file and the `TEMPORAL_*` variables, read by the
-//! SDK's own loader. What the loader would ignore in silence is checked here first.
+//! SDK's own loader. Settings that the loader would ignore in silence are checked here first.
 
 use http::uri::Authority;
 use temporalio_client::envconfig::{
@@ -19,20 +19,20 @@ use crate::error::ConfigError;
 const DEFAULT_NAMESPACE: &str = "default";
 const DEFAULT_PROFILE: &str = "default";
 
-/// What a profile and the variables say.
+/// The connection's settings, from a profile and the variables.
 pub(crate) struct Profile {
     pub(crate) connection_options: ConnectionOptions,
     pub(crate) client_options: ClientOptions,
-    /// The setting that turns TLS off in so many words, if one does.
+    /// The setting that explicitly turns TLS off, if one does.
     pub(crate) tls_off: Option<String>,
     /// The endpoint of a remote codec and the setting that names it, if one does.
     pub(crate) codec: Option<Codec>,
-    /// What every call names as its `:authority`.
+    /// The `:authority` of every call.
     pub(crate) authority: Option<String>,
 }
 
 impl Profile {
-    /// One that the code gives whole; an API key only fills in.
+    /// Options that the code gives as a whole. The API key is used where they have none.
     pub(in crate::config) fn of(
         (mut connection_options, client_options): (ConnectionOptions, ClientOptions),
         api_key: Option<String>,
@@ -133,7 +133,7 @@ struct Table<'a> {
     authority: Option<String>,
 }
 
-/// What a profile may hold. `authority` is read by other SDKs, but not by the loader of this one.
+/// The keys that a profile may have. `authority` is read by other SDKs, but not by the loader of this one.
 const KEYS: &[&str] =
     &["address", "namespace", "api_key", "authority", "tls", "codec", "grpc_meta"];
 const TLS_KEYS: &[&str] = &[
@@ -151,7 +151,7 @@ const CODEC_KEYS: &[&str] = &["endpoint", "auth"];
 
 impl<'a> Table<'a> {
     fn find(file: &'a File, variables: &'a Variables) -> Result<Self, ConfigError> {
-        // The default one need not exist, also if it is named.
+        // The default profile need not exist, even if the variable names it.
         let named = variables.get("TEMPORAL_PROFILE")?.filter(|name| *name != DEFAULT_PROFILE);
         let name = named.unwrap_or(DEFAULT_PROFILE);
         let mut table = Self { file, name, values: toml::Table::new(), authority: None };
@@ -187,7 +187,8 @@ impl<'a> Table<'a> {
         Ok(table)
     }
 
-    /// The profile without empty text, which is as good as none; each value of its kind.
+    /// The profile, once every key and the type of every value are checked. Empty text counts as not set and is
+    /// left out.
     fn checked(&self, values: &toml::Table) -> Result<toml::Table, ConfigError> {
         let mut checked = toml::Table::new();
         for (key, value) in values {
@@ -287,8 +288,7 @@ impl<'a> Table<'a> {
     }
 }
 
-/// What is left for the loader to refuse: settings that exclude each other. It names them, and
-/// shows no value.
+/// The loader's refusal of settings that exclude each other. Its message names them, and shows no value.
 fn refused(error: SdkError) -> ConfigError {
     let reason = match error {
         SdkError::InvalidConfig(message) => message,

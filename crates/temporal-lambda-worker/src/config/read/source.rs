@@ -1,4 +1,4 @@
-//! Where a configuration comes from, if not from the file that is found and from the environment.
+//! Sources of a configuration other than the file that is found and the environment.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,15 +8,14 @@ use temporalio_common::worker::WorkerDeploymentVersion;
 
 /// Where the configuration of a handler comes from, below what `configure` does.
 ///
-/// The default is what the guide says: `temporal.toml` where it is found, and above it the environment's
-/// variables.
+/// By default `temporal.toml` is read where it is found, and the environment's variables override it.
 ///
 /// ```
 /// use temporal_lambda_worker::{ConfigSource, LambdaWorkerConfig, LambdaWorkerHandler, WorkerDeploymentVersion};
 ///
 /// # fn main() -> Result<(), temporal_lambda_worker::LambdaWorkerError> {
 /// # let version = WorkerDeploymentVersion::builder().deployment_name("d").build_id("1").build();
-/// // A test that does not depend on the variables of whoever runs it.
+/// // A test that does not depend on the variables of the machine that runs it.
 /// let source = ConfigSource::text("[lambda_worker]\ntask_queue = \"orders\"").without_environment();
 /// let handler = LambdaWorkerHandler::builder(version, |_: &mut LambdaWorkerConfig| Ok(()))
 ///     .config_source(source)
@@ -70,13 +69,13 @@ impl ConfigSource {
         Self { file: FileSource::None, options, reads_environment: true }
     }
 
-    /// Nothing: no file, no variable. What the code does not say is a default.
+    /// No file and no variable: what the code does not set has its default.
     pub fn none() -> Self {
         Self { file: FileSource::None, options: None, reads_environment: false }
     }
 
-    /// Reads no variable of the environment. Where there is neither a path nor a text, no file either, since
-    /// it is variables that say where that is.
+    /// Reads no variable of the environment. Without a path or a text it reads no file either, since variables say
+    /// where the file is.
     #[must_use]
     pub fn without_environment(mut self) -> Self {
         self.reads_environment = false;
@@ -108,7 +107,7 @@ impl fmt::Debug for ConfigSource {
     }
 }
 
-/// What the code says below file and environment.
+/// The settings that the code gives, which file and environment override.
 #[derive(Clone, Debug)]
 pub(crate) struct Origin {
     pub(crate) version: WorkerDeploymentVersion,

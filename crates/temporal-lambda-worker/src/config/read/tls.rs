@@ -1,5 +1,5 @@
-//! Certificates and keys for TLS, judged before anybody connects: a bad one is a configuration error
-//! with the setting's name, and no network problem.
+//! Certificates and keys for TLS, checked before connecting: a bad one is a configuration error that names the
+//! setting, not a failed connection.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -25,8 +25,8 @@ pub(crate) struct Setting {
     pub(crate) name: String,
 }
 
-/// Reads what the TLS settings name and judges it. `setting` says which setting a source is from:
-/// the beginnings of its variable's and of its key's name are given.
+/// Reads the certificates and keys that the TLS settings name, and checks them. `setting` names the setting that
+/// a source is from, given the beginnings of the variable's and of the key's name.
 pub(crate) fn read(
     tls: &mut ClientConfigTLS,
     setting: &dyn Fn(&DataSource, &str, &str) -> Setting,
@@ -56,7 +56,7 @@ pub(crate) fn read(
     }
 }
 
-/// Judges what code has set, and unfolds certificates that stand in one line.
+/// Checks the TLS options that `configure` has set, and restores the line breaks of certificates in one line.
 pub(crate) fn judge(tls: &mut TlsOptions) -> Result<(), ConfigError> {
     let place = "config.connection_options.tls_options";
     let of_code = |part: &str, bytes: &mut Vec<u8>| {
@@ -64,7 +64,7 @@ pub(crate) fn judge(tls: &mut TlsOptions) -> Result<(), ConfigError> {
         bytes.clone_from(&material.pem);
         material
     };
-    // A verifier takes the place of a certificate; the SDK refuses both.
+    // The SDK refuses a verifier together with a certificate.
     if let Some(authority) = &mut tls.server_root_ca_cert {
         of_code("server_root_ca_cert", authority).judge_as_authority()?;
     }
@@ -78,17 +78,17 @@ pub(crate) fn judge(tls: &mut TlsOptions) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Lets any server be taken for the right one.
+/// Turns off the verification of the server's certificate.
 pub(crate) fn accept_any_server(tls: &mut TlsOptions) {
-    // One for the process: whether a kept connection fits is asked of the verifier's address.
+    // One verifier for the process: a kept connection is reused only if the verifier is the same object.
     static ANY_SERVER: OnceLock<Arc<AnyServer>> = OnceLock::new();
     let verifier = ANY_SERVER.get_or_init(|| Arc::new(AnyServer(ring::default_provider())));
     tls.server_cert_verifier = Some(verifier.clone());
-    // The SDK refuses both; with nothing verified, nobody has to vouch for anything.
+    // The SDK refuses a verifier beside a certificate, and nothing is verified by it.
     tls.server_root_ca_cert = None;
 }
 
-/// A certificate or key, and where it is from.
+/// The bytes of certificates or keys, and the setting that they are from.
 struct Material {
     setting: String,
     path: Option<PathBuf>,
@@ -121,7 +121,7 @@ impl Material {
         Self { setting, path, pem }
     }
 
-    /// A server's certificate must be vouched for by one of these.
+    /// Checks that these can be the authorities that sign a server's certificate.
     fn judge_as_authority(&self) -> Result<(), ConfigError> {
         let certificates = self.certificates()?;
         let (usable, _) = RootCertStore::empty().add_parsable_certificates(certificates);
@@ -163,7 +163,7 @@ impl Material {
         }
     }
 
-    /// What is there in the place of what was expected. Never shows a key.
+    /// For a message: what the setting holds instead of what is expected. Never shows a key.
     fn what_it_holds(&self) -> &'static str {
         let Ok(text) = std::str::from_utf8(&self.pem) else {
             return ": it is in binary form (DER); turn it into PEM, e.g. with openssl x509 or pkey";
@@ -193,7 +193,7 @@ impl Material {
     }
 }
 
-/// PEM whose line breaks were lost on the way through a variable: `\n` as two characters, or blanks.
+/// Restores the line breaks of a PEM that lost them in a variable: they are `\n` as two characters, or blanks.
 fn unfolded(text: &str) -> Cow<'_, str> {
     if !text.contains("-----BEGIN") || text.trim().lines().count() > 2 {
         return Cow::Borrowed(text);
@@ -224,7 +224,7 @@ fn next_boundary(text: &str) -> Option<(&str, &str, &str)> {
     Some((&text[..start], &text[start..end], &text[end..]))
 }
 
-/// Takes any certificate, but not a handshake that is signed by somebody else than its owner.
+/// Accepts any certificate, but checks that the handshake is signed with that certificate's key.
 #[derive(Debug)]
 struct AnyServer(CryptoProvider);
 

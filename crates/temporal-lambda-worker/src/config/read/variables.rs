@@ -1,6 +1,6 @@
-//! The variables of the environment. Every variable that this crate reads is read here. So the rules
-//! are the same for all: empty and blank is unset, booleans and numbers are checked, and a refusal
-//! names the variable, its value and what would be right.
+//! The variables of the environment. Every variable that this crate reads is read here, so that the same rules
+//! apply to all: an empty or blank one is unset, booleans and numbers are checked, and a refusal names the
+//! variable, its value unless it is a secret, and what it must be.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -12,8 +12,8 @@ use crate::error::{ConfigError, is_secret};
 /// The prefix of this crate's environment variables.
 pub(crate) const PREFIX: &str = "TEMPORAL_LAMBDA_";
 
-/// Variables that others read, and that look as if they were this crate's: what stands after the
-/// prefix. Temporal's samples for Lambda use them beside the variables that are read here.
+/// Variables with this crate's prefix that Temporal's samples for Lambda read, and this crate does not: their
+/// names after the prefix.
 const OF_OTHERS: &[&str] = &["WORKFLOW_ID_PREFIX"];
 
 /// The process's environment, or what stands for it in a test.
@@ -28,7 +28,7 @@ impl Variables {
         Self(unicode.collect())
     }
 
-    /// One variable of this process, where the others are not asked for.
+    /// One variable of this process, without reading the others.
     pub(crate) fn only(name: &str) -> Self {
         Self(std::env::var_os(name).map(|value| (name.to_owned(), value)).into_iter().collect())
     }
@@ -38,7 +38,7 @@ impl Variables {
         Self::from_iter(variables.map(|(name, value)| (name.to_owned(), value.to_owned())))
     }
 
-    /// A variable's value without the blanks around it. Empty and blank is unset.
+    /// A variable's value without the blanks around it. An empty or blank variable is unset.
     ///
     /// # Errors
     /// The value is not Unicode.
@@ -46,7 +46,7 @@ impl Variables {
         Ok(self.verbatim(name)?.map(str::trim))
     }
 
-    /// A variable's value as it is, for secrets and certificates. Empty and blank is unset.
+    /// A variable's value as it is, for secrets and certificates. An empty or blank variable is unset.
     ///
     /// # Errors
     /// The value is not Unicode.
@@ -86,9 +86,9 @@ impl Variables {
         self.0.keys().map(String::as_str)
     }
 
-    /// The `TEMPORAL_*` variables for the SDK's loader: without those that are empty or blank, and
-    /// with booleans that are checked, since the loader takes any other text for "not set" but turns
-    /// TLS on all the same. An empty `TEMPORAL_GRPC_META_*` stays: it takes a header away.
+    /// The `TEMPORAL_*` variables for the SDK's loader, without those that are empty or blank. Booleans are
+    /// checked, since the loader takes any other text for "not set" and turns TLS on all the same. An empty
+    /// `TEMPORAL_GRPC_META_*` stays: it removes a header of the profile.
     ///
     /// # Errors
     /// A value is not Unicode, or a boolean is none.
@@ -151,7 +151,7 @@ impl Variables {
 /// The booleans among the SDK's variables.
 const BOOLEANS: &[&str] = &["TEMPORAL_TLS", "TEMPORAL_TLS_DISABLE_HOST_VERIFICATION"];
 
-/// What follows this crate's prefix, in whatever case that is written.
+/// The part of a name after this crate's prefix, which may be written in any case.
 fn ours(name: &str) -> Option<&str> {
     let (prefix, rest) = name.split_at_checked(PREFIX.len())?;
     prefix.eq_ignore_ascii_case(PREFIX).then_some(rest)
@@ -226,13 +226,13 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_of_the_official_samples_is_theirs() {
+    fn a_variable_that_only_the_official_samples_read_is_not_refused() {
         let variables = Variables::of([("TEMPORAL_LAMBDA_WORKFLOW_ID_PREFIX", "orders-")]);
         assert_eq!(variables.keys().unwrap(), Keys::default());
     }
 
     #[test]
-    fn the_sdk_is_not_shown_what_is_empty_but_for_headers_that_it_takes_away() {
+    fn the_sdks_loader_gets_no_empty_variables_but_those_that_remove_a_header() {
         let variables = Variables::of([
             ("TEMPORAL_ADDRESS", ""),
             ("TEMPORAL_TLS", " "),

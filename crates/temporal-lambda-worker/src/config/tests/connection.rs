@@ -1,8 +1,8 @@
-//! How the server is reached: what empty variables, addresses and credentials mean.
+//! The connection's settings: empty variables, addresses and credentials.
 
 use super::*;
 
-/// A server elsewhere.
+/// A server on another machine.
 const ELSEWHERE: &str = "temporal.internal:7233";
 
 pub(super) fn settled(place: &Place) -> LambdaWorkerConfig {
@@ -18,7 +18,7 @@ fn uses_tls(config: &LambdaWorkerConfig) -> bool {
 }
 
 #[tokio::test]
-async fn an_empty_or_blank_variable_is_as_good_as_none_whichever_it_is() {
+async fn every_empty_or_blank_variable_counts_as_not_set() {
     let file = format!(
         "[profile.default]\naddress = \"{ELSEWHERE}\"\nnamespace = \"n\"\napi_key = \"{SECRET}\"\n\
          [lambda_worker]\ntask_queue = \"q\"\nidle_timeout = \"3s\"\n"
@@ -68,7 +68,7 @@ async fn an_empty_or_blank_variable_is_as_good_as_none_whichever_it_is() {
 }
 
 #[tokio::test]
-async fn empty_text_in_a_profile_is_as_good_as_none() {
+async fn empty_text_in_a_profile_counts_as_not_set() {
     let file = "[profile.default]\naddress = \"\"\nnamespace = \" \"\napi_key = \"\"\n\
                 [profile.default.codec]\nendpoint = \"\"\n";
     let config = Place::with(file).load().unwrap();
@@ -87,7 +87,7 @@ async fn an_empty_header_variable_takes_the_header_of_the_profile_away() {
 }
 
 #[tokio::test]
-async fn a_boolean_among_temporals_variables_is_checked() {
+async fn temporals_boolean_variables_are_checked() {
     for name in ["TEMPORAL_TLS", "TEMPORAL_TLS_DISABLE_HOST_VERIFICATION"] {
         for value in ["no", "yes", "on", "disabled"] {
             let message = Place::empty().set(name, value).refused();
@@ -101,7 +101,7 @@ async fn a_boolean_among_temporals_variables_is_checked() {
 }
 
 #[tokio::test]
-async fn a_blank_task_queue_deployment_name_or_build_id_is_none() {
+async fn a_blank_task_queue_deployment_name_or_build_id_counts_as_not_set() {
     let place = Place::with("[lambda_worker]\ntask_queue = \"file\"\n")
         .set("TEMPORAL_TASK_QUEUE", "  ")
         .set("TEMPORAL_LAMBDA_DEPLOYMENT_NAME", " ")
@@ -124,7 +124,7 @@ async fn a_blank_task_queue_deployment_name_or_build_id_is_none() {
 }
 
 #[tokio::test]
-async fn a_key_means_tls_however_it_is_set_unless_the_user_says_otherwise() {
+async fn an_api_key_turns_tls_on_however_it_is_set_unless_a_setting_turns_it_off() {
     let with_key = |address: &str| {
         Place::empty()
             .set("TEMPORAL_TASK_QUEUE", "q")
@@ -150,7 +150,7 @@ async fn a_key_means_tls_however_it_is_set_unless_the_user_says_otherwise() {
 }
 
 #[tokio::test]
-async fn a_key_that_configure_sets_means_tls_and_is_checked() {
+async fn an_api_key_that_configure_sets_turns_tls_on_and_is_checked() {
     let place = Place::empty().set("TEMPORAL_TASK_QUEUE", "q").set("TEMPORAL_ADDRESS", ELSEWHERE);
     let set = |key: &str| {
         let mut config = registered(&place);
@@ -178,7 +178,7 @@ async fn a_key_that_configure_sets_means_tls_and_is_checked() {
 }
 
 #[tokio::test]
-async fn https_and_tls_settings_mean_tls_and_a_contradiction_is_refused() {
+async fn https_and_tls_settings_turn_tls_on_and_a_contradiction_is_refused() {
     let https = format!("https://{ELSEWHERE}");
     let place = Place::empty().set("TEMPORAL_ADDRESS", &https);
     assert!(uses_tls(&place.load().unwrap()));
@@ -191,7 +191,7 @@ async fn https_and_tls_settings_mean_tls_and_a_contradiction_is_refused() {
 }
 
 #[tokio::test]
-async fn a_remote_codec_is_refused_by_name_unless_configure_takes_it() {
+async fn a_remote_codec_is_refused_with_its_setting_unless_configure_takes_it_out() {
     let endpoint = "http://localhost:8081";
     let in_file = format!("[profile.default.codec]\nendpoint = \"{endpoint}\"\n");
     for (place, setting) in [

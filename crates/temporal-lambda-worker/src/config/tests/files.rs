@@ -1,9 +1,9 @@
-//! The configuration file: which one it is, and what in it is nobody's business here.
+//! The configuration file: which one is read, and which of its tables are not this crate's.
 
 use super::*;
 
 #[tokio::test]
-async fn a_table_of_somebody_else_is_passed_over_and_a_near_miss_is_warned_about() {
+async fn a_table_of_another_program_is_ignored_and_a_misspelled_one_is_warned_about() {
     for table in ["pool", "project", "prod", "lambda", "lambda_s3", "provider", "process", "worker"]
     {
         let config = Place::with(&format!("[{table}]\nx = 1\n")).load().unwrap();
@@ -22,7 +22,7 @@ async fn a_table_of_somebody_else_is_passed_over_and_a_near_miss_is_warned_about
 }
 
 #[tokio::test]
-async fn only_the_profile_that_is_used_is_looked_at() {
+async fn only_the_profile_that_is_used_is_checked() {
     let file = "[profile.default]\nnamespace = \"n\"\n\
                 [profile.cloud]\naddress = 5\n[profile.cloud.oauth]\nclient_id = \"x\"\n";
     assert_eq!(Place::with(file).load().unwrap().client_options.namespace, "n");
@@ -57,7 +57,7 @@ async fn a_key_of_the_profile_that_is_unknown_or_of_another_kind_is_named_with_i
 }
 
 #[tokio::test]
-async fn the_authority_of_a_profile_is_that_of_every_call() {
+async fn the_authority_of_a_profile_becomes_the_authority_of_every_call() {
     let file = "[profile.default]\naddress = \"localhost:7233\"\nauthority = \"temporal.test\"\n";
     let config = Place::with(file).load().unwrap();
     let origin = config.connection_options.override_origin.unwrap();
@@ -92,7 +92,7 @@ async fn a_task_root_that_is_a_file_holds_no_configuration_file() {
 }
 
 #[tokio::test]
-async fn a_named_file_that_cannot_be_read_is_named_with_its_variable() {
+async fn a_configuration_file_that_cannot_be_read_is_named_with_its_variable() {
     let place = Place::empty();
     let folder = place.folder.path().to_str().unwrap().to_owned();
     let message = place.set("TEMPORAL_CONFIG_FILE", &folder).refused();
@@ -100,13 +100,13 @@ async fn a_named_file_that_cannot_be_read_is_named_with_its_variable() {
 }
 
 #[tokio::test]
-async fn a_mark_of_the_byte_order_before_the_text_does_not_count() {
+async fn a_byte_order_mark_before_the_text_is_ignored() {
     let config = Place::with("\u{feff}[lambda_worker]\ntask_queue = \"q\"\n").load().unwrap();
     assert_eq!(config.worker_options.task_queue, "q");
 }
 
 #[tokio::test]
-async fn emf_is_warned_about_where_nothing_is_built_in_that_writes_figures() {
+async fn emf_without_the_feature_emf_is_warned_about() {
     for (figures, warnings) in [(None, 1), (Some((|_| ()) as fn(&_)), 0)] {
         let mut config = Place::empty().set("TEMPORAL_LAMBDA_EMF", "true").load().unwrap();
         config.begin_telemetry(Telemetry::new(figures));

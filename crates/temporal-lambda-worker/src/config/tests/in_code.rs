@@ -1,4 +1,4 @@
-//! What the code says, above and below the file and the environment.
+//! Settings that the code gives: those that override the file and the environment, and those that they override.
 
 use temporalio_client::{ClientOptions, ConnectionOptions};
 use temporalio_sdk::WorkerOptions;
@@ -35,7 +35,7 @@ fn limits_in_force(config: &LambdaWorkerConfig) -> Limits {
 }
 
 #[tokio::test]
-async fn worker_options_that_are_replaced_whole_keep_defaults_settings_and_version() {
+async fn worker_options_that_are_replaced_as_a_whole_keep_defaults_settings_and_version() {
     let place =
         Place::with("[lambda_worker]\nmax_cached_workflows = 7\nactivity_task_pollers = 3\n");
     let mut config = place.load().unwrap();
@@ -57,7 +57,7 @@ async fn worker_options_that_are_replaced_whole_keep_defaults_settings_and_versi
 }
 
 #[tokio::test]
-async fn what_replaced_worker_options_say_stays() {
+async fn explicit_values_of_replaced_worker_options_stay() {
     let mut config = Place::empty().load().unwrap();
     config.worker_options = WorkerOptions::new("orders")
         .register_activities(Work)
@@ -76,7 +76,7 @@ async fn what_replaced_worker_options_say_stays() {
 }
 
 #[tokio::test]
-async fn limits_are_plain_numbers_unless_a_tuner_is_set() {
+async fn limits_apply_unless_a_tuner_is_set() {
     let place = Place::empty()
         .set("TEMPORAL_TASK_QUEUE", "q")
         .set("TEMPORAL_LAMBDA_MAX_CONCURRENT_WORKFLOW_TASKS", "11");
@@ -103,7 +103,7 @@ async fn limits_are_plain_numbers_unless_a_tuner_is_set() {
 }
 
 #[tokio::test]
-async fn a_limit_of_zero_is_refused_by_its_name() {
+async fn a_limit_of_zero_is_refused_with_its_name() {
     let mut config = registered(&Place::empty().set("TEMPORAL_TASK_QUEUE", "q"));
     config.limits.local_activities = 0;
     let error = config.settle().unwrap_err().to_string();
@@ -111,7 +111,7 @@ async fn a_limit_of_zero_is_refused_by_its_name() {
 }
 
 #[tokio::test]
-async fn eager_activities_that_are_asked_for_are_said_to_be_off() {
+async fn eager_activities_that_configure_asks_for_are_warned_about() {
     let mut config = registered(&Place::empty().set("TEMPORAL_TASK_QUEUE", "q"));
     config.worker_options.max_eager_activity_reservations_per_workflow_task = 7;
     config.settle().unwrap();
@@ -120,7 +120,7 @@ async fn eager_activities_that_are_asked_for_are_said_to_be_off() {
 }
 
 #[tokio::test]
-async fn the_short_cuts_of_the_configuration_are_those_of_its_worker_options() {
+async fn the_configurations_own_setters_change_its_worker_options() {
     let mut config = Place::empty().load().unwrap();
     config.set_task_queue("orders").register_activities(Work);
     assert_eq!((config.task_queue(), &*config.worker_options.task_queue), ("orders", "orders"));
@@ -128,7 +128,7 @@ async fn the_short_cuts_of_the_configuration_are_those_of_its_worker_options() {
 }
 
 #[tokio::test]
-async fn a_task_queue_of_the_function_stands_below_file_and_environment() {
+async fn file_and_environment_override_the_task_queue_of_the_function() {
     let mut origin = origin();
     origin.task_queue = Some("function".to_owned());
     let task_queue = |place: &Place| load(place, &origin).unwrap().task_queue().to_owned();
@@ -139,7 +139,7 @@ async fn a_task_queue_of_the_function_stands_below_file_and_environment() {
 }
 
 #[tokio::test]
-async fn a_path_and_a_text_stand_in_the_place_of_the_file_that_would_be_found() {
+async fn a_path_or_a_text_in_code_replaces_the_file_that_would_be_found() {
     let place = Place::with("nonsense").set("TEMPORAL_NAMESPACE", "environment");
     let place = place.set("TEMPORAL_CONFIG_FILE", "/nowhere/at/all.toml");
     let path = place.folder.path().join("other.toml");
@@ -162,7 +162,7 @@ async fn a_path_and_a_text_stand_in_the_place_of_the_file_that_would_be_found() 
 }
 
 #[tokio::test]
-async fn ready_options_are_taken_and_neither_file_nor_connection_variables_are_looked_at() {
+async fn connection_options_in_code_replace_the_file_and_the_connection_variables() {
     let place = Place::with("nonsense")
         .set("TEMPORAL_TLS", "nonsense")
         .set("TEMPORAL_ADDRESS", "elsewhere:1")
@@ -181,7 +181,7 @@ async fn ready_options_are_taken_and_neither_file_nor_connection_variables_are_l
 }
 
 #[tokio::test]
-async fn a_handler_that_reads_no_environment_is_not_held_up_by_what_is_wrong_there() {
+async fn a_handler_that_reads_no_environment_ignores_bad_variables() {
     let place = Place::with("nonsense").set("TEMPORAL_LAMBDA_NONSENSE", "nonsense");
     let mut origin = origin();
     assert!(load(&place, &origin).is_err());

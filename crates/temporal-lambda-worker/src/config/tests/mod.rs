@@ -64,7 +64,7 @@ impl Place {
 }
 
 #[tokio::test]
-async fn defaults_are_the_shared_numbers() {
+async fn the_defaults_are_those_of_the_other_sdks_lambda_workers() {
     let config = Place::empty().load().unwrap();
     let worker = &config.worker_options;
     assert_eq!(worker.max_cached_workflows, 30);
@@ -90,7 +90,7 @@ async fn defaults_are_the_shared_numbers() {
 }
 
 #[tokio::test]
-async fn environment_stands_above_file_stands_above_default() {
+async fn the_environment_overrides_the_file_and_the_file_overrides_the_defaults() {
     let file = "[lambda_worker]\ntask_queue = \"file\"\nmax_cached_workflows = 3\n\
                 graceful_shutdown_timeout = \"3s\"\n[profile.default]\naddress = \"file:1\"\n";
     let config = Place::with(file).load().unwrap();
@@ -110,13 +110,13 @@ async fn environment_stands_above_file_stands_above_default() {
 }
 
 #[tokio::test]
-async fn the_plain_task_queue_variable_counts() {
+async fn the_task_queue_comes_from_temporal_task_queue_too() {
     let place = Place::empty().set("TEMPORAL_TASK_QUEUE", "plain");
     assert_eq!(place.load().unwrap().worker_options.task_queue, "plain");
 }
 
 #[tokio::test]
-async fn the_version_in_code_stands_below_file_and_environment() {
+async fn file_and_environment_override_the_version_in_code() {
     let place = Place::with("[lambda_worker]\ndeployment_name = \"file\"\n")
         .set("TEMPORAL_LAMBDA_BUILD_ID", "env");
     let config = place.load().unwrap();
@@ -125,14 +125,14 @@ async fn the_version_in_code_stands_below_file_and_environment() {
 }
 
 #[tokio::test]
-async fn a_file_that_was_named_must_exist_and_others_need_not() {
+async fn only_a_configuration_file_that_a_variable_names_must_exist() {
     let place = Place::empty().set("TEMPORAL_CONFIG_FILE", "/nowhere/at/all.toml");
     assert!(matches!(place.load(), Err(ConfigError::FileMissing { .. })));
     assert!(Place::empty().load().is_ok());
 }
 
 #[tokio::test]
-async fn a_named_file_stands_before_the_task_root() {
+async fn a_configuration_file_that_a_variable_names_is_read_instead_of_the_task_roots() {
     let place = Place::with("[lambda_worker]\ntask_queue = \"root\"\n");
     let named = place.folder.path().join("other.toml");
     std::fs::write(&named, "[lambda_worker]\ntask_queue = \"named\"\n").unwrap();
@@ -141,7 +141,7 @@ async fn a_named_file_stands_before_the_task_root() {
 }
 
 #[tokio::test]
-async fn what_is_unknown_is_refused_and_names_the_nearest() {
+async fn an_unknown_key_or_variable_is_refused_with_the_nearest_name() {
     let unknown = Place::with("[lambda_worker]\nidle_timout = \"1s\"\n").refused();
     assert!(unknown.contains("idle_timeout"), "{unknown}");
     let unknown = Place::empty().set("TEMPORAL_LAMBDA_BUILDID", "x").refused();
@@ -151,7 +151,7 @@ async fn what_is_unknown_is_refused_and_names_the_nearest() {
 }
 
 #[tokio::test]
-async fn a_bad_value_names_its_key_and_what_is_expected() {
+async fn a_bad_value_is_refused_with_its_key_and_what_it_must_be() {
     let bad = Place::with("[lambda_worker]\nidle_timeout = \"soon\"\n").refused();
     assert!(bad.contains("idle_timeout") && bad.contains("500ms"), "{bad}");
     let bad = Place::empty().set("TEMPORAL_LAMBDA_MAX_CACHED_WORKFLOWS", "many").refused();
@@ -184,7 +184,7 @@ async fn no_error_shows_the_api_key() {
 }
 
 #[tokio::test]
-async fn an_api_key_from_a_file_is_read_each_time_and_brings_tls() {
+async fn an_api_key_file_is_read_in_each_invocation_and_turns_tls_on() {
     let place = Place::empty();
     let path = place.folder.path().join("key");
     let place = place
@@ -201,24 +201,13 @@ async fn an_api_key_from_a_file_is_read_each_time_and_brings_tls() {
 }
 
 fn registered(place: &Place) -> LambdaWorkerConfig {
-    struct Nothing;
-    #[temporalio_macros::activities]
-    impl Nothing {
-        #[activity]
-        #[allow(dead_code, reason = "the macro makes a constant for workflows to call by")]
-        async fn nothing(
-            _context: temporalio_sdk::activities::ActivityContext,
-        ) -> Result<(), temporalio_sdk::activities::ActivityError> {
-            Ok(())
-        }
-    }
     let mut config = place.load().unwrap();
-    config.worker_options.register_activities(Nothing);
+    config.worker_options.register_activities(crate::nothing::Nothing);
     config
 }
 
 #[tokio::test]
-async fn what_configure_leaves_is_made_whole() {
+async fn settings_that_configure_may_not_change_are_set_after_it() {
     let place = Place::empty().set("TEMPORAL_TASK_QUEUE", "q");
     let mut config = registered(&place);
     config.worker_options.max_eager_activity_reservations_per_workflow_task = 7;
@@ -235,7 +224,7 @@ async fn what_configure_leaves_is_made_whole() {
 }
 
 #[tokio::test]
-async fn what_cannot_work_is_refused_before_anybody_connects() {
+async fn a_configuration_that_cannot_work_is_refused_before_connecting() {
     let place = Place::empty();
     assert!(matches!(registered(&place).settle(), Err(ConfigError::NoTaskQueue)));
     let place = place.set("TEMPORAL_TASK_QUEUE", "q");

@@ -1,4 +1,4 @@
-//! Names that the server refuses. That it does is tested end to end, on a real one.
+//! Names that the server refuses. An end-to-end test checks that a real server does.
 
 use super::connection::settled;
 use super::*;
@@ -24,7 +24,7 @@ async fn a_name_that_the_server_refuses_is_a_configuration_error() {
 }
 
 #[tokio::test]
-async fn a_name_that_the_server_takes_is_taken() {
+async fn a_name_that_the_server_accepts_is_accepted() {
     for (variable, value) in [
         ("TEMPORAL_LAMBDA_DEPLOYMENT_NAME", "_app-1"),
         ("TEMPORAL_LAMBDA_BUILD_ID", "1.2.3"),

@@ -1,4 +1,4 @@
-//! Certificates and keys for TLS: what is understood, and what is refused by name.
+//! Certificates and keys for TLS: the forms that are accepted, and refusals that name the setting.
 
 use temporal_lambda_testkit::frontend::MockTls;
 
@@ -28,7 +28,7 @@ impl Certificates {
     }
 }
 
-/// A PEM as it arrives where line breaks are lost.
+/// A PEM without its line breaks, as some variables hold it.
 fn in_one_line(pem: &str, line_break: &str) -> String {
     pem.trim().replace('\n', line_break)
 }
@@ -117,7 +117,7 @@ async fn tls_material_that_cannot_work_is_refused_by_setting_path_and_reason() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_the_file_names_is_refused_by_its_key() {
+async fn a_bad_certificate_that_the_file_names_is_refused_with_its_key() {
     let place = Place::with("[profile.p.tls]\nserver_ca_cert_path = \"/no/such/ca.pem\"\n");
     let message = place.set("TEMPORAL_PROFILE", "p").refused();
     for part in ["profile.p.tls.server_ca_cert_path", "temporal.toml", "/no/such/ca.pem"] {
@@ -126,13 +126,13 @@ async fn a_certificate_that_the_file_names_is_refused_by_its_key() {
 }
 
 #[tokio::test]
-async fn certificates_are_not_looked_at_where_tls_is_off() {
+async fn certificates_are_not_checked_where_tls_is_off() {
     let place = Place::empty().set("TEMPORAL_TLS", "false");
     assert!(place.set("TEMPORAL_TLS_SERVER_CA_CERT_PATH", "/no/such/ca.pem").load().is_ok());
 }
 
 #[tokio::test]
-async fn certificates_that_configure_sets_are_judged_too() {
+async fn certificates_that_configure_sets_are_checked_too() {
     let place = Place::empty().set("TEMPORAL_TASK_QUEUE", "q").set("TEMPORAL_TLS", "true");
     let tls = MockTls::new().unwrap();
     let set = |pem: &str| {
@@ -151,7 +151,7 @@ async fn certificates_that_configure_sets_are_judged_too() {
 }
 
 #[tokio::test]
-async fn without_host_verification_a_verifier_takes_any_server_and_a_warning_says_so() {
+async fn without_host_verification_any_server_is_accepted_and_a_warning_says_so() {
     let tls = MockTls::new().unwrap();
     let place = Place::empty()
         .set("TEMPORAL_TASK_QUEUE", "q")

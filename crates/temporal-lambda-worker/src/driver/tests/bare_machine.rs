@@ -1,17 +1,18 @@
-//! A script, played with the bare machine: no driver, no runtime, only a list of what is to come.
+//! Running a scripted invocation with the machine alone: without a driver or a runtime, with a list of the inputs
+//! to come.
 
 use crate::lifecycle::rules::{End, Line, Seen, Trace};
 use crate::lifecycle::{Effect, Input, Machine, Moment, Step, Window};
 use crate::report::CallbackOutcome;
 
 use super::ms;
-use super::script::{
-    CONFIGURE, CONNECT, CREATE, Drain, HOOK, How, ON_SHUTDOWN, ON_START, Part, Script, WORKER,
-    tick, words,
+use super::scripted_invocation::{
+    CONFIGURE, CONNECT, CREATE, Drain, HOOK, How, ON_SHUTDOWN, ON_START, Part, ScriptedInvocation,
+    WORKER, tick, words,
 };
 use crate::lifecycle::rules::Failure;
 
-/// Whose doing something is.
+/// The source of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {
     /// The code of the current step: it can be cut short.
@@ -22,17 +23,17 @@ enum Who {
     Outside,
 }
 
-/// What is to come: when, whose doing, and what is said then.
+/// Inputs to come: when, and from where.
 #[derive(Clone, Debug)]
 struct Coming {
     at: Moment,
     who: Who,
     inputs: Vec<Input<Failure>>,
-    /// Whether it follows at once from what went before.
+    /// Whether they follow at once from the input before.
     at_once: bool,
 }
 
-/// How a machine_run went.
+/// What came of a run of the machine.
 pub(super) struct MachineRun {
     pub(super) trace: Trace,
     pub(super) hooks: Vec<CallbackOutcome>,
@@ -42,7 +43,7 @@ pub(super) struct MachineRun {
 }
 
 struct Simulation<'a> {
-    script: &'a Script,
+    script: &'a ScriptedInvocation,
     machine: Machine<Failure>,
     now: Moment,
     coming: Vec<Coming>,
@@ -56,8 +57,8 @@ struct Simulation<'a> {
 }
 
 /// Plays `script` in `window`, from a cold start.
-pub(super) fn run_machine(script: &Script, window: Window) -> MachineRun {
-    let before = Script::before();
+pub(super) fn run_machine(script: &ScriptedInvocation, window: Window) -> MachineRun {
+    let before = ScriptedInvocation::before();
     let trace = Trace { window, before, lines: Vec::new(), end: None, blur: ms(2) };
     let mut drive = Simulation {
         script,
@@ -94,7 +95,7 @@ pub(super) fn run_machine(script: &Script, window: Window) -> MachineRun {
 }
 
 impl Simulation<'_> {
-    /// The next thing happens.
+    /// Gives the machine the next inputs, or fires the next timer.
     fn go_on(&mut self) {
         let timer = self.machine.next_timeout().map(|at| Moment::new(tick(at.since_origin())));
         let timer = timer.map(|at| at.max(self.now));
@@ -159,7 +160,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// What an effect sets going.
+    /// Plans the inputs that follow from an effect.
     fn begin(&mut self, effect: Effect) {
         let script = self.script;
         match effect {
@@ -219,7 +220,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// Code that cannot.
+    /// Code that cannot fail the invocation.
     fn callback(&mut self, part: Part, ended: Input<Failure>) {
         if part.how != How::Hangs {
             self.later(part.after, Who::Step, vec![ended]);
@@ -283,7 +284,7 @@ impl Simulation<'_> {
     }
 }
 
-/// How a hook or `on_shutdown` ends that ends by itself.
+/// The outcome of a hook or `on_shutdown` that ends by itself.
 fn outcome(part: Part, number: usize) -> CallbackOutcome {
     let failure = u32::try_from(number).map_or(ON_SHUTDOWN, |number| HOOK + number);
     match part.how {

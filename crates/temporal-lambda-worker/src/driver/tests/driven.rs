@@ -1,4 +1,4 @@
-//! One script after the other, played with the real driver in one environment.
+//! Running scripted invocations with the real driver, one after the other in one environment.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::Driver;
 use super::at;
 use super::ms;
-use super::script::Script;
+use super::scripted_invocation::ScriptedInvocation;
 use super::scripted_temporal::ScriptedTemporal;
 use super::scripted_user::{Log, ScriptedUser};
 use crate::config::{LambdaWorkerConfig, Origin, Variables};
@@ -21,7 +21,7 @@ use crate::lifecycle::rules::{End, Failure, Line, Seen, Trace};
 use crate::lifecycle::{Cause, Effect, Ending, Input, Moment, State, Step, Window};
 use crate::report::{InvocationReport, LambdaWorkerError, Reason};
 
-/// Longer than any script, and soon over in paused time.
+/// A bound that no scripted invocation reaches; paused time makes it short.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// An execution environment with a scripted Temporal.
@@ -39,14 +39,14 @@ pub(super) struct Prepared {
     pub(super) invocation: Invocation,
 }
 
-/// How it went.
+/// What came of an invocation.
 pub(super) struct Driven {
     pub(super) trace: Trace,
     pub(super) report: InvocationReport,
     /// `None`: it succeeded.
     pub(super) error: Option<LambdaWorkerError>,
     pub(super) states: Vec<(Effect, State)>,
-    /// What hooks and `on_shutdown` were told.
+    /// The arguments that hooks and `on_shutdown` got.
     pub(super) told: Vec<(Effect, Shutdown)>,
 }
 
@@ -61,16 +61,16 @@ impl Host {
         Self { environment, temporal }
     }
 
-    /// Lets an event arrive.
-    pub(super) fn prepare(&self, script: &Script) -> Prepared {
+    /// Makes an event arrive.
+    pub(super) fn prepare(&self, script: &ScriptedInvocation) -> Prepared {
         match self.admit(script) {
             Ok(prepared) => prepared,
             Err(fault) => panic!("not let in: {fault}"),
         }
     }
 
-    /// Lets an event arrive in an environment that may refuse it.
-    pub(super) fn admit(&self, script: &Script) -> Result<Prepared, Fault> {
+    /// Makes an event arrive in an environment that may refuse it.
+    pub(super) fn admit(&self, script: &ScriptedInvocation) -> Result<Prepared, Fault> {
         let admission = self.environment.admit()?;
         let mut context = lambda_runtime::Context::default();
         context.request_id = "r-1".to_owned();
@@ -97,7 +97,7 @@ impl Host {
     }
 
     /// Plays a script to its end.
-    pub(super) async fn drive(&self, script: &Script) -> Driven {
+    pub(super) async fn drive(&self, script: &ScriptedInvocation) -> Driven {
         self.prepare(script).drive(script).await
     }
 }
@@ -109,7 +109,7 @@ fn deadline(after: u64) -> u64 {
 }
 
 impl Prepared {
-    pub(super) async fn drive(self, script: &Script) -> Driven {
+    pub(super) async fn drive(self, script: &ScriptedInvocation) -> Driven {
         let Self { driver, window, stop, log, invocation } = self;
         if let Some(after) = script.cancelled_at {
             let log = log.clone();
@@ -123,13 +123,13 @@ impl Prepared {
             panic!("it does not end: {script:?}")
         };
         let ended = Moment::new(tokio::time::Instant::now() - invocation.arrived());
-        // Whatever was left lying about runs now, if it can.
+        // Tasks that were left behind run now.
         tokio::time::sleep(ms(1)).await;
         driven(result, window, ended, &log)
     }
 }
 
-/// Puts together what was seen and what was returned.
+/// Makes the trace of the log and the returned report.
 pub(super) fn driven(
     result: Result<InvocationReport, LambdaWorkerError>,
     window: Window,
@@ -143,13 +143,13 @@ pub(super) fn driven(
     let mut lines = log.lines();
     let healthy = !report.poisoned;
     if healthy {
-        // Nobody but the driver sees this.
+        // The log has no line for this input: only the driver sees it.
         lines.push(Line { at: ended, hooks: 0, seen: Seen::Heard(Input::Settled) });
     }
     let faults = error.iter().flat_map(|it| std::iter::once(it.fault()).chain(it.later()));
     let causes = faults.map(|fault| cause(fault, &lines)).collect();
     let end = End { at: ended, healthy, ending: report.reason.map(ending), causes };
-    let before = Script::before();
+    let before = ScriptedInvocation::before();
     let trace = Trace { window, before, lines, end: Some(end), blur: ms(2) };
     Driven { trace, report, error, states: log.states(), told: log.told() }
 }
@@ -164,7 +164,7 @@ fn ending(reason: Reason) -> Ending {
     }
 }
 
-/// What was begun last before draining: what an invocation ran out of time in.
+/// The step that was begun last before draining, in which the invocation ran out of time.
 fn begun(lines: &[Line], state: State) -> Step {
     let begun = lines.iter().rev().find_map(|line| match line.seen {
         Seen::Did(Effect::Configure) => Some(Step::Configuring),
@@ -192,7 +192,7 @@ fn cause(fault: &Fault, lines: &[Line]) -> Cause<Failure> {
     }
 }
 
-/// Whose failure it is: each says so.
+/// The number of a failure, from its message.
 fn failure(fault: &Fault) -> Failure {
     let text = with_sources(fault);
     let words = text.split("failure ").nth(1);

@@ -1,5 +1,5 @@
-//! Ends that come from outside, at any moment: the future is dropped, the environment freezes, the
-//! settings are absurd.
+//! Invocations that end from outside or under extreme settings: the handler's future is dropped, the environment
+//! freezes, the times are as long as they can be.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,15 +7,15 @@ use tokio::time::advance;
 use tokio_util::sync::CancellationToken;
 
 use super::driven::{Driven, Host, driven};
-use super::script::{Drain, FOR_EVER, Part, Script};
+use super::scripted_invocation::{Drain, FOR_EVER, Part, ScriptedInvocation};
 use super::{at, ms};
 use crate::Reason;
 use crate::lifecycle::rules::{Seen, judge};
 use crate::lifecycle::{Effect, Input, Moment};
 use crate::report::CallbackOutcome;
 
-/// What the handler does: a task drives, and dropping the handler's future cancels the token.
-async fn dropped_after(script: &Script, millis: u64) -> Driven {
+/// Does as the handler does: a task drives, and dropping the handler's future cancels the token.
+async fn dropped_after(script: &ScriptedInvocation, millis: u64) -> Driven {
     let host = Host::new().await;
     let prepared = host.prepare(script);
     let (window, log, stop) = (prepared.window, prepared.log.clone(), prepared.stop.clone());
@@ -34,9 +34,9 @@ async fn dropped_after(script: &Script, millis: u64) -> Driven {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_the_future_anywhere_leaves_no_worker_polling() {
+async fn dropping_the_handlers_future_at_any_moment_leaves_no_worker_polling() {
     // Everything up to polling takes 290 ms; odd moments, so that nothing else happens then.
-    let script = Script { cancelled_at: None, ..Script::good() };
+    let script = ScriptedInvocation { cancelled_at: None, ..ScriptedInvocation::good() };
     for millis in (1..400).step_by(12) {
         let driven = dropped_after(&script, millis).await;
         judge(&driven.trace);
@@ -49,8 +49,8 @@ async fn dropping_the_future_anywhere_leaves_no_worker_polling() {
     }
 }
 
-/// `configure` begins when the invocation has turned to its end already, and adds its hooks then.
-async fn cancelled_beforehand(script: &Script) -> Driven {
+/// An invocation that is cancelled before `configure` begins, which then adds its hooks.
+async fn cancelled_beforehand(script: &ScriptedInvocation) -> Driven {
     let host = Host::new().await;
     host.environment.stop.cancel();
     let prepared = host.prepare(script);
@@ -64,7 +64,7 @@ async fn cancelled_beforehand(script: &Script) -> Driven {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_that_is_cancelled_beforehand_still_runs_hooks_and_on_shutdown_once() {
-    let driven = cancelled_beforehand(&Script::good()).await;
+    let driven = cancelled_beforehand(&ScriptedInvocation::good()).await;
     let is_callback = |it: &Effect| matches!(it, Effect::RunHook(_) | Effect::OnShutdown);
     let callbacks = driven.trace.done().map(|(_, it)| it).filter(is_callback);
     assert!(callbacks.eq([Effect::RunHook(0), Effect::RunHook(1), Effect::OnShutdown]));
@@ -73,11 +73,13 @@ async fn a_token_that_is_cancelled_beforehand_still_runs_hooks_and_on_shutdown_o
     assert_eq!(driven.report.on_shutdown, Some(CallbackOutcome::Ok));
 }
 
-/// As hooks that are known in time, each has what is left of 6.9 s but 0.1 s for each to come.
+/// As any other hook, each has the rest of 6.9 s but 0.1 s for each callback to come.
 #[tokio::test(start_paused = true)]
-async fn hooks_that_are_added_at_the_end_have_what_is_left_but_a_reserve_for_each_to_come() {
+async fn hooks_that_are_added_at_the_end_have_the_time_left_but_a_reserve_for_each_callback_to_come()
+ {
     let hooks = vec![Part::HANGS; 2];
-    let script = Script { hooks, on_shutdown: Part::HANGS, ..Script::good() };
+    let script =
+        ScriptedInvocation { hooks, on_shutdown: Part::HANGS, ..ScriptedInvocation::good() };
     let driven = cancelled_beforehand(&script).await;
     for (effect, begins) in
         [(Effect::RunHook(0), 0), (Effect::RunHook(1), 6_700), (Effect::OnShutdown, 6_800)]
@@ -95,10 +97,11 @@ async fn hooks_that_are_added_at_the_end_have_what_is_left_but_a_reserve_for_eac
     assert_eq!(driven.report.on_shutdown, Some(CallbackOutcome::TimedOut));
 }
 
-/// Both are known in the same moment: the worker exists, and the invocation is cancelled.
+/// The driver learns in the same moment that the worker exists and that the invocation is cancelled.
 #[tokio::test(start_paused = true)]
-async fn an_on_start_that_is_cut_short_before_it_begins_does_not_begin() {
-    let script = Script { cancelled_at: Some(10 + 200 + 50), ..Script::good() };
+async fn on_start_does_not_begin_after_the_invocation_was_cancelled() {
+    let script =
+        ScriptedInvocation { cancelled_at: Some(10 + 200 + 50), ..ScriptedInvocation::good() };
     let driven = Host::new().await.drive(&script).await;
     judge(&driven.trace);
     let heard = |input| driven.trace.heard().any(|(_, heard)| *heard == input);
@@ -108,8 +111,8 @@ async fn an_on_start_that_is_cut_short_before_it_begins_does_not_begin() {
     assert!(driven.report.on_shutdown.is_some());
 }
 
-/// Plays a script in an environment that freezes at a moment and thaws so much later.
-async fn frozen(from: u64, lasting: u64, script: &Script) -> Driven {
+/// Runs a scripted invocation in an environment that freezes at a moment and thaws after `lasting`.
+async fn frozen(from: u64, lasting: u64, script: &ScriptedInvocation) -> Driven {
     let host = Host::new().await;
     let prepared = host.prepare(script);
     let log = prepared.log.clone();
@@ -127,7 +130,7 @@ async fn frozen(from: u64, lasting: u64, script: &Script) -> Driven {
 async fn a_frozen_environment_does_not_poll_when_it_thaws_too_late() {
     // Frozen while connecting, creating, and in on_start.
     for from in [100, 240, 275] {
-        let script = Script { lasts: Some(30_000), ..Script::good() };
+        let script = ScriptedInvocation { lasts: Some(30_000), ..ScriptedInvocation::good() };
         let driven = frozen(from, 25_000, &script).await;
         assert_eq!(driven.trace.first(Effect::Poll), None, "{}", driven.trace);
         assert_eq!(driven.error.map(|it| it.fault().error_type()), Some("OutOfTime"));
@@ -135,11 +138,12 @@ async fn a_frozen_environment_does_not_poll_when_it_thaws_too_late() {
     }
 }
 
-/// The worker has stopped, though the time to drop it has come as well.
+/// The worker has stopped, and the time to drop it has come as well.
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_stopped_while_frozen_is_not_given_up() {
+async fn a_worker_that_stopped_while_the_environment_was_frozen_is_not_given_up() {
     for drain in [Drain::Stops(300), Drain::Fails(300)] {
-        let script = Script { cancelled_at: Some(1_000), drain, ..Script::good() };
+        let script =
+            ScriptedInvocation { cancelled_at: Some(1_000), drain, ..ScriptedInvocation::good() };
         let driven = frozen(1_100, 20_000, &script).await;
         judge(&driven.trace);
         assert_eq!(driven.trace.first(Effect::AbandonWorker), None, "{}", driven.trace);
@@ -152,10 +156,14 @@ async fn a_worker_that_stopped_while_frozen_is_not_given_up() {
     }
 }
 
-/// A callback has ended, though its share of the time has, too.
+/// A callback has ended, and its share of the time is over as well.
 #[tokio::test(start_paused = true)]
-async fn a_callback_that_ended_while_frozen_did_not_take_too_long() {
-    let script = Script { hooks: vec![Part::ok(200)], cancelled_at: Some(1_000), ..Script::good() };
+async fn a_callback_that_ended_while_the_environment_was_frozen_did_not_time_out() {
+    let script = ScriptedInvocation {
+        hooks: vec![Part::ok(200)],
+        cancelled_at: Some(1_000),
+        ..ScriptedInvocation::good()
+    };
     // The hook runs from 1,300 ms on, on_shutdown from 1,500 ms on.
     let in_hook = frozen(1_400, 20_000, &script).await;
     let in_on_shutdown = frozen(1_530, 20_000, &script).await;
@@ -168,11 +176,11 @@ async fn a_callback_that_ended_while_frozen_did_not_take_too_long() {
     assert_eq!(outcome, Some(CallbackOutcome::Ok), "{}", in_on_shutdown.trace);
 }
 
-/// The two clocks part by a minute here, as they do when somebody sets the one on the wall.
+/// The wall clock and the monotonic clock differ by a minute here, as when somebody sets the wall clock.
 #[tokio::test(start_paused = true)]
-async fn a_wall_clock_that_is_set_moves_neither_the_end_nor_what_is_said_to_be_left() {
+async fn setting_the_wall_clock_changes_neither_the_end_nor_the_time_that_callbacks_are_told() {
     let wall = SystemTime::now();
-    let driven = Host::new().await.drive(&Script::good()).await;
+    let driven = Host::new().await.drive(&ScriptedInvocation::good()).await;
     let Driven { report, .. } = driven;
     assert_eq!((report.reason, report.state_ms.draining), (Some(Reason::DeadlineNear), 420));
     let left = report.time_left_ms.unwrap_or_default();
@@ -181,16 +189,16 @@ async fn a_wall_clock_that_is_set_moves_neither_the_end_nor_what_is_said_to_be_l
     assert!(wall.elapsed().is_ok_and(|it| it < ms(30_000)), "too slow to show anything");
 }
 
-/// No number that a user can set makes the clock overflow.
+/// No duration that a user can set makes the clock overflow.
 #[tokio::test(start_paused = true)]
-async fn the_longest_times_are_just_long() {
-    let script = Script {
+async fn the_longest_possible_settings_do_not_overflow_the_clock() {
+    let script = ScriptedInvocation {
         lasts: None,
         idle: Some(FOR_EVER),
         stay: FOR_EVER,
         grace: FOR_EVER,
         cancelled_at: Some(5_000),
-        ..Script::good()
+        ..ScriptedInvocation::good()
     };
     let driven = Host::new().await.drive(&script).await;
     assert_eq!(driven.report.reason, Some(Reason::Cancelled));
@@ -199,11 +207,11 @@ async fn the_longest_times_are_just_long() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn several_invocations_at_once_do_not_touch_each_other() {
-    // One environment and one temporal, so both drive at the same time.
+async fn concurrent_invocations_do_not_affect_each_other() {
+    // Both are driven at the same time, in one environment.
     let host = Host::new().await;
-    let script = Script { lasts: Some(20_000), ..Script::good() };
-    let cancelled = Script { cancelled_at: Some(2_000), ..script.clone() };
+    let script = ScriptedInvocation { lasts: Some(20_000), ..ScriptedInvocation::good() };
+    let cancelled = ScriptedInvocation { cancelled_at: Some(2_000), ..script.clone() };
     let (first, second) = (host.prepare(&script), host.prepare(&cancelled));
     assert_eq!(host.environment.active(), 2);
     let (first, second) = tokio::join!(first.drive(&script), second.drive(&cancelled));
@@ -213,7 +221,7 @@ async fn several_invocations_at_once_do_not_touch_each_other() {
     assert_eq!(host.environment.active(), 0);
 }
 
-/// A token of an embedding program ends what is under way and what is to come.
+/// The token that an embedding program has ends the invocations under way and those to come.
 #[tokio::test(start_paused = true)]
 async fn the_environments_token_ends_every_invocation() {
     let host = Host::new().await;
@@ -222,11 +230,11 @@ async fn the_environments_token_ends_every_invocation() {
         tokio::time::sleep(ms(3_000)).await;
         stop.cancel();
     });
-    let first = host.drive(&Script::good()).await;
+    let first = host.drive(&ScriptedInvocation::good()).await;
     assert_eq!(first.report.reason, Some(Reason::Cancelled));
     let since = first.trace.draining_since();
     assert_eq!(since, Some(at(3_000)));
-    let second = host.drive(&Script::good()).await;
+    let second = host.drive(&ScriptedInvocation::good()).await;
     assert_eq!(second.report.reason, Some(Reason::Cancelled));
     assert_eq!(second.report.first_poll_ms, None);
 }

@@ -1,14 +1,14 @@
-//! What an effect needs and is not there: a bug, which ends the invocation at once.
+//! Effects without what they need, which only a bug can bring about: they end the invocation at once.
 
 use crate::driver::Message;
 use crate::error::Fault;
 use crate::lifecycle::{Effect, Input};
 
 use super::driven::Host;
-use super::script::Script;
+use super::scripted_invocation::ScriptedInvocation;
 
 #[tokio::test(start_paused = true)]
-async fn an_effect_without_what_it_needs_is_a_fault_at_once() {
+async fn an_effect_without_what_it_needs_ends_the_invocation_at_once() {
     for effect in [
         Effect::Connect,
         Effect::CreateWorker,
@@ -18,7 +18,7 @@ async fn an_effect_without_what_it_needs_is_a_fault_at_once() {
         Effect::StopWorker,
         Effect::Finalize,
     ] {
-        let mut driver = Host::new().await.prepare(&Script::good()).driver;
+        let mut driver = Host::new().await.prepare(&ScriptedInvocation::good()).driver;
         driver.perform(effect);
         let said = driver.inbox.try_recv();
         let Ok(Message::Input(Input::Failed(Fault::Internal { what }))) = said else {
@@ -30,7 +30,7 @@ async fn an_effect_without_what_it_needs_is_a_fault_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn configure_is_not_begun_twice() {
-    let mut driver = Host::new().await.prepare(&Script::good()).driver;
+    let mut driver = Host::new().await.prepare(&ScriptedInvocation::good()).driver;
     driver.perform(Effect::Configure);
     assert!(driver.inbox.try_recv().is_err());
     driver.perform(Effect::Configure);

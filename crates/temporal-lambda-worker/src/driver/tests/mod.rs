@@ -1,9 +1,9 @@
 //! Tests of the driver under paused time, with a scripted user's worker and a scripted Temporal.
 //!
-//! A [`script`] says how long everything takes and how it ends. The real driver runs it
-//! ([`driven`]), between the user's side ([`scripted_user`]) and Temporal's ([`scripted_temporal`]),
-//! and what was seen is written down. The [`bare_machine`] runs it without a driver. The lifecycle's own
-//! rules judge both, and both must have seen the same.
+//! A [`scripted_invocation`] says how long each part takes and how it ends. The real driver runs it ([`driven`]),
+//! between the user's side ([`scripted_user`]) and Temporal's ([`scripted_temporal`]), and a trace is written. The
+//! [`bare_machine`] runs it without a driver. The lifecycle's own rules judge both traces, and both must be the
+//! same.
 //!
 //! Code that never yields cannot be tested on one thread in paused time.
 
@@ -13,7 +13,7 @@ mod ends;
 mod missing;
 mod order;
 mod random;
-mod script;
+mod scripted_invocation;
 mod scripted_temporal;
 mod scripted_user;
 mod states;

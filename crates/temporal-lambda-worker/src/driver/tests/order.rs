@@ -1,4 +1,4 @@
-//! The order of callbacks, when their tasks are polled in another.
+//! The order of callbacks whose tasks are polled in another order.
 
 use futures_util::FutureExt as _;
 use lambda_runtime::Context;
@@ -13,9 +13,9 @@ use crate::hooks::{Shutdown, ShutdownHooks};
 use crate::invocation::Invocation;
 use crate::report::{InvocationReport, Reason};
 
-/// Each has been cut short before it begins, so that nobody waits for it to end.
+/// Each callback has been cut short before it begins, so that the next does not wait for it to end.
 #[tokio::test]
-async fn callbacks_begin_in_the_order_in_which_they_were_handed_out() {
+async fn callbacks_begin_in_the_order_in_which_they_were_started() {
     let keeper = Keeper::new(Box::new(|| |_: &mut LambdaWorkerConfig| Ok(())));
     let (messages, mut heard) = unbounded_channel();
     let ending = Shutdown {

@@ -1,5 +1,5 @@
-//! Random scripts: the driver keeps every rule of the lifecycle, and does what the bare machine
-//! does, at the same times.
+//! Random scripted invocations: the driver keeps every rule of the lifecycle, and does the same as the bare machine,
+//! at the same times.
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -9,13 +9,13 @@ use tokio::runtime::Builder;
 use super::at;
 use super::bare_machine::{MachineRun, run_machine};
 use super::driven::{Driven, Host};
-use super::script::{Drain, How, Part, Script};
+use super::scripted_invocation::{Drain, How, Part, ScriptedInvocation};
 use crate::hooks::Shutdown;
 use crate::lifecycle::rules::{RULES, Trace, judge};
 use crate::lifecycle::{Effect, Ending, Moment, Window};
 use crate::report::CallbackOutcome;
 
-/// Scripts in each of the tests below.
+/// Scripted invocations in each of the tests below.
 const CASES: u32 = 400;
 
 fn settings() -> ProptestConfig {
@@ -42,7 +42,7 @@ fn drain() -> impl Strategy<Value = Drain> {
     ]
 }
 
-fn scripts() -> impl Strategy<Value = Script> {
+fn scripts() -> impl Strategy<Value = ScriptedInvocation> {
     let time = (
         prop_oneof![9 => (1_u64..40_000).prop_map(Some), 1 => (0_u64..300).prop_map(Some), 1 => Just(None)],
         0_u64..6_000,
@@ -63,7 +63,7 @@ fn scripts() -> impl Strategy<Value = Script> {
         let (lasts, grace, spare, idle, stay) = time;
         let (configure, connect, create, on_start, on_shutdown) = parts;
         let (tasks, (polls_end_within, polls_end), gives_up, drain, hooks, cancelled_at) = work;
-        Script {
+        ScriptedInvocation {
             lasts,
             grace,
             spare,
@@ -80,27 +80,27 @@ fn scripts() -> impl Strategy<Value = Script> {
             drain,
             hooks,
             on_shutdown,
-            // Without a deadline and without this it would never end.
+            // Without a deadline and without a cancellation it would never end.
             cancelled_at: cancelled_at.or_else(|| lasts.is_none().then_some(30_000)),
         }
     })
 }
 
-/// Plays a script in a world of its own.
-fn drive(script: &Script) -> Driven {
+/// Runs a scripted invocation on a runtime of its own.
+fn drive(script: &ScriptedInvocation) -> Driven {
     match Builder::new_current_thread().enable_all().start_paused(true).build() {
         Ok(runtime) => runtime.block_on(async { Host::new().await.drive(script).await }),
         Err(error) => panic!("{error}"),
     }
 }
 
-/// What both the driver and the machine show of what was done.
+/// The effects that the traces of both driver and machine show.
 fn shown(trace: &Trace) -> Vec<(Moment, Effect)> {
     let hidden = |it| matches!(it, Effect::AbortStep | Effect::Settle | Effect::WarnShortWork(_));
     trace.done().filter(|(_, effect)| !hidden(*effect)).collect()
 }
 
-/// Rules that ask which of two things came first: in a tie nobody can say.
+/// Rules about which of two inputs came first, which is open when both came in the same millisecond.
 const ORDER: [&str; 3] = [
     "what_failed_is_reported_in_its_order",
     "the_reason_is_what_ended_it",
@@ -115,7 +115,7 @@ fn judge_but_for_ties(trace: &Trace) {
     }
 }
 
-/// Whether a callback that was cut short had as long as it was told, to the millisecond.
+/// Whether a callback that was cut short had the time that it was told, to the millisecond.
 fn lasts_as_told(trace: &Trace, effect: Effect, ending: &Shutdown) -> bool {
     let mut lines = trace.done().skip_while(|(_, it)| *it != effect);
     match (lines.next(), lines.next()) {
@@ -127,7 +127,7 @@ fn lasts_as_told(trace: &Trace, effect: Effect, ending: &Shutdown) -> bool {
     }
 }
 
-/// The report says what happened, and nothing else.
+/// Whether the report agrees with the trace.
 fn report_agrees(driven: &Driven) -> Result<(), TestCaseError> {
     let Driven { trace, report, error, .. } = driven;
     let errors: Vec<_> = report.errors.iter().map(|it| it.error_type.as_str()).collect();
@@ -148,7 +148,7 @@ fn report_agrees(driven: &Driven) -> Result<(), TestCaseError> {
     prop_assert!(times.polling == 0 || report.first_poll_ms.is_some());
     for (number, (effect, ending)) in driven.told.iter().enumerate() {
         prop_assert_eq!(Some(ending.reason), report.reason);
-        // The ones before it stand in what it is told.
+        // The report that it is told has the hooks before it.
         prop_assert_eq!(ending.report.hooks.len(), number);
         prop_assert!(lasts_as_told(trace, *effect, ending), "{effect:?} {ending:?}");
     }
@@ -173,7 +173,7 @@ proptest! {
         let trace = driven.trace;
         let machine_run = run_machine(&script, trace.window);
         judge(&machine_run.trace);
-        // In the same millisecond either may come first; a rule for both is above.
+        // In the same millisecond either may come first; the test above covers these.
         prop_assume!(!machine_run.tied);
         prop_assert_eq!(shown(&trace), shown(&machine_run.trace), "\n{}\n{}", trace, machine_run.trace);
         prop_assert_eq!(&trace.end, &machine_run.trace.end, "\n{}\n{}", trace, machine_run.trace);
@@ -184,9 +184,9 @@ proptest! {
     }
 }
 
-/// The scripts would prove little if all of them went the same way.
+/// The random invocations would test little if all of them ended the same way.
 #[test]
-fn the_scripts_go_every_way_and_ties_are_few() {
+fn random_invocations_end_in_every_way_and_few_have_ties() {
     let mut runner = TestRunner::deterministic();
     let drives: Vec<MachineRun> = (0..1_000)
         .map(|_| {

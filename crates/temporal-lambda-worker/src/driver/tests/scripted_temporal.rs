@@ -1,5 +1,4 @@
-//! Temporal's side of the host: something to connect to and a worker, both by the script; and the
-//! environment in which the real driver drives.
+//! Temporal's side of a scripted invocation: a connection and a worker that do as the script says.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,7 +11,9 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::ms;
-use super::script::{CONNECT, CREATE, Drain, How, Part, Script, WORKER, words};
+use super::scripted_invocation::{
+    CONNECT, CREATE, Drain, How, Part, ScriptedInvocation, WORKER, words,
+};
 use super::scripted_user::{Log, drive, or_failed};
 use crate::config::LambdaWorkerConfig;
 use crate::connection::{Link, Server};
@@ -40,9 +41,9 @@ pub(super) async fn connection() -> Connection {
     }
 }
 
-/// Temporal, by the script of the invocation that drives.
+/// A Temporal that does as the script of the current invocation says.
 pub(super) struct ScriptedTemporal {
-    playing: Mutex<Option<(Arc<Script>, Log)>>,
+    playing: Mutex<Option<(Arc<ScriptedInvocation>, Log)>>,
     connection: Connection,
 }
 
@@ -51,14 +52,14 @@ impl ScriptedTemporal {
         Self { playing: Mutex::default(), connection: connection().await }
     }
 
-    /// What drives from now on.
-    pub(super) fn set_script(&self, script: Arc<Script>, log: Log) {
+    /// Sets the script of the current invocation.
+    pub(super) fn set_script(&self, script: Arc<ScriptedInvocation>, log: Log) {
         *self.playing.lock().unwrap_or_else(PoisonError::into_inner) = Some((script, log));
     }
 
-    fn playing(&self) -> (Arc<Script>, Log) {
+    fn playing(&self) -> (Arc<ScriptedInvocation>, Log) {
         let playing = self.playing.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(playing) = &*playing else { panic!("nothing drives") };
+        let Some(playing) = &*playing else { panic!("no invocation is driven") };
         playing.clone()
     }
 }
@@ -69,7 +70,7 @@ impl Temporal for ScriptedTemporal {
         log.did(Effect::Connect);
         let connection = self.connection.clone();
         async move {
-            // The SDK does not panic here: it is asked in a task of its own.
+            // The SDK connects in a task of its own, so a panic there is none here.
             let how =
                 if script.connect.how == How::Panics { How::Errs } else { script.connect.how };
             let part = Part { how, ..script.connect };
@@ -110,9 +111,9 @@ impl Temporal for ScriptedTemporal {
 #[derive(Clone)]
 struct ScriptedLaunched {
     log: Log,
-    script: Arc<Script>,
+    script: Arc<ScriptedInvocation>,
     inputs: UnboundedSender<Input<Fault>>,
-    /// Cancelled: polls go on, or need not be waited for.
+    /// Cancelled when polls are resumed, or need not be waited for.
     holding: Arc<Mutex<CancellationToken>>,
     poll: CancellationToken,
     stop: CancellationToken,
@@ -181,7 +182,7 @@ impl ScriptedLaunched {
         self.holding.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn live(self, script: Arc<Script>, ports: Ports) {
+    async fn live(self, script: Arc<ScriptedInvocation>, ports: Ports) {
         let token = ports.running.token();
         let say = |input: Input<Failure>| {
             self.log.heard(input.clone());
@@ -189,19 +190,19 @@ impl ScriptedLaunched {
         };
         let ended = self.drive(&script, &say).await;
         self.holding().cancel();
-        // Like the SDK's worker, which lets go before it says so.
+        // Like the SDK's worker, which drops its resources before it reports its end.
         drop(token);
         match ended {
             Some(ended) => say(ended),
-            // Its creation failed, and that has been told: this is nothing new.
+            // Its creation failed, and that was reported already.
             None => drop(ports.inputs.send(Input::WorkerStopped)),
         }
     }
 
-    /// From creation to the end, and how it ended; `None` if its creation failed.
+    /// Runs the worker from its creation to its end: how it ended, or `None` if its creation failed.
     async fn drive(
         &self,
-        script: &Script,
+        script: &ScriptedInvocation,
         say: &impl Fn(Input<Failure>),
     ) -> Option<Input<Failure>> {
         let created = tokio::select! {
@@ -255,8 +256,8 @@ impl ScriptedLaunched {
     }
 }
 
-/// Creates the worker: what there is to say about it.
-async fn create(script: &Script) -> Input<Failure> {
+/// Creates the worker: the input for the driver.
+async fn create(script: &ScriptedInvocation) -> Input<Failure> {
     let part = script.create;
     if part.after > 0 {
         sleep(ms(part.after)).await;
@@ -269,8 +270,8 @@ async fn create(script: &Script) -> Input<Failure> {
     }
 }
 
-/// Works until it gives up.
-async fn work(script: &Script, say: &impl Fn(Input<Failure>)) -> Input<Failure> {
+/// Runs the worker's tasks, then waits until it ends by itself.
+async fn work(script: &ScriptedInvocation, say: &impl Fn(Input<Failure>)) -> Input<Failure> {
     for (index, gap) in script.tasks.iter().enumerate() {
         if *gap > 0 {
             sleep(ms(*gap)).await;
@@ -288,7 +289,7 @@ async fn work(script: &Script, say: &impl Fn(Input<Failure>)) -> Input<Failure> 
     }
 }
 
-/// What a worker says, as the driver hears it.
+/// The input of a worker as the driver takes it.
 fn translate(input: Input<Failure>) -> Input<Fault> {
     match input {
         Input::WorkerCreated { polls_end_within } => Input::WorkerCreated { polls_end_within },

@@ -1,5 +1,5 @@
-//! The user's side of the host: a worker that does as the script says, and the log in which
-//! everybody writes down what is asked of them.
+//! The user's side of a scripted invocation: a worker that does as the script says, and the log of effects and
+//! inputs that both sides write.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,7 +8,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::ms;
-use super::script::{CONFIGURE, HOOK, How, ON_SHUTDOWN, ON_START, Part, Script, words};
+use super::scripted_invocation::{
+    CONFIGURE, HOOK, How, ON_SHUTDOWN, ON_START, Part, ScriptedInvocation, words,
+};
 use crate::config::LambdaWorkerConfig;
 use crate::error::BoxError;
 use crate::hooks::{Shutdown, ShutdownHooks};
@@ -56,12 +58,12 @@ impl Log {
         self.see(Seen::Did(effect));
     }
 
-    /// The state that observers saw when something was done.
+    /// The state that observers saw at each effect.
     pub(super) fn states(&self) -> Vec<(Effect, State)> {
         self.states.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What a callback at the end was told when it began.
+    /// Logs the argument of a hook or `on_shutdown`.
     fn was_told(&self, effect: Effect, ending: &Shutdown) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.push((effect, ending.clone()));
@@ -80,7 +82,7 @@ impl Log {
     }
 }
 
-/// Writes down that a piece of code was dropped before it ended.
+/// Logs that a piece of code was dropped before it ended.
 struct Running<'a>(Option<&'a Log>);
 
 impl Drop for Running<'_> {
@@ -91,7 +93,7 @@ impl Drop for Running<'_> {
     }
 }
 
-/// Plays a part; says how it ended before it ends.
+/// Runs a part of the script, and logs how it ends before it returns.
 pub(super) async fn drive(
     log: &Log,
     part: Part,
@@ -115,7 +117,7 @@ pub(super) async fn drive(
     }
 }
 
-/// Done, or failed.
+/// The input for a part that may fail: `done`, or the failure.
 pub(super) fn or_failed(
     done: Input<Failure>,
     failure: Failure,
@@ -126,31 +128,15 @@ pub(super) fn or_failed(
 /// The user's worker.
 #[derive(Clone)]
 pub(super) struct ScriptedUser {
-    pub(super) script: Arc<Script>,
+    pub(super) script: Arc<ScriptedInvocation>,
     pub(super) log: Log,
-}
-
-/// A worker must have something to do.
-#[allow(dead_code, reason = "it is registered, and never called")]
-mod nothing {
-    use temporalio_sdk::activities::{ActivityContext, ActivityError};
-
-    pub(crate) struct Nothing;
-
-    #[temporalio_macros::activities]
-    impl Nothing {
-        #[activity]
-        pub(crate) async fn nothing(_context: ActivityContext) -> Result<(), ActivityError> {
-            Ok(())
-        }
-    }
 }
 
 #[async_trait]
 impl LambdaWorker for ScriptedUser {
     async fn configure(&mut self, config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
         let allowance = self.script.allowance();
-        config.worker_options.register_activities(nothing::Nothing);
+        config.worker_options.register_activities(crate::nothing::Nothing);
         config.worker_options.graceful_shutdown_period = Some(allowance.grace);
         config.shutdown_deadline_buffer = Some(allowance.buffer);
         config.idle_timeout = allowance.idle_timeout;

@@ -1,17 +1,16 @@
-//! The six states, as the driver lives through them: what it does in each, and what each leaves
-//! behind in the report.
+//! The driver in each of the six states: what it does there, and what the report says of it.
 
 use super::driven::{Driven, Host};
 use super::ms;
-use super::script::{Drain, How, Part, Script};
+use super::scripted_invocation::{Drain, How, Part, ScriptedInvocation};
 use crate::Reason;
 use crate::error::Fault;
 use crate::lifecycle::rules::judge;
 use crate::lifecycle::{Effect, State, Step};
 use crate::report::CallbackOutcome;
 
-/// Plays a script in a new environment; every rule holds.
-async fn drive(script: &Script) -> Driven {
+/// Runs a scripted invocation in a new environment, and checks every rule.
+async fn drive(script: &ScriptedInvocation) -> Driven {
     let driven = Host::new().await.drive(script).await;
     judge(&driven.trace);
     driven
@@ -25,7 +24,7 @@ fn did(driven: &Driven, effect: Effect) -> bool {
     driven.trace.first(effect).is_some()
 }
 
-/// What is left of an invocation whose worker never was.
+/// Checks the report and the effects of an invocation that made no worker.
 fn ended_without_a_worker(driven: &Driven) {
     assert!(!did(driven, Effect::CreateWorker) && !did(driven, Effect::Finalize));
     let outcomes: Vec<_> = driven.report.hooks.iter().map(|hook| &hook.outcome).collect();
@@ -40,7 +39,7 @@ async fn observers_see_each_of_the_six_states() {
     let host = Host::new().await;
     let seen = host.environment.observers.latest();
     assert_eq!(seen.borrow().state, State::ColdStart);
-    let driven = host.drive(&Script::good()).await;
+    let driven = host.drive(&ScriptedInvocation::good()).await;
     let expected = [
         (Effect::Configure, State::Configuring),
         (Effect::Connect, State::Configuring),
@@ -54,7 +53,7 @@ async fn observers_see_each_of_the_six_states() {
         (Effect::RunHook(1), State::Draining),
         (Effect::OnShutdown, State::Draining),
     ];
-    // What is done at once is done before it is told; user code finds itself in its own state.
+    // Effects that take no time come before observers hear of the state; user code runs in its own state.
     assert_eq!(driven.states, expected);
     assert_eq!(seen.borrow().state, State::TornDown);
     assert_eq!(seen.borrow().step, Step::Healthy);
@@ -62,29 +61,33 @@ async fn observers_see_each_of_the_six_states() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cold_start_is_said_of_the_first_invocation_only() {
+async fn only_an_environments_first_invocation_is_reported_as_a_cold_start() {
     let host = Host::new().await;
-    let begins = || host.prepare(&Script::good()).driver.machine.step();
+    let begins = || host.prepare(&ScriptedInvocation::good()).driver.machine.step();
     assert_eq!([begins(), begins()], [Step::ColdStart, Step::Healthy]);
     let host = Host::new().await;
-    assert!(host.drive(&Script::good()).await.report.cold_start);
-    let second = host.drive(&Script::good()).await;
+    assert!(host.drive(&ScriptedInvocation::good()).await.report.cold_start);
+    let second = host.drive(&ScriptedInvocation::good()).await;
     assert!(!second.report.cold_start);
     judge(&second.trace);
 }
 
 #[tokio::test(start_paused = true)]
-async fn cold_start_and_an_event_that_is_too_late_runs_nothing() {
-    let driven = drive(&Script { lasts: Some(90), ..Script::good() }).await;
+async fn an_event_that_is_too_late_runs_no_user_code() {
+    let driven = drive(&ScriptedInvocation { lasts: Some(90), ..ScriptedInvocation::good() }).await;
     assert_eq!(error_type(&driven), Some("TooLate"));
     assert_eq!(driven.trace.done().count(), 0);
     assert_eq!(driven.report.on_shutdown, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn configuring_and_an_error_of_configure_goes_to_the_hooks_it_registered() {
+async fn the_hooks_that_a_failed_configure_added_are_told_its_error() {
     for how in [How::Errs, How::Panics] {
-        let driven = drive(&Script { configure: Part::new(how, 5), ..Script::good() }).await;
+        let driven = drive(&ScriptedInvocation {
+            configure: Part::new(how, 5),
+            ..ScriptedInvocation::good()
+        })
+        .await;
         let expected = if how == How::Errs { "ConfigureFailed" } else { "Panicked" };
         assert_eq!(error_type(&driven), Some(expected));
         ended_without_a_worker(&driven);
@@ -93,8 +96,9 @@ async fn configuring_and_an_error_of_configure_goes_to_the_hooks_it_registered()
 }
 
 #[tokio::test(start_paused = true)]
-async fn configuring_and_a_configure_that_hangs_is_cut_at_the_stop_time() {
-    let driven = drive(&Script { configure: Part::HANGS, ..Script::good() }).await;
+async fn a_configure_that_hangs_is_cut_short_at_the_stop_time() {
+    let driven =
+        drive(&ScriptedInvocation { configure: Part::HANGS, ..ScriptedInvocation::good() }).await;
     let Some(Fault::OutOfTime { during, .. }) = driven.error.as_ref().map(|it| it.fault()) else {
         panic!("{:?}", driven.error)
     };
@@ -102,9 +106,9 @@ async fn configuring_and_a_configure_that_hangs_is_cut_at_the_stop_time() {
     ended_without_a_worker(&driven);
 }
 
-/// The machine knows the hooks as soon as it needs them, however `configure` ended.
+/// The machine knows how many hooks there are when it needs the number, however `configure` ended.
 #[tokio::test(start_paused = true)]
-async fn configuring_and_its_hooks_have_a_step_of_their_own_however_it_ends() {
+async fn hooks_run_however_configure_ends() {
     for configure in [Part::ok(10), Part::new(How::Errs, 10), Part::HANGS] {
         let host = Host::new().await;
         let mut seen = host.environment.observers.latest();
@@ -115,7 +119,8 @@ async fn configuring_and_its_hooks_have_a_step_of_their_own_however_it_ends() {
             }
             steps
         });
-        let driven = host.drive(&Script { configure, ..Script::good() }).await;
+        let driven =
+            host.drive(&ScriptedInvocation { configure, ..ScriptedInvocation::good() }).await;
         judge(&driven.trace);
         let steps = steps.await.unwrap_or_default();
         assert!(steps.contains(&Step::Hooks), "{configure:?}: {steps:?}");
@@ -123,20 +128,23 @@ async fn configuring_and_its_hooks_have_a_step_of_their_own_however_it_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn configuring_and_a_temporal_that_does_not_answer_or_refuses_is_reported() {
-    let refused = Script { connect: Part::new(How::Errs, 80), ..Script::good() };
+async fn a_server_that_refuses_the_connection_or_does_not_answer_is_reported() {
+    let refused =
+        ScriptedInvocation { connect: Part::new(How::Errs, 80), ..ScriptedInvocation::good() };
     let driven = drive(&refused).await;
     assert_eq!(error_type(&driven), Some("TemporalUnreachable"));
     ended_without_a_worker(&driven);
-    let silent = drive(&Script { connect: Part::HANGS, ..Script::good() }).await;
+    let silent =
+        drive(&ScriptedInvocation { connect: Part::HANGS, ..ScriptedInvocation::good() }).await;
     assert_eq!(error_type(&silent), Some("OutOfTime"));
     let message = silent.error.map(|it| it.to_string()).unwrap_or_default();
     assert!(message.contains("TEMPORAL_ADDRESS"), "{message}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn configuring_and_too_little_time_names_the_three_numbers() {
-    let driven = drive(&Script { lasts: Some(7_500), ..Script::good() }).await;
+async fn too_little_time_is_reported_with_the_three_durations() {
+    let driven =
+        drive(&ScriptedInvocation { lasts: Some(7_500), ..ScriptedInvocation::good() }).await;
     assert_eq!(error_type(&driven), Some("TooLittleTime"));
     let message = driven.error.as_ref().map(ToString::to_string).unwrap_or_default();
     assert!(
@@ -147,17 +155,25 @@ async fn configuring_and_too_little_time_names_the_three_numbers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn connected_and_a_worker_that_cannot_be_created_is_finalized_and_never_started() {
-    let driven = drive(&Script { create: Part::new(How::Errs, 5), ..Script::good() }).await;
+async fn a_worker_that_cannot_be_created_is_finalized_and_never_started() {
+    let driven = drive(&ScriptedInvocation {
+        create: Part::new(How::Errs, 5),
+        ..ScriptedInvocation::good()
+    })
+    .await;
     assert_eq!(error_type(&driven), Some("WorkerCreation"));
     assert!(!did(&driven, Effect::OnStart) && did(&driven, Effect::Finalize));
     assert_eq!(driven.report.on_shutdown, Some(CallbackOutcome::Ok));
 }
 
-/// Its thread is gone, and it may have registered itself before.
+/// The worker's thread is gone, and the worker may have registered itself before.
 #[tokio::test(start_paused = true)]
-async fn connected_and_a_thread_that_panics_while_it_creates_the_worker_is_finalized_at_once() {
-    let driven = drive(&Script { create: Part::new(How::Panics, 5), ..Script::good() }).await;
+async fn a_worker_whose_thread_panics_while_it_is_created_is_finalized_at_once() {
+    let driven = drive(&ScriptedInvocation {
+        create: Part::new(How::Panics, 5),
+        ..ScriptedInvocation::good()
+    })
+    .await;
     assert_eq!(error_type(&driven), Some("WorkerFailed"));
     assert!(did(&driven, Effect::Finalize) && !did(&driven, Effect::OnStart));
     assert!(driven.report.total_ms < 1_000, "nobody waits for the deadline");
@@ -165,11 +181,15 @@ async fn connected_and_a_thread_that_panics_while_it_creates_the_worker_is_final
 }
 
 #[tokio::test(start_paused = true)]
-async fn connected_and_an_on_start_that_fails_stops_the_worker_before_it_polls() {
+async fn an_on_start_that_fails_stops_the_worker_before_it_polls() {
     for (how, expected) in
         [(How::Errs, "OnStartFailed"), (How::Panics, "Panicked"), (How::Hangs, "OutOfTime")]
     {
-        let driven = drive(&Script { on_start: Part::new(how, 5), ..Script::good() }).await;
+        let driven = drive(&ScriptedInvocation {
+            on_start: Part::new(how, 5),
+            ..ScriptedInvocation::good()
+        })
+        .await;
         assert_eq!(error_type(&driven), Some(expected));
         assert!(!did(&driven, Effect::Poll));
         assert!(did(&driven, Effect::StopWorker) && did(&driven, Effect::Finalize));
@@ -178,8 +198,9 @@ async fn connected_and_an_on_start_that_fails_stops_the_worker_before_it_polls()
 }
 
 #[tokio::test(start_paused = true)]
-async fn polling_with_a_task_in_flight_goes_on_to_the_stop_time_and_succeeds() {
-    let driven = drive(&Script { tasks: vec![100], ..Script::good() }).await;
+async fn polling_goes_on_to_the_stop_time_while_a_task_is_in_flight() {
+    let driven =
+        drive(&ScriptedInvocation { tasks: vec![100], ..ScriptedInvocation::good() }).await;
     assert!(driven.error.is_none());
     assert_eq!(driven.report.reason, Some(Reason::DeadlineNear));
     assert_eq!(driven.report.first_poll_ms, Some(10 + 200 + 50 + 30));
@@ -189,10 +210,10 @@ async fn polling_with_a_task_in_flight_goes_on_to_the_stop_time_and_succeeds() {
     assert!(driven.report.total_ms < 53_000 + 300 + 20 + 40 + 60 + 5);
 }
 
-/// Its last polls begin to end 1.85 s before the stop time; here they have ended 1.2 s later.
+/// The last polls begin to end 1.85 s before the stop time, and have ended 1.2 s later here.
 #[tokio::test(start_paused = true)]
-async fn polling_without_a_task_ends_with_its_last_polls_shortly_before_the_stop_time() {
-    let driven = drive(&Script::good()).await;
+async fn polling_without_a_task_ends_with_the_last_polls_shortly_before_the_stop_time() {
+    let driven = drive(&ScriptedInvocation::good()).await;
     assert!(driven.error.is_none());
     assert_eq!(driven.report.reason, Some(Reason::DeadlineNear));
     let ended = ms(53_000 - 1_850 + 1_200);
@@ -200,10 +221,10 @@ async fn polling_without_a_task_ends_with_its_last_polls_shortly_before_the_stop
     assert!(stopped > ended - ms(10) && stopped <= ended, "{stopped:?}");
 }
 
-/// So that what `on_start` set going can end with the worker.
+/// So that tasks which `on_start` spawned can end with the worker.
 #[tokio::test(start_paused = true)]
-async fn polling_and_its_end_cancels_the_token_that_on_start_was_given() {
-    let script = Script { idle: Some(500), stay: 500, ..Script::good() };
+async fn the_end_of_polling_cancels_the_token_that_on_start_was_given() {
+    let script = ScriptedInvocation { idle: Some(500), stay: 500, ..ScriptedInvocation::good() };
     let host = Host::new().await;
     let prepared = host.prepare(&script);
     let (stop, arrived) = (prepared.stop.clone(), prepared.invocation.arrived());
@@ -219,8 +240,12 @@ async fn polling_and_its_end_cancels_the_token_that_on_start_was_given() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn polling_and_idle_ends_early() {
-    let script = Script { idle: Some(500), tasks: vec![100, 2_000], ..Script::good() };
+async fn an_idle_invocation_ends_early() {
+    let script = ScriptedInvocation {
+        idle: Some(500),
+        tasks: vec![100, 2_000],
+        ..ScriptedInvocation::good()
+    };
     let driven = drive(&script).await;
     assert_eq!(driven.report.reason, Some(Reason::Idle));
     // The last polls take 1.2 s.
@@ -229,17 +254,22 @@ async fn polling_and_idle_ends_early() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn polling_and_cancelled_ends_early_without_an_error() {
-    let driven = drive(&Script { cancelled_at: Some(1_000), ..Script::good() }).await;
+async fn an_invocation_that_is_cancelled_while_polling_ends_early_without_an_error() {
+    let driven =
+        drive(&ScriptedInvocation { cancelled_at: Some(1_000), ..ScriptedInvocation::good() })
+            .await;
     assert_eq!(driven.report.reason, Some(Reason::Cancelled));
     assert!(driven.error.is_none());
     assert!(driven.report.total_ms < 1_500);
 }
 
 #[tokio::test(start_paused = true)]
-async fn polling_and_a_worker_that_ends_by_itself_is_an_error() {
+async fn a_worker_that_ends_by_itself_while_polling_is_an_error() {
     for (how, expected) in [(How::Succeeds, "WorkerStopped"), (How::Errs, "WorkerFailed")] {
-        let script = Script { gives_up: Some(Part::new(how, 700)), ..Script::good() };
+        let script = ScriptedInvocation {
+            gives_up: Some(Part::new(how, 700)),
+            ..ScriptedInvocation::good()
+        };
         let driven = drive(&script).await;
         assert_eq!(error_type(&driven), Some(expected));
         assert!(!did(&driven, Effect::StopWorker), "it has stopped already");
@@ -249,10 +279,12 @@ async fn polling_and_a_worker_that_ends_by_itself_is_an_error() {
 
 #[tokio::test(start_paused = true)]
 async fn draining_drops_activities_that_do_not_react_and_then_the_worker() {
-    let stubborn = drive(&Script { drain: Drain::Stubborn, ..Script::good() }).await;
+    let stubborn =
+        drive(&ScriptedInvocation { drain: Drain::Stubborn, ..ScriptedInvocation::good() }).await;
     assert!(did(&stubborn, Effect::AbandonActivities) && !did(&stubborn, Effect::AbandonWorker));
     assert!(stubborn.error.is_none(), "activities that were dropped are retried");
-    let deaf = drive(&Script { drain: Drain::Deaf, ..Script::good() }).await;
+    let deaf =
+        drive(&ScriptedInvocation { drain: Drain::Deaf, ..ScriptedInvocation::good() }).await;
     assert!(did(&deaf, Effect::AbandonWorker));
     assert_eq!(error_type(&deaf), Some("WorkerNotStopped"));
     assert!(!deaf.report.poisoned, "it could be stopped after all");
@@ -262,7 +294,7 @@ async fn draining_drops_activities_that_do_not_react_and_then_the_worker() {
 async fn draining_runs_every_hook_whatever_the_others_do() {
     let hooks =
         vec![Part::new(How::Errs, 10), Part::HANGS, Part::new(How::Panics, 10), Part::ok(10)];
-    let driven = drive(&Script { hooks, ..Script::good() }).await;
+    let driven = drive(&ScriptedInvocation { hooks, ..ScriptedInvocation::good() }).await;
     let outcomes: Vec<_> = driven.report.hooks.iter().map(|hook| &hook.outcome).collect();
     assert_eq!(
         outcomes,
@@ -279,8 +311,13 @@ async fn draining_runs_every_hook_whatever_the_others_do() {
 
 #[tokio::test(start_paused = true)]
 async fn draining_reports_what_failed_first_and_attaches_the_rest() {
-    let script = Script { on_start: Part::new(How::Errs, 5), drain: Drain::Deaf, ..Script::good() };
-    let slow = Script { drain: Drain::Never, gives_up: None, ..Script::good() };
+    let script = ScriptedInvocation {
+        on_start: Part::new(How::Errs, 5),
+        drain: Drain::Deaf,
+        ..ScriptedInvocation::good()
+    };
+    let slow =
+        ScriptedInvocation { drain: Drain::Never, gives_up: None, ..ScriptedInvocation::good() };
     let driven = drive(&script).await;
     assert_eq!(error_type(&driven), Some("OnStartFailed"));
     let never = drive(&slow).await;
@@ -291,17 +328,18 @@ async fn draining_reports_what_failed_first_and_attaches_the_rest() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn torn_down_and_healthy_accepts_the_next_and_poisoned_refuses_it() {
+async fn a_healthy_environment_admits_the_next_event_and_a_poisoned_one_refuses_it() {
     let host = Host::new().await;
-    let first = host.drive(&Script::good()).await;
+    let first = host.drive(&ScriptedInvocation::good()).await;
     assert!(!first.report.poisoned);
-    let second = host.drive(&Script { drain: Drain::Never, ..Script::good() }).await;
+    let second =
+        host.drive(&ScriptedInvocation { drain: Drain::Never, ..ScriptedInvocation::good() }).await;
     judge(&second.trace);
     assert!(second.report.poisoned);
     assert!(second.error.is_some_and(|error| error.is_poisoned()));
     assert!(host.environment.is_poisoned());
     assert_eq!(host.environment.active(), 0);
-    let refused = host.admit(&Script::good()).err();
+    let refused = host.admit(&ScriptedInvocation::good()).err();
     assert!(matches!(refused, Some(Fault::Poisoned)), "{refused:?}");
-    assert_eq!(host.environment.active(), 0, "who was not let in does not stay");
+    assert_eq!(host.environment.active(), 0, "a refused invocation does not count as under way");
 }

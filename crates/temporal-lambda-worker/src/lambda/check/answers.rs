@@ -1,4 +1,4 @@
-//! Judges what the server answered. Plain functions; `server.rs` asks.
+//! Judging the server's answers. The functions are pure; `server.rs` asks the questions.
 
 use temporalio_client::tonic::{Code as Grpc, Status};
 use temporalio_common::protos::temporal::api::deployment::v1::{
@@ -17,7 +17,7 @@ const MOST_VERSIONS: usize = 100;
 /// From so many on, the next ones are near.
 const MANY_VERSIONS: usize = 90;
 
-/// What the server said about a version.
+/// The server's answers about a version.
 pub(super) struct Answers<'a> {
     /// The version that the function polls as.
     pub(super) version: &'a WorkerDeploymentVersion,
@@ -60,8 +60,8 @@ pub(super) fn namespace(
     findings
 }
 
-/// Judges a question about a `subject` that the server did not answer. A server that does not know the
-/// question, or is too busy for it, says nothing about the set-up.
+/// Judges the status with which the server refused a question about `subject`. A server that does not know the
+/// question, or is too busy for it, proves no mistake in the set-up.
 pub(super) fn refused_by(subject: &str, status: &Status) -> Finding {
     let message = format!(
         "the server was asked about the {subject}: {:?}: {}",
@@ -162,7 +162,7 @@ fn missing(
         named(version),
         others.join(", ")
     );
-    // A server does not say how many versions it takes, unless it is asked to create one too many.
+    // A server names its limit of versions only when it refuses to create one.
     let advice = format!(
         "{advice}. The deployment has {} of at most 100 versions (unless the server is set otherwise); \
          at the limit, delete one first",

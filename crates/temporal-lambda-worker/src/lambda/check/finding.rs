@@ -1,23 +1,22 @@
-//! What can be found, by stable codes, and how much each matters: the one list that a check and
-//! `temporal-lambda doctor` have.
+//! The findings of a check and of `temporal-lambda doctor`: stable codes, and the level of each.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{ConfigError, Fault, with_sources};
 
-/// One thing that was looked at.
+/// One result of a check.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Finding {
-    /// What was looked at: `settings`, `time`, `connection`, `namespace`, `deployment`, `version`,
+    /// What was checked: `settings`, `time`, `connection`, `namespace`, `deployment`, `version`,
     /// `provider`, `task queue`, `routing` or `invocation`.
     pub subject: String,
-    /// What was found, by its stable name.
+    /// What was found, as a stable code.
     pub code: Code,
     /// How much it matters: the level of the code in the version that wrote this.
     pub level: Level,
-    /// What was seen.
+    /// What was found, in words.
     pub message: String,
     /// What to do, where the message does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,9 +64,9 @@ impl From<&Fault> for Finding {
 pub enum Level {
     /// As it should be.
     Ok,
-    /// It works, and could do better.
+    /// It works, and could work better.
     Hint,
-    /// It works, but may not do what is meant.
+    /// It works, but perhaps not as intended.
     Warning,
     /// The function gets no work or cannot do it. A level that only a later version of this crate
     /// knows is read back as this one.
@@ -90,7 +89,7 @@ impl Level {
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $text:literal, $level:ident;)+) => {
-        /// What was found, by a stable name for programs.
+        /// What was found, as a stable code for programs.
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Code {

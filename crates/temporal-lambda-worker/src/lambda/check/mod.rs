@@ -1,5 +1,5 @@
-//! Whether a function's set-up works: what a [check](crate::LambdaWorkerHandler::check) of a deployed function
-//! and the command `temporal-lambda doctor` find. Both judge with the functions here.
+//! Checking a function's set-up. A [check](crate::LambdaWorkerHandler::check) of a deployed function and the command
+//! `temporal-lambda doctor` both judge with the functions here, so that they find the same.
 
 mod answers;
 mod finding;
@@ -25,7 +25,7 @@ pub use server::{connect, server};
 pub use setup::{settings, time};
 pub use verdict::{CheckVerdict, CheckedConfiguration};
 
-/// What a check has found so far; shared by the checker and whoever waits for the verdict.
+/// The findings of a check so far, shared by the checker and the code that returns the verdict.
 #[derive(Clone, Default)]
 pub(crate) struct Findings(Arc<Mutex<Found>>);
 
@@ -41,7 +41,7 @@ impl Findings {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// The verdict, with how the invocation that looked ended.
+    /// The verdict, from the findings and the result of the invocation that checked.
     pub(crate) fn verdict(
         self,
         ended: Result<InvocationReport, LambdaWorkerError>,
@@ -53,7 +53,7 @@ impl Findings {
             Err(error) => {
                 for fault in std::iter::once(error.fault()).chain(error.later()) {
                     let finding = Finding::from(fault);
-                    // The driver refuses what was judged before.
+                    // The driver refuses settings for which there is a finding already.
                     let is_known = findings.iter().any(|it| it.code == finding.code);
                     if !is_known || finding.code == Code::InvocationFailed {
                         findings.push(finding);
@@ -73,8 +73,8 @@ impl Findings {
     }
 }
 
-/// The user's worker, for a check: it is configured and shut down as ever, but in the place of
-/// `on_start` the checks run, and then the invocation is cancelled, before anything polls.
+/// The user's worker, for a check: `configure` and `on_shutdown` run as in any invocation, but the checks run instead
+/// of `on_start`, and then the invocation is cancelled before the worker polls.
 #[derive(Clone)]
 pub(crate) struct Checker<W> {
     pub(crate) worker: W,
@@ -82,7 +82,7 @@ pub(crate) struct Checker<W> {
     pub(crate) asks: Option<Asks>,
 }
 
-/// What the server is asked about, and what its answers may not show.
+/// The names that the server is asked about, and the options whose credentials no message may show.
 #[derive(Clone)]
 pub(crate) struct Asks {
     version: WorkerDeploymentVersion,
@@ -93,7 +93,7 @@ pub(crate) struct Asks {
 impl<W: LambdaWorker> LambdaWorker for Checker<W> {
     async fn configure(&mut self, config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
         self.worker.configure(config).await?;
-        // Both are done again after this, and refused then if they must be.
+        // The driver does both again, and refuses there what must be refused.
         let _ = config.run_plugins().await;
         let _ = config.settle();
         self.findings.change(|found| {
@@ -110,7 +110,7 @@ impl<W: LambdaWorker> LambdaWorker for Checker<W> {
 
     async fn on_start(&mut self, running: &RunningWorker) -> Result<(), BoxError> {
         if let Some(Asks { version, options }) = &self.asks {
-            // A warm environment knows the namespace from before; here the server is asked anew.
+            // A warm environment remembers the namespace; a check asks the server again.
             let task_queue = Some(&*running.task_queue);
             let answered = server(&running.client, options, Some(version), task_queue).await;
             self.findings.change(|found| {
@@ -119,7 +119,7 @@ impl<W: LambdaWorker> LambdaWorker for Checker<W> {
             });
         }
         running.stop.cancel();
-        // Not returning is what keeps the worker from polling; the cancellation ends this.
+        // The worker does not poll because this does not return; the cancellation drops it.
         std::future::pending().await
     }
 
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_driver_refuses_is_found_once_and_every_other_failure_is_found() {
+    fn a_failure_that_was_found_before_is_not_found_twice() {
         let findings = Findings::default();
         let short = Finding::new("time", Code::TimeoutTooShort, "too short");
         findings.change(|found| found.findings.push(short));

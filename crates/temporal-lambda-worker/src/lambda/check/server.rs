@@ -1,4 +1,4 @@
-//! Asks the server about the set-up. What the answers mean is judged in `answers.rs`.
+//! Asking the server about the set-up. `answers.rs` judges the answers.
 
 use temporalio_client::tonic::{Code as Grpc, IntoRequest as _, Status};
 use temporalio_client::{Client, Connection, ConnectionOptions};
@@ -16,8 +16,8 @@ use super::finding::{Code, Finding, Level};
 use crate::config::conceal;
 use crate::connection;
 
-/// Connects as a worker does. The server is asked what it is, which proves address, TLS and, as far as the
-/// server looks at them, credentials.
+/// Connects as a worker does. The server is asked for its capabilities, which proves address, TLS and, as far as the
+/// server checks them, credentials.
 ///
 /// # Errors
 /// Why that failed, as a finding.

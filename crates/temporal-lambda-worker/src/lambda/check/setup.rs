@@ -1,4 +1,4 @@
-//! Judges what a function was configured with: settings and times.
+//! Judging a function's settings and times.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::verdict::CheckedConfiguration;
 use crate::config::LambdaWorkerConfig;
 use crate::lifecycle::{Allowance, MIN_WORK_TIME, SHORT_WORK_TIME};
 
-/// Judges the settings: says what they are, and which of them look like mistakes. No message shows a
+/// Judges the settings: lists them, and those that look like mistakes. No message shows a
 /// secret.
 pub fn settings(config: &LambdaWorkerConfig) -> Vec<Finding> {
     let CheckedConfiguration { address, namespace, task_queue, .. } =

@@ -1,4 +1,4 @@
-//! What a check says.
+//! The verdict of a check, which is the response to an event that asks for one.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,22 +6,22 @@ use super::finding::Finding;
 use crate::config::LambdaWorkerConfig;
 use crate::report::InvocationReport;
 
-/// What a check found. No field holds a secret.
+/// The result of a check. No field holds a secret.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct CheckVerdict {
     /// Whether nothing that was found is a problem: the server invokes the function, and the function can work.
     pub ready: bool,
-    /// What was found, in the order in which it was looked at.
+    /// The findings, in the order of the checks.
     pub findings: Vec<Finding>,
     /// The configuration in force.
     pub configuration: CheckedConfiguration,
-    /// What the check itself did; nothing was polled.
+    /// The report of the check's own invocation, in which no poll was made.
     pub report: InvocationReport,
 }
 
-/// The configuration in force, as far as anybody may see it.
+/// The configuration in force, without secrets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]

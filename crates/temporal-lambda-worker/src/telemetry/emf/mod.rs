@@ -1,12 +1,12 @@
-//! Metrics with no collector and no layer: one line of CloudWatch's Embedded Metric Format on
-//! stdout after each invocation. CloudWatch makes metrics of it as it takes the log in.
+//! Metrics without a collector or a Lambda layer: one line of CloudWatch's Embedded Metric Format on stdout after each
+//! invocation. CloudWatch extracts the metrics when it ingests the log.
 //!
 //! The feature `emf` brings it, and [`LambdaWorkerConfig::emf`](crate::LambdaWorkerConfig::emf) or
 //! `TEMPORAL_LAMBDA_EMF=true` switches it on. The namespace is [`NAMESPACE`]; the dimensions are `FunctionName`, and
 //! `FunctionName` with `TaskQueue` once that is known. Besides the metrics, a line has the request
 //! ID, the ARN, the reason and the first error's type as properties, for CloudWatch Logs Insights.
 //!
-//! Nothing has to be granted: what may write logs may write metrics this way. CloudWatch bills each
+//! A function that may write logs needs no further permission. CloudWatch bills each
 //! metric per combination of dimensions.
 
 use std::io::Write as _;
@@ -20,7 +20,7 @@ use crate::telemetry::variable;
 /// The namespace of the metrics.
 pub const NAMESPACE: &str = "TemporalLambdaWorker";
 
-/// CloudWatch takes no dimension that is longer, in bytes here to be on the safe side.
+/// The longest value of a dimension that CloudWatch accepts, in bytes here to be on the safe side.
 const LONGEST_DIMENSION: usize = 1024;
 
 /// Writes the line of an invocation to stdout.
@@ -29,7 +29,7 @@ pub(crate) fn write(report: &InvocationReport) {
     let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
     let mut line = line(report, &function_name(report), millis);
     line.push('\n');
-    // In one piece, so that no other line gets in between. Where stdout is closed, nobody reads.
+    // Written in one piece, so that no other line gets in between. Where stdout is closed, nobody reads it.
     let _ = std::io::stdout().lock().write_all(line.as_bytes());
 }
 
@@ -97,7 +97,7 @@ fn total(counts: Counts) -> u64 {
     counts.completed + counts.failed + counts.cancelled + counts.abandoned
 }
 
-/// A dimension's value as CloudWatch takes it.
+/// A dimension's value, cut to the length that CloudWatch accepts.
 fn fitting(value: &str) -> &str {
     &value[..value.floor_char_boundary(LONGEST_DIMENSION)]
 }

@@ -59,7 +59,7 @@ fn report() -> InvocationReport {
 }
 
 #[test]
-fn a_line_is_valid_and_says_what_the_report_says() {
+fn an_emf_line_is_valid_and_has_the_reports_figures() {
     let line = assert_valid(&line(&report(), "orders", 1_700_000_000_000));
     let directive = &line["_aws"]["CloudWatchMetrics"][0];
     assert_eq!(directive["Namespace"], "TemporalLambdaWorker");
@@ -82,11 +82,11 @@ fn a_line_is_valid_and_says_what_the_report_says() {
     ] {
         assert_eq!(line[member], value, "{member}");
     }
-    assert!(line.get("TimeLeft").is_none(), "without a deadline there is none");
+    assert!(line.get("TimeLeft").is_none(), "without a deadline there is no time left");
 }
 
 #[test]
-fn a_report_of_almost_nothing_and_one_of_too_much_are_valid() {
+fn the_emf_lines_of_an_empty_and_of_an_oversized_report_are_valid() {
     let nothing = InvocationReport::default();
     let line_of_nothing = assert_valid(&line(&nothing, "unknown", 0));
     let dimensions = &line_of_nothing["_aws"]["CloudWatchMetrics"][0]["Dimensions"];
@@ -108,6 +108,6 @@ fn a_report_of_almost_nothing_and_one_of_too_much_are_valid() {
 }
 
 #[test]
-fn without_lambdas_variable_the_name_is_in_the_arn() {
+fn without_lambdas_variable_the_functions_name_comes_from_the_arn() {
     assert_eq!(function_name(&report()), "orders");
 }

@@ -1,7 +1,6 @@
 //! The Temporal SDK's own metrics, as instruments of an OpenTelemetry meter.
 //!
-//! The SDK can export its metrics by itself, but then nobody can ask it to flush them; and it
-//! brings an HTTP client along.
+//! The SDK has an exporter of its own, but it cannot be flushed, and it brings an HTTP client.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -33,7 +32,7 @@ impl SdkMeter {
         Self { meter, prefix: "" }
     }
 
-    /// For the SDK's connections, which expect that somebody did.
+    /// For the SDK's connections, which expect names with the prefix.
     pub(super) fn for_connections(meter: metrics::Meter) -> Self {
         Self { meter, prefix: METRIC_PREFIX }
     }
@@ -64,8 +63,8 @@ impl fmt::Debug for SdkMeter {
     }
 }
 
-/// Labels travel in the only kind of attributes that needs none of the SDK's own exporters and
-/// that its heartbeats can read.
+/// Puts labels into the kind of attributes that works without the SDK's own exporters and that its heartbeats can
+/// read.
 fn carry(labels: HashMap<String, String>) -> MetricAttributes {
     MetricAttributes::NoOp(Arc::new(labels))
 }
@@ -73,7 +72,7 @@ fn carry(labels: HashMap<String, String>) -> MetricAttributes {
 fn labels(attributes: &MetricAttributes) -> HashMap<String, String> {
     match attributes {
         MetricAttributes::NoOp(labels) => HashMap::clone(labels),
-        // `Empty`, which instruments begin with. No others come to a meter that did not make them.
+        // `Empty`, which instruments begin with. Other kinds come only from other meters.
         _ => HashMap::new(),
     }
 }

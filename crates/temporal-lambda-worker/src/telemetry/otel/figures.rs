@@ -1,11 +1,11 @@
-//! The metrics of our own: what an invocation's report says, as instruments.
+//! The metrics of this crate: the figures of an invocation's report, as instruments.
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
 
 use crate::report::{InvocationReport, TaskCounts};
 
-/// For invocations: from a fraction of a second to a quarter of an hour.
+/// Bucket boundaries for invocations: from a fraction of a second to a quarter of an hour.
 const SECONDS: [f64; 14] =
     [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0];
 
@@ -48,12 +48,12 @@ impl Figures {
             tasks: counter(
                 "temporal_lambda_worker.tasks",
                 "{task}",
-                "Tasks by kind and by what became of them",
+                "Tasks by kind and by outcome",
             ),
         }
     }
 
-    /// Records what an invocation did, as far as it has come.
+    /// Records the report of an invocation as of now.
     pub(super) fn record(&self, report: &InvocationReport) {
         let task_queue = KeyValue::new("temporal.task_queue", report.task_queue.clone());
         let mut attributes = vec![task_queue.clone()];

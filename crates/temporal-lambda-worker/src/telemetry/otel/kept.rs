@@ -1,5 +1,5 @@
-//! What telemetry keeps from one invocation to the next: providers, and the threads that serve
-//! them. Made once per environment, by the first invocation that asks.
+//! The telemetry that an environment keeps: providers, and the threads that serve them. They are made once, by the
+//! first invocation that asks.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -24,12 +24,12 @@ use super::processor::LambdaSpanProcessor;
 use super::settings::{Settings, Target, follows_parent};
 use super::variables::{self, Signal};
 
-/// The instrumentation scope of everything that is not the SDK's.
+/// The instrumentation scope of this crate's spans and metrics.
 const SCOPE: &str = "temporal-lambda-worker";
 
 /// The environment's telemetry.
 pub(super) struct Kept {
-    /// When the environment came into being, as far as this library saw.
+    /// When this was created, which is about the start of the environment.
     pub(super) since: SystemTime,
     made: Mutex<Made>,
 }
@@ -38,16 +38,15 @@ pub(super) struct Kept {
 struct Made {
     traces: Option<Arc<Traces>>,
     metrics: Option<Arc<Metrics>>,
-    /// Where exporters speak to the collector. A thread of its own: neither user code nor the SDK
-    /// can block it.
+    /// The runtime on which exporters send: a thread of its own, which neither user code nor the SDK can block.
     io: Option<Runtime>,
     told: Told,
 }
 
-/// What was said in this environment, and is not said again.
+/// The warnings that were logged in this environment, and are not logged again.
 #[derive(Default)]
 struct Told {
-    /// That variables cannot be honoured.
+    /// That values of variables cannot be used.
     variables: bool,
     /// That Lambda does not sample.
     unsampled: bool,
@@ -55,7 +54,7 @@ struct Told {
     refused: bool,
 }
 
-/// What makes spans and exports them.
+/// The provider and exporter of spans.
 pub(super) struct Traces {
     pub(super) provider: SdkTracerProvider,
     pub(super) tracer: SdkTracer,
@@ -63,14 +62,14 @@ pub(super) struct Traces {
     pub(super) flusher: Flusher,
     /// Whether invocations belong to the trace that Lambda names.
     pub(super) lambda_header: bool,
-    /// Whether what Lambda does not sample is not exported, as far as this library knows.
+    /// Whether spans of traces that Lambda does not sample are left out, as far as this library knows.
     pub(super) follows_lambda: bool,
     outbox: Option<Arc<SpanOutbox>>,
     /// Whether the provider is not the user's.
     is_own: bool,
 }
 
-/// What takes measurements and exports them.
+/// The provider and exporter of metrics.
 pub(super) struct Metrics {
     pub(super) provider: SdkMeterProvider,
     pub(super) runtime: Arc<SdkMeter>,
@@ -103,7 +102,7 @@ impl Kept {
         (made.traces.clone(), made.metrics.clone())
     }
 
-    /// The traces; made by the first who asks, as he wishes. `None` if there are to be none.
+    /// The traces, made by the first call with its options. `None` if traces are turned off.
     pub(super) fn traces(&self, options: &OtelOptions) -> Result<Option<Arc<Traces>>, OtelError> {
         options.check()?;
         let mut made = self.lock();
@@ -118,7 +117,7 @@ impl Kept {
         }
     }
 
-    /// The metrics; made by the first who asks, as he wishes. `None` if there are to be none.
+    /// The metrics, made by the first call with its options. `None` if metrics are turned off.
     pub(super) fn metrics(&self, options: &OtelOptions) -> Result<Option<Arc<Metrics>>, OtelError> {
         options.check()?;
         let mut made = self.lock();
@@ -139,13 +138,13 @@ impl Kept {
     }
 
     fn lock(&self) -> MutexGuard<'_, Made> {
-        // Nothing under the lock can leave it half changed.
+        // No panic can leave the state half changed.
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Made {
-    /// What options and variables come to; `None`: no telemetry.
+    /// The settings from options and variables; `None`: telemetry is turned off.
     fn settings(&mut self, options: &OtelOptions) -> Result<Option<Settings>, OtelError> {
         let settings = Settings::read(options, &variables::of_process)?;
         if !settings.warnings.is_empty() && !std::mem::replace(&mut self.told.variables, true) {
@@ -176,7 +175,7 @@ impl Made {
         let (flushed, waiting, io) = (provider.clone(), outbox.clone(), self.io_handle());
         let flusher = Flusher::start("otel-flush-traces", move || {
             flushed.force_flush()?;
-            // What waited before this flush has been sent with new spans, if there were any.
+            // Waiting requests were sent with new spans, if there were any.
             match (&waiting, &io) {
                 (Some(outbox), Some(io)) => io.block_on(outbox.send_waiting()),
                 _ => Ok(()),
@@ -216,7 +215,7 @@ impl Made {
         };
         let meter = provider.meter(INSTRUMENTATION_SCOPE);
         let flushed = provider.clone();
-        // Every flush measures anew, so what waited before it has been sent.
+        // Every flush exports, which sends waiting requests, too.
         let flusher = Flusher::start("otel-flush-metrics", move || flushed.force_flush())?;
         if options.set_global {
             global::set_meter_provider(provider.clone());
@@ -232,7 +231,7 @@ impl Made {
         })
     }
 
-    /// The way to a collector; `None` if there is none, which was said.
+    /// The outbox to a collector; `None` if it cannot be made, which is logged.
     fn outbox<R: super::export::Export>(
         &mut self,
         signal: Signal,
@@ -245,7 +244,7 @@ impl Made {
         }
     }
 
-    /// Says once that there is no way to export, and goes on.
+    /// Logs once that nothing can be exported, and goes on.
     fn go_without<T>(&mut self, signal: Signal, reason: &dyn std::fmt::Display) -> Option<T> {
         if !std::mem::replace(&mut self.told.refused, true) {
             tracing::warn!(%reason, "telemetry could not be set up, so no {signal} are exported");
@@ -317,7 +316,7 @@ impl Drop for Kept {
             }
             drop(io);
         };
-        // Without a thread, what is left is lost with the process.
+        // Without a thread, the data that is left is lost with the process.
         let _ = std::thread::Builder::new().name("otel-end".to_owned()).spawn(end);
     }
 }

@@ -1,4 +1,4 @@
-//! The trace that Lambda says an invocation belongs to.
+//! Reading Lambda's trace header, which names the trace of an invocation.
 
 use opentelemetry::Context;
 use opentelemetry::trace::{
@@ -21,7 +21,7 @@ pub(super) fn parse(header: &str) -> Option<SpanContext> {
             "root" => trace = trace_id(value.trim()),
             "parent" => span = SpanId::from_hex(value.trim()).ok(),
             "sampled" => sampled = value.trim() == "1",
-            // "Lineage" and what may come.
+            // "Lineage", and fields that may be added.
             _ => {}
         }
     }
@@ -47,7 +47,7 @@ mod tests {
     const ROOT: &str = "Root=1-5759e988-bd862e3fe1be46a994272793";
 
     #[test]
-    fn lambdas_header_is_read() {
+    fn lambdas_trace_header_is_read() {
         let header = format!("{ROOT};Parent=53995c3f42cd8ad8;Sampled=1;Lineage=a87bd80c:1");
         let span = parse(&header).unwrap();
         assert_eq!(span.trace_id().to_string(), "5759e988bd862e3fe1be46a994272793");
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_sampled_stays_so() {
+    fn a_trace_that_is_not_sampled_stays_unsampled() {
         for sampled in ["Sampled=0", "Sampled=?", ""] {
             let header = format!("{ROOT}; parent=53995c3f42cd8ad8; {sampled}");
             assert!(!parse(&header).unwrap().is_sampled(), "{sampled}");
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_header_is_no_parent() {
+    fn a_malformed_trace_header_gives_no_parent() {
         let parents = ["", "Parent=53995c3f42cd8ad8", "Root=1-0-0;Parent=53995c3f42cd8ad8", ROOT];
         for header in parents {
             assert!(parse(header).is_none(), "{header}");

@@ -44,15 +44,15 @@ use kept::Kept;
 /// The name of the flush among the hooks of an invocation report.
 pub const FLUSH_HOOK: &str = "opentelemetry flush";
 
-/// Of the time that the flush is given, this much is kept for saying that it was too short.
+/// How much of the flush's time is kept for reporting that it was too short.
 const SAFETY: Duration = Duration::from_millis(20);
 
 /// Exports metrics and traces: [`apply_metrics`] and [`apply_tracing`]. Call it in `configure`, in
 /// every invocation; what it makes is made once per environment.
 ///
 /// # Errors
-/// [`OtelError`], which is about `options` only. Whether there is a collector is not looked at, and
-/// a variable that cannot be honoured is a warning, once per environment.
+/// [`OtelError`], which is about `options` only. A missing collector is no error, and a bad variable is a warning, once
+/// per environment.
 pub fn apply_defaults(
     config: &mut LambdaWorkerConfig,
     options: OtelOptions,
@@ -118,7 +118,7 @@ pub fn apply_tracing(
         InvocationSpan(spans::begin(&traces.tracer, &config.invocation, &parent))
     });
     if first {
-        // Not by registering the plugin: client options take one only while they are built.
+        // The plugin is not registered, since client options accept one only while they are built.
         let client = traces.plugin.configure_client_options(&mut config.client_options);
         let worker = traces.plugin.configure_worker_options(&mut config.worker_options);
         config.worker_options.activity_inbound_interceptor(MarksActivities);
@@ -177,8 +177,8 @@ impl ActivityInboundInterceptor for MarksActivities {
     }
 }
 
-/// Adds the flush to this invocation's hooks, once: after all others, so that what they record is
-/// in it.
+/// Adds the flush to this invocation's hooks, once. It runs after all others, so that it includes what they
+/// record.
 fn flush_at_the_end(config: &mut LambdaWorkerConfig, options: &OtelOptions) {
     if std::mem::replace(&mut config.telemetry.flushes, true) {
         return;

@@ -1,4 +1,4 @@
-//! What users say in code about telemetry, and what can be wrong with it.
+//! The options for telemetry in code, and the errors about them.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub struct OtelOptions {
     /// `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`, else `OTEL_EXPORTER_OTLP_ENDPOINT`, else
     /// `http://localhost:4317` (gRPC) or `http://localhost:4318` (HTTP).
     pub endpoint: Option<String>,
-    /// Attributes of the resource. They win over Lambda's own and `OTEL_RESOURCE_ATTRIBUTES`.
+    /// Attributes of the resource. They override Lambda's own and `OTEL_RESOURCE_ATTRIBUTES`.
     /// Default: none.
     pub resource_attributes: Vec<KeyValue>,
     /// How often metrics are exported while an invocation runs; more than zero. `None`, the
@@ -125,7 +125,7 @@ impl OtelOptions {
         self
     }
 
-    /// Refuses what cannot work, whatever the environment says.
+    /// Refuses options that cannot work, whatever the environment says.
     pub(super) fn check(&self) -> Result<(), OtelError> {
         if self.flush_timeout.is_zero() {
             return Err(OtelError::Zero { option: "flush_timeout" });
@@ -137,12 +137,12 @@ impl OtelOptions {
     }
 }
 
-/// What is wrong with [`OtelOptions`]. Neither a collector that is not there nor an environment
-/// variable is such an error: the latter is a warning in the log.
+/// What is wrong with [`OtelOptions`]. A missing collector is no error, and a bad environment variable is a warning in
+/// the log.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OtelError {
-    /// The endpoint is no address.
+    /// The endpoint cannot be used.
     #[error(
         "the OTLP endpoint {endpoint:?} cannot be used: {reason}. Set OtelOptions::endpoint to the \
          address of a collector, such as http://localhost:4317, or leave it to \
@@ -150,12 +150,12 @@ pub enum OtelError {
     )]
     #[non_exhaustive]
     Endpoint {
-        /// What was given, without a password or a query.
+        /// The endpoint that was given, without password and query.
         endpoint: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// An option that must be more than zero is zero.
+    /// An option is zero that must be more.
     #[error("OtelOptions::{option} is zero, and must be more; leave it out for its default")]
     #[non_exhaustive]
     Zero {

@@ -1,4 +1,4 @@
-//! Spans of workflows that outlive the invocation they began in.
+//! A span processor that exports the spans of workflows which outlive the invocation in which they began.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -47,7 +47,7 @@ thread_local! {
     static OPEN: RefCell<HashMap<Key, Open>> = RefCell::default();
 }
 
-/// Hands on the spans of the workflows that this thread's worker leaves behind.
+/// Ends and hands on the spans of workflows that have not ended with this thread's worker.
 fn end_open_spans() {
     let left = OPEN.take();
     let now = SystemTime::now();
@@ -77,7 +77,7 @@ impl<P: SpanProcessor + 'static> SpanProcessor for LambdaSpanProcessor<P> {
 
     fn on_end(&self, span: SpanData) {
         let key = (span.span_context.trace_id(), span.span_context.span_id());
-        // A span may end while its thread does.
+        // A span may end while its thread ends.
         let _ = OPEN.try_with(|all| all.borrow_mut().remove(&key));
         self.inner.on_end(span);
     }

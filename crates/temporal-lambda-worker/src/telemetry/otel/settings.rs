@@ -1,4 +1,4 @@
-//! What options and variables come to, by the rules of OpenTelemetry's specification.
+//! The settings of telemetry, from options and variables, by the rules of OpenTelemetry's specification.
 
 mod resource;
 mod target;
@@ -19,11 +19,10 @@ pub(super) use target::{Target, Transport};
 use super::options::{OtelError, OtelOptions};
 use super::variables::{Signal, Variables};
 
-/// How often metrics are exported if nobody says otherwise. The specification's minute is longer
-/// than most invocations.
+/// How often metrics are exported by default. The specification's minute is longer than most invocations.
 const METRIC_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Variables that mean something to other exporters, and nothing to this one.
+/// Variables that other exporters use, and this one does not.
 const WITHOUT_EFFECT: [&str; 10] = [
     "OTEL_EXPORTER_OTLP_CERTIFICATE",
     "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
@@ -37,25 +36,25 @@ const WITHOUT_EFFECT: [&str; 10] = [
     "OTEL_CONFIG_FILE",
 ];
 
-/// What options and variables come to.
+/// The settings from options and variables.
 #[derive(Debug)]
 pub(super) struct Settings {
-    /// Whether there is to be no telemetry at all.
+    /// Whether telemetry is turned off.
     pub(super) disabled: bool,
-    /// Where spans go; `None`: nowhere.
+    /// The collector for spans; `None`: they are not exported.
     pub(super) traces: Option<Target>,
-    /// Where metrics go; `None`: nowhere.
+    /// The collector for metrics; `None`: they are not exported.
     pub(super) metrics: Option<Target>,
     pub(super) sampler: Sampler,
     pub(super) propagators: Propagators,
     pub(super) temporality: Temporality,
     pub(super) metric_interval: Duration,
     pub(super) resource: Resource,
-    /// What in the environment cannot be honoured.
+    /// Warnings about variables whose values cannot be used.
     pub(super) warnings: Vec<String>,
 }
 
-/// How a trace comes in and goes on.
+/// How traces are taken over from callers, and passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Propagators {
     /// Whether the invocation is part of the trace that Lambda's header names.
@@ -65,7 +64,7 @@ pub(super) struct Propagators {
 }
 
 impl Propagators {
-    /// What is used where nobody says anything.
+    /// The propagators where `OTEL_PROPAGATORS` is not set.
     const DEFAULT: Self = Self { lambda_header: true, trace_context: true, baggage: true };
 
     pub(super) fn build(self) -> TextMapCompositePropagator {
@@ -85,7 +84,7 @@ impl Settings {
     /// Reads options and variables.
     ///
     /// # Errors
-    /// Only about what stands in the options. What stands in variables is a warning at most.
+    /// Only about options. Bad values of variables are warnings.
     pub(super) fn read(
         options: &OtelOptions,
         read: &dyn Fn(&str) -> Option<String>,

@@ -1,4 +1,4 @@
-//! The spans of our own: one per invocation, and one per state that it went through.
+//! The spans of this crate: one for each invocation, and one for each state that it went through.
 
 use std::time::{Duration, SystemTime};
 
@@ -27,7 +27,7 @@ pub(super) fn begin(tracer: &SdkTracer, invocation: &Invocation, parent: &Contex
     let mut attributes = vec![
         KeyValue::new("faas.invocation_id", invocation.request_id.clone()),
         KeyValue::new("faas.coldstart", invocation.cold_start),
-        // The Worker Controller calls by the Lambda API: none of the named triggers.
+        // The Worker Controller invokes through the Lambda API, which is none of the triggers with a name.
         KeyValue::new("faas.trigger", "other"),
     ];
     let arn = &invocation.function_arn;
@@ -46,8 +46,8 @@ pub(super) fn begin(tracer: &SdkTracer, invocation: &Invocation, parent: &Contex
     parent.with_span(span)
 }
 
-/// Ends the span of an invocation and makes those of its states. The last state is not over yet,
-/// but what is to be flushed must have ended; it lacks what the flush and `on_shutdown` take.
+/// Ends the span of an invocation and makes those of its states. The last state is not over yet, but a span must have
+/// ended to be flushed, so its span lacks the time of the flush and of `on_shutdown`.
 pub(super) fn end(
     tracer: &SdkTracer,
     context: &Context,
@@ -86,7 +86,7 @@ fn state(
     span.end_with_timestamp(left);
 }
 
-/// What is known of the worker when the invocation ends.
+/// The attributes that are known when the invocation ends.
 fn attributes(report: &InvocationReport) -> Vec<KeyValue> {
     let text = |key: &'static str, value: &str| KeyValue::new(key, value.to_owned());
     let mut attributes = vec![
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn reasons_are_called_as_in_reports() {
+    fn reasons_have_the_same_names_as_in_reports() {
         for reason in [Reason::DeadlineNear, Reason::Idle, Reason::Cancelled, Reason::Failed] {
             assert_eq!(serde_json::to_value(reason).unwrap(), reason.name());
         }

@@ -1,4 +1,4 @@
-//! The environment variables that telemetry reads, and what stands in them that cannot be honoured.
+//! The environment variables of OpenTelemetry, and warnings about values that cannot be used.
 
 use std::fmt;
 use std::time::Duration;
@@ -44,7 +44,7 @@ impl<'a> Variables<'a> {
         Self { read, warnings: Vec::new() }
     }
 
-    /// A variable's value without the blanks around it. Empty is unset.
+    /// A variable's value without the blanks around it. An empty variable is unset.
     pub(super) fn get(&self, name: &str) -> Option<String> {
         let value = (self.read)(name)?;
         let value = value.trim();
@@ -58,7 +58,7 @@ impl<'a> Variables<'a> {
         [own, general].into_iter().find_map(|name| self.get(&name).map(|value| (name, value)))
     }
 
-    /// A variable that is true or false. What is neither is a warning, and false.
+    /// A boolean. Any other value is warned about and counts as false.
     pub(super) fn flag(&mut self, name: &str) -> Option<bool> {
         let value = self.get(name)?;
         match value.to_ascii_lowercase().as_str() {
@@ -71,7 +71,7 @@ impl<'a> Variables<'a> {
         }
     }
 
-    /// A number of milliseconds. What is none, or zero, is a warning, and unset.
+    /// A number of milliseconds. Any other value, and zero, is warned about and counts as unset.
     pub(super) fn millis(&mut self, name: &str, value: &str) -> Option<Duration> {
         match value.parse() {
             Ok(millis) if millis > 0 => Some(Duration::from_millis(millis)),
@@ -82,7 +82,7 @@ impl<'a> Variables<'a> {
         }
     }
 
-    /// Notes what cannot be honoured. The text must not hold a secret: no header, no certificate.
+    /// Adds a warning. The text must not hold a secret: no header, no certificate.
     pub(super) fn warn(&mut self, text: String) {
         if !self.warnings.contains(&text) {
             self.warnings.push(text);

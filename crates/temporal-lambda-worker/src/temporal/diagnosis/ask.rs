@@ -1,4 +1,4 @@
-//! What the server is asked, when something looks odd and never before.
+//! The questions to the server that diagnoses need. They are asked only when something looks odd.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use tokio::time::timeout;
 
 use super::nothing::{Answers, Worker};
 
-/// The server has this long to answer all that it is asked at a time: 2 s. Nobody waits for it.
+/// The server has this long to answer all questions that are asked together: 2 s. No exit waits for it.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
 
-/// Who is asked.
+/// The server and namespace that are asked.
 #[derive(Clone)]
 pub(super) struct Asked {
     pub(super) connection: Connection,
@@ -28,7 +28,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Asks why this worker has no task. Never fails.
+    /// Asks why this worker has no task. An answer that fails to come is left out.
     pub(super) async fn about(&self, worker: &Worker) -> Answers {
         let asking = async {
             tokio::join!(
@@ -57,7 +57,7 @@ impl Asked {
         }
     }
 
-    /// Asks how many activities wait on the worker's task queue; `None`: the server did not say.
+    /// Asks how many activities wait on the worker's task queue; `None`: no answer.
     pub(super) async fn waiting_activities(&self, worker: &Worker) -> Option<i64> {
         let asking = self.task_queue(worker, TaskQueueType::Activity);
         backlog(timeout(ANSWERED_WITHIN, asking).await.ok()?.as_ref())

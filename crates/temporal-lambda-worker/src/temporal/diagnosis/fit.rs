@@ -7,7 +7,7 @@ use temporalio_sdk::activities::ActivityInfo;
 /// The longest timeout that Lambda lets a function have: 900 s.
 const LONGEST_INVOCATION: Duration = Duration::from_secs(900);
 
-/// What one attempt of an activity is given.
+/// The limits of one attempt of an activity.
 #[derive(Clone, Debug)]
 pub(super) struct Attempt<'a> {
     pub(super) activity_type: &'a str,
@@ -23,7 +23,7 @@ pub(super) struct Attempt<'a> {
 pub(super) struct Window {
     /// From the beginning of polling to the end of the grace period, when activities are cancelled.
     pub(super) time: Duration,
-    /// What else the function's timeout must hold.
+    /// The rest of the function's timeout, before polling and after the grace period.
     pub(super) beside: Duration,
 }
 
@@ -38,15 +38,15 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Whether it may take longer than the window while nothing tells the server, and the next
-    /// attempt, how far it came.
+    /// Whether the attempt may take longer than the window without heartbeats, by which the next attempt would know
+    /// how far it came.
     pub(super) fn is_too_long_for(&self, window: Window) -> bool {
         self.heartbeat_timeout.is_none() && self.timeout.is_some_and(|it| it > window.time)
     }
 }
 
-/// The words for an activity that may take longer than a window; `cut_after`: how long its last
-/// attempt went on before the end of an invocation cut it off.
+/// The text about an activity that may take longer than a window; `cut_after`: how long its last attempt ran before
+/// the end of an invocation cut it off.
 pub(super) fn judge(
     attempt: &Attempt<'_>,
     window: Option<Window>,
@@ -84,7 +84,7 @@ pub(super) fn judge(
     )
 }
 
-/// What to change.
+/// The advice in such a text.
 fn change(attempt: &Attempt<'_>, window: Option<Window>) -> String {
     let resume = if attempt.heartbeat_timeout.is_some() {
         "let each attempt begin where the details of the last heartbeat say"
@@ -109,7 +109,7 @@ fn change(attempt: &Attempt<'_>, window: Option<Window>) -> String {
     )
 }
 
-/// To tenths of seconds.
+/// Rounds to tenths of a second.
 fn round(time: Duration) -> humantime::FormattedDuration {
     let tenths = u64::try_from(time.as_millis() / 100).unwrap_or(u64::MAX);
     humantime::format_duration(Duration::from_millis(tenths.saturating_mul(100)))
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_name_type_attempt_timeouts_window_and_what_to_change() {
+    fn the_text_about_a_long_activity_names_type_attempt_timeouts_window_and_advice() {
         let text = judge(&attempt(60 * SECOND, None), Some(WINDOW), None);
         let expected = "activity \"charge\" (attempt 2) has a start-to-close timeout of 1m and no \
                         heartbeat timeout, and an invocation of this function gives an activity 18s \
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn no_timeout_of_a_function_above_lambdas_longest_is_advised() {
+    fn the_advice_names_no_function_timeout_above_lambdas_maximum() {
         let text = judge(&attempt(900 * SECOND, None), Some(WINDOW), None);
         assert!(!text.contains("raise") && text.contains("longer than 15m"), "{text}");
     }

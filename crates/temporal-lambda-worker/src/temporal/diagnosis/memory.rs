@@ -1,12 +1,12 @@
-//! What an environment remembers from one invocation to the next, for diagnoses.
+//! The memory that diagnoses have from one invocation of an environment to the next.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Activities that are remembered at most, of each sort: 100.
+/// How many activities are remembered at most, in each of the two lists: 100.
 const REMEMBERED: usize = 100;
-/// An invocation without a task asks why after so many others: 2, so that it is the third.
+/// After how many invocations without a task the next one without asks why: 2.
 const IN_A_ROW: u32 = 2;
 
 /// The memory of an environment. Clones share it.
@@ -17,13 +17,13 @@ pub(crate) struct Memory(Arc<Mutex<Remembered>>);
 struct Remembered {
     /// Invocations in a row without a task since the server was last asked why.
     without_task: u32,
-    /// It was said why no task comes, and none has come since.
+    /// Whether a diagnosis said why no task comes, and none has come since.
     is_said: bool,
-    /// What the server said to a poll of the last invocation that it refused.
+    /// The server's message to a refused poll of the last invocation.
     refusal: Option<String>,
-    /// The types of activities that were said not to fit.
+    /// The activity types that a diagnosis called too long.
     too_long: HashSet<String>,
-    /// How long activities had gone on when the end of an invocation cut them off.
+    /// How long activities had run when the end of an invocation cut them off.
     cut_off: HashMap<String, Duration>,
 }
 
@@ -34,12 +34,12 @@ impl Memory {
         !remembered.is_said && (remembered.without_task >= IN_A_ROW || remembered.refusal.is_some())
     }
 
-    /// The server was asked why no task comes.
+    /// Notes that the server was asked why no task comes.
     pub(super) fn is_answered(&self) {
         self.lock().without_task = 0;
     }
 
-    /// Whether it is to be said why no task comes: once, until a task has come.
+    /// Whether a diagnosis should say why no task comes: once, until a task has come.
     pub(super) fn says_why(&self) -> bool {
         !std::mem::replace(&mut self.lock().is_said, true)
     }
@@ -48,7 +48,7 @@ impl Memory {
         self.lock().refusal.clone()
     }
 
-    /// An invocation that has polled ends.
+    /// Notes the end of an invocation that has polled.
     pub(super) fn invocation_ends(&self, has_worked: bool, asked: bool, refusal: Option<String>) {
         let mut remembered = self.lock();
         remembered.refusal = refusal;
@@ -60,7 +60,7 @@ impl Memory {
         }
     }
 
-    /// Whether it is to be said that activities of this type do not fit: once.
+    /// Whether a diagnosis should say that activities of this type are too long: once.
     pub(super) fn says_too_long(&self, activity_type: &str) -> bool {
         let known = &mut self.lock().too_long;
         if known.len() == REMEMBERED || known.contains(activity_type) {
@@ -76,7 +76,7 @@ impl Memory {
         }
     }
 
-    /// How long this activity had gone on when it was cut off, if it was. It is asked for once.
+    /// How long this activity had run when it was cut off, if it was. Taking it forgets it.
     pub(super) fn take_cut_off(&self, activity: &str) -> Option<Duration> {
         self.lock().cut_off.remove(activity)
     }
@@ -99,7 +99,7 @@ mod tests {
         }
         assert!(memory.wants_to_know_why());
         memory.invocation_ends(false, false, None);
-        assert!(memory.wants_to_know_why(), "the last one had no answer");
+        assert!(memory.wants_to_know_why(), "the last question had no answer");
         memory.is_answered();
         memory.invocation_ends(false, true, None);
         for _ in 0..2 {
@@ -127,7 +127,7 @@ mod tests {
         for _ in 0..4 {
             memory.invocation_ends(false, false, None);
         }
-        assert!(!memory.wants_to_know_why(), "nor is it asked");
+        assert!(!memory.wants_to_know_why(), "the server is not asked again");
         memory.invocation_ends(true, false, None);
         assert!(memory.says_why());
     }

@@ -1,9 +1,8 @@
-//! What the report of an invocation says of its own accord: why no task comes ([`nothing`]), which
-//! activity does not fit ([`fit`]), and that activities wait for slots ([`slots`]).
+//! Diagnoses in the report of an invocation: why no task comes ([`nothing`]), which activity is too long for an
+//! invocation ([`fit`]), and that activities wait for slots ([`slots`]).
 //!
-//! Those files judge; this one notices when there is something to judge. As long as nothing is odd, the
-//! server is not asked. When it is [asked](ask), nobody waits for its answer: one that comes after the
-//! worker's end is not heard.
+//! Those files judge; this one finds out when there is something to judge. The server is [asked](ask) only when
+//! something looks odd. No exit waits for its answer: one that comes after the worker's end is dropped.
 
 mod ask;
 mod fit;
@@ -36,13 +35,13 @@ use slots::Occupied;
 
 pub(super) use memory::Memory;
 
-/// A task that waits for a worker has come within this time after the first poll: 0.4 s. The server
-/// takes up to 0.25 s, and the rest is room for a slow link.
+/// A task that waited for a worker has arrived within this time after the first poll: 0.4 s. The server
+/// takes up to 0.25 s, and the rest allows for a slow network.
 const TASK_COMES_WITHIN: Duration = Duration::from_millis(400);
-/// Diagnoses in one report: 10. More would be noise.
+/// How many diagnoses a report has at most: 10.
 const MOST: usize = 10;
 
-/// Whose diagnoses they are.
+/// The worker and the function that the diagnoses are about.
 pub(super) struct Subject<'a> {
     pub(super) memory: &'a Memory,
     pub(super) connection: Connection,
@@ -68,21 +67,21 @@ struct Inner {
     worker: Worker,
     asked: Asked,
     window: Option<Window>,
-    /// Where the worker may not begin activities as fast as it could, slots are not what they wait for.
+    /// Whether the worker limits how many activities begin in a second: then they do not wait for slots.
     is_rate_limited: bool,
     in_flight: InFlight,
     gate: Arc<Gate>,
     scope: Scope,
     threads: Handle,
-    /// The worker has polled.
+    /// Whether the worker has polled.
     has_polled: AtomicBool,
-    /// Polls may begin.
+    /// Whether polls may begin.
     is_open: AtomicBool,
-    /// The worker ends, and with it its activities.
+    /// Whether the worker ends, and its activities with it.
     is_ending: AtomicBool,
-    /// The server was asked why no task comes, and has answered.
+    /// Whether the server was asked why no task comes, and has answered.
     is_answered: AtomicBool,
-    /// The server was asked how many activities wait.
+    /// Whether the server was asked how many activities wait.
     is_asked_for_backlog: AtomicBool,
     state: Mutex<State>,
 }
@@ -90,9 +89,9 @@ struct Inner {
 #[derive(Default)]
 struct State {
     said: Vec<Diagnosis>,
-    /// What the slots were while polls could begin, if they were full.
+    /// How the slots were used while polls could begin, if they were full.
     full: Option<Occupied>,
-    /// How many activities waited while they were.
+    /// How many activities waited meanwhile.
     backlog: Option<i64>,
     asking: JoinSet<()>,
 }
@@ -134,7 +133,7 @@ impl Diagnoses {
         }))
     }
 
-    /// What there is to say so far.
+    /// The diagnoses so far.
     pub(super) fn said(&self) -> Vec<Diagnosis> {
         self.lock().said.clone()
     }
@@ -148,7 +147,7 @@ impl Diagnoses {
         }
     }
 
-    /// No poll begins any more, as it seems.
+    /// Polls are held back; they may begin again later.
     pub(super) fn polling_pauses(&self) {
         if !self.0.is_open.swap(false, Ordering::SeqCst) {
             return;
@@ -168,7 +167,7 @@ impl Diagnoses {
         self.0.is_ending.store(true, Ordering::SeqCst);
     }
 
-    /// The invocation is over: what was not answered is not heard any more.
+    /// The invocation is over: answers that come now are dropped.
     pub(super) fn invocation_ends(&self) {
         let Inner { memory, in_flight, gate, .. } = &*self.0;
         self.lock().asking.abort_all();
@@ -182,8 +181,8 @@ impl Diagnoses {
         }
     }
 
-    /// An activity begins. Of local ones nothing is said: they have no timeout and no attempt that
-    /// the server knows of. `None` for these.
+    /// An activity begins. `None` for a local one, about which there is no diagnosis: the server knows neither
+    /// timeout nor attempt of it.
     pub(super) fn activity_begins(&self, activity: &ActivityInfo) -> Option<Begun> {
         if activity.is_local {
             return None;
@@ -217,7 +216,7 @@ impl Diagnoses {
 
     fn ask_for_backlog(&self) {
         let is_asked = self.0.is_asked_for_backlog.swap(true, Ordering::SeqCst);
-        // A poll that the server refuses is not under way either.
+        // A poll that the server refuses does not count as under way, either.
         if is_asked || self.0.is_rate_limited || refusal(&self.0.gate.trouble.noted()).is_some() {
             return;
         }
@@ -229,11 +228,11 @@ impl Diagnoses {
         });
     }
 
-    /// Says so if both is known: that they were, and that activities waited.
+    /// Adds the diagnosis once both are known: that the slots were full, and that activities waited.
     fn say_that_slots_were_full(&self) {
         let mut state = self.lock();
         let (Some(full), Some(backlog)) = (state.full, state.backlog) else { return };
-        // Once.
+        // Only once.
         state.backlog = None;
         drop(state);
         let memory = Variables::only("AWS_LAMBDA_FUNCTION_MEMORY_SIZE");
@@ -261,7 +260,7 @@ impl Diagnoses {
             this.0.is_answered.store(true, Ordering::SeqCst);
             memory.is_answered();
             let words = refusal(&gate.trouble.noted()).or_else(|| memory.refusal());
-            // Polls without an answer have left no words.
+            // Polls without an answer left no message of the server's.
             let words = words.filter(|words| !words.is_empty());
             let text = nothing::judge(worker, &answers, words.as_deref());
             if let Some(text) = text.filter(|_| !in_flight.has_worked() && memory.says_why()) {
@@ -278,12 +277,12 @@ impl Diagnoses {
         }
         state.said.push(Diagnosis { kind, text: text.clone() });
         drop(state);
-        // Ready at once; the future is there for the request ID in the log.
+        // This future is ready at once; it puts the request ID into the log.
         let logging = async { tracing::warn!(diagnosis = kind.name(), "{text}") };
         let _ = self.0.scope.logged(logging).now_or_never();
     }
 
-    /// Runs until the invocation is over, and keeps nobody waiting.
+    /// Runs `asking` until the invocation is over. No exit waits for it.
     fn spawn(&self, asking: impl Future<Output = ()> + Send + 'static) {
         let asking = self.0.scope.around(asking);
         self.lock().asking.spawn_on(asking, &self.0.threads);
@@ -300,8 +299,8 @@ fn key(activity: &ActivityInfo) -> String {
     format!("{}/{}", run.map_or("", String::as_str), activity.activity_id)
 }
 
-/// What the server said to polls that it refused; empty if it only left them unanswered. `None`: it
-/// did neither.
+/// The server's message to polls that it refused; empty if it only left polls unanswered. `None`: it did
+/// neither.
 fn refusal(trouble: &[ServerTrouble]) -> Option<String> {
     let mut polls = trouble.iter().filter(|it| it.call.starts_with("Poll")).peekable();
     polls.peek()?;
@@ -314,7 +313,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_servers_words_to_a_refused_poll_are_those_of_the_server_not_of_a_timeout() {
+    fn the_message_about_refused_polls_is_the_servers_and_not_that_of_a_timeout() {
         let trouble = |call: &str, status: &str| ServerTrouble {
             call: call.to_owned(),
             status: status.to_owned(),

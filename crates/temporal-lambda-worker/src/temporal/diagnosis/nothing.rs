@@ -1,4 +1,4 @@
-//! Why a worker is invoked and has no task.
+//! Judging why a worker that was invoked gets no task.
 
 use temporalio_client::tonic::Code;
 use temporalio_common::protos::temporal::api::deployment::v1::{
@@ -21,13 +21,13 @@ impl Worker {
     }
 }
 
-/// What the server said of a version and of its task queue.
+/// The server's answers about a version and its task queue.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Answers {
     pub(super) version: Result<DescribeWorkerDeploymentVersionResponse, Code>,
-    /// `None`: it did not say.
+    /// `None`: no answer.
     pub(super) deployment: Option<WorkerDeploymentInfo>,
-    /// How many tasks wait on the task queue; `None`: it did not say.
+    /// How many tasks wait on the task queue; `None`: no answer.
     pub(super) backlog: Option<i64>,
     /// The versions that the task queue's tasks go to.
     pub(super) queue_current: Option<Version>,
@@ -53,14 +53,14 @@ impl Answers {
     }
 }
 
-/// The words for what the server says of a worker without a task; `refusal`: its words to polls that
-/// it has refused. `None`: nothing is wrong, or it did not say.
+/// The text about a worker without a task; `refusal`: the server's message to polls that it refused. `None`: nothing
+/// is wrong, or the server did not answer.
 pub(super) fn judge(worker: &Worker, answers: &Answers, refusal: Option<&str>) -> Option<String> {
     let Worker { deployment_name, build_id, task_queue } = worker;
     let name = format!("{deployment_name}/{build_id}");
     let described = match &answers.version {
         Ok(described) => described,
-        // The worker has polled as this version, and a version comes into being by its first poll.
+        // The worker has polled as this version, and the first poll creates a version.
         Err(Code::NotFound) => return Some(not_taken(&name, answers, refusal)),
         Err(_) => return None,
     };
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_of_a_version_that_is_current_or_ramping_and_bound_nor_without_an_answer() {
+    fn no_diagnosis_is_made_of_a_current_or_ramping_version_that_is_bound_nor_without_an_answer() {
         assert_eq!(said(&answers(Rank::Current, &[queue("orders", 0)])), None);
         assert_eq!(said(&answers(Rank::Ramping, &[queue("orders", 0), queue("mail", 0)])), None);
         for code in [Code::PermissionDenied, Code::Unimplemented, Code::Unavailable] {
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_new_workflows_do_not_go_to_is_named_with_the_one_that_they_go_to() {
+    fn a_version_that_gets_no_new_workflows_is_named_with_the_one_that_gets_them() {
         for rank in [Rank::Inactive, Rank::Created, Rank::Draining, Rank::Drained] {
             let mut answers = answers(rank, &[queue("orders", 0)]);
             answers.backlog = Some(4);
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_queue_that_is_not_bound_or_is_another_deployments_is_named() {
+    fn a_task_queue_that_is_unbound_or_belongs_to_another_deployment_is_named() {
         let text = said(&answers(Rank::Current, &[queue("mail", 0)])).unwrap();
         assert!(text.contains("\"orders\" is not bound to version shop/b1"), "{text}");
         let bound = [queue("orders", 0)];
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn another_task_queue_is_named_if_the_backlog_is_there_and_not_here() {
+    fn another_task_queue_is_named_if_tasks_wait_only_there() {
         let mut answers = answers(Rank::Current, &[queue("orders", 0), queue("mail", 1)]);
         let text = said(&answers).unwrap();
         assert!(text.contains("1 task waits for version shop/b1 on \"mail\""), "{text}");
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_the_server_does_not_know_is_one_that_it_does_not_take() {
+    fn a_version_that_the_server_does_not_know_is_reported_as_not_taken() {
         let mut answers = Answers { version: Err(Code::NotFound), ..answers(Rank::Current, &[]) };
         let text = judge(&worker(), &answers, Some("maximum number of versions")).unwrap();
         assert!(text.contains("does not take version shop/b1"), "{text}");

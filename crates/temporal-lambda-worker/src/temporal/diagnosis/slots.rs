@@ -1,4 +1,4 @@
-//! How long a worker's activity slots were full, and whether activities waited for them.
+//! Measuring how long a worker's activity slots were full, and judging whether activities waited for them.
 //!
 //! The SDK polls for activities whenever it has a slot for one. So its slots are full while activities
 //! are in flight and no poll for one is under way, whatever tuner the worker has.
@@ -7,24 +7,24 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Slots that were full for less than this in all are no reason to ask: 2 s.
+/// The server is not asked about slots that were full for less than this in all: 2 s.
 const LONG: Duration = Duration::from_secs(2);
 /// The share of the polling time for which the slots must have been full: 80 %.
 const MOST: f64 = 0.8;
-/// The memory size that has one vCPU, in MB: 1,769, as Lambda's documentation has it. CPU is in
+/// The memory size that comes with one vCPU, in MB: 1,769, by Lambda's documentation. CPU is in
 /// proportion to memory.
 const MB_PER_VCPU: f64 = 1_769.0;
 
 /// The account of the activity slots.
 #[derive(Default)]
 pub(in crate::temporal) struct Slots {
-    /// Polls for activities under way.
+    /// How many polls for activities are under way.
     pub(in crate::temporal) polls: usize,
-    /// Polls are held back, so that none under way means nothing.
+    /// Whether polls are held back: then no poll under way does not mean full slots.
     pub(in crate::temporal) held: bool,
-    /// The first poll.
+    /// When the first poll began.
     began: Option<Instant>,
-    /// The end of the last activity.
+    /// When the last activity ended.
     ended: Option<Instant>,
     full_since: Option<Instant>,
     full: Duration,
@@ -34,7 +34,7 @@ pub(in crate::temporal) struct Slots {
 /// How the activity slots of a worker were used so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(in crate::temporal) struct Occupied {
-    /// How long they were full.
+    /// How long all slots were full.
     pub(in crate::temporal) full: Duration,
     /// From the first poll to the end of the last activity, or to now if one is in flight.
     pub(in crate::temporal) polled: Duration,
@@ -43,7 +43,7 @@ pub(in crate::temporal) struct Occupied {
 }
 
 impl Slots {
-    /// Takes down a change; so many activities are in flight now.
+    /// Records a change; `activities` are in flight now.
     pub(in crate::temporal) fn note(&mut self, activities: usize) {
         let is_full = activities > 0 && self.polls == 0 && !self.held;
         let is_first = self.began.is_none() && self.polls > 0;
@@ -82,7 +82,7 @@ pub(super) fn were_full(occupied: &Occupied) -> bool {
     occupied.full >= LONG && occupied.full.as_secs_f64() >= MOST * occupied.polled.as_secs_f64()
 }
 
-/// The words for slots that were full while so many activities waited. `None`: none did.
+/// The text about slots that were full while activities waited. `None`: none waited.
 pub(super) fn judge(
     occupied: &Occupied,
     backlog: i64,
@@ -145,7 +145,7 @@ mod tests {
         slots.note(1);
         advance(SECOND).await;
         slots.note(0);
-        // Idle time does not count.
+        // Idle time after the last activity does not count.
         advance(9 * SECOND).await;
         assert_eq!(slots.so_far(), Occupied { full: 3 * SECOND, polled: 6 * SECOND, most: 2 });
     }
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn slots_were_full_if_they_were_for_four_fifths_of_the_time_and_for_two_seconds() {
+    fn slots_count_as_full_after_four_fifths_of_the_time_and_two_seconds() {
         assert!(were_full(&occupied(8_000, 10_000)));
         assert!(!were_full(&occupied(7_900, 10_000)));
         assert!(!were_full(&occupied(1_900, 1_900)));
@@ -178,12 +178,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_if_no_activity_waited() {
+    fn no_diagnosis_is_made_of_full_slots_if_no_activity_waited() {
         assert_eq!(judge(&occupied(8_000, 10_000), 0, "q", Some(256)), None);
     }
 
     #[test]
-    fn the_words_name_the_setting_and_what_the_cpu_carries() {
+    fn the_text_about_full_slots_names_the_setting_and_the_cpu() {
         let text = judge(&occupied(8_000, 10_000), 7, "orders", Some(256)).unwrap();
         let expected = "all 2 activity slots were full for 8.0 s of 10.0 s while 7 activities waited \
                         on task queue \"orders\". Raise max_concurrent_activities \

@@ -1,4 +1,4 @@
-//! What polls say of their worker, and what the server is told of it when it stops polling.
+//! The worker's identity in its polls, and the requests that tell the server of its shutdown.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -11,20 +11,20 @@ use temporalio_common::protos::temporal::api::workflowservice::v1::{
 };
 use uuid::Uuid;
 
-/// The worker as its polls name it. Only they know the name of its sticky queue.
+/// The worker as its polls name it. Only polls have the name of its sticky queue.
 #[derive(Default)]
 pub(super) struct Identity(Mutex<Named>);
 
 #[derive(Default)]
 struct Named {
     shutdown: ShutdownWorkerRequest,
-    /// Takes the place of the SDK's key once the server was told that the worker stops, and it went
-    /// on after all.
+    /// Replaces the SDK's instance key once the server was told of a shutdown and the worker polls on
+    /// after all.
     instance_key: Option<String>,
 }
 
 impl Identity {
-    /// Notes what this poll says of its worker. Returns the poll as the server may have it.
+    /// Notes the identity in a poll. Returns the poll with the instance key in force.
     pub(super) fn sign(&self, mut call: GrpcRequest) -> GrpcRequest {
         let mut named = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         macro_rules! sign {
@@ -49,7 +49,7 @@ impl Identity {
         call
     }
 
-    /// What the server is told when this worker stops polling; `None` if it never polled.
+    /// The request that tells the server of this worker's shutdown; `None` if it never polled.
     pub(super) fn shutdown(&self) -> Option<ShutdownWorkerRequest> {
         let named = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut request = named.shutdown.clone();
@@ -57,8 +57,8 @@ impl Identity {
         (!request.task_queue_types.is_empty()).then_some(request)
     }
 
-    /// What the server is told so that it closes the sticky queue of this worker, and nothing else: polls
-    /// are ended by the key of their worker, and this one is nobody's. `None`: it has none.
+    /// The request by which the server closes this worker's sticky queue, and ends no other poll: a server ends polls
+    /// by their instance key, and the key here is new. `None`: the worker has no sticky queue.
     pub(super) fn sticky_queue_shutdown(&self) -> Option<ShutdownWorkerRequest> {
         let named = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = &named.shutdown;
@@ -72,8 +72,8 @@ impl Identity {
         })
     }
 
-    /// From now on polls are those of another worker instance: a server that was told of a shutdown
-    /// need not give any task to the one that shut down.
+    /// Gives polls a new instance key: a server that was told of a shutdown need not give tasks to the key that shut
+    /// down.
     pub(super) fn renew(&self) {
         let mut named = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         named.instance_key = Some(Uuid::new_v4().to_string());

@@ -1,4 +1,4 @@
-//! The end of polling, and what a worker gives back: in the order in which the server must hear of it.
+//! Ending the polls without a loss, and giving back the tasks of a worker that is dropped.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -18,24 +18,24 @@ use super::{Gate, polls};
 use crate::lifecycle::{AFTER_GRACE, Input, REFUSED_FOR};
 use crate::temporal::in_flight::State;
 
-/// What the server is told on leaving may take this long to be answered: an eighth of a second.
+/// How long giving tasks back may take: an eighth of a second.
 const FAREWELL_CAP: Duration = Duration::from_millis(AFTER_GRACE.as_millis() as u64 / 4);
-/// When the sticky queue was polled for this long, what waited there has come: 60 ms, a round trip.
+/// A task that waited on the sticky queue has arrived when a poll was there for this long: 60 ms, a round trip.
 const POLLED: Duration = Duration::from_millis(60);
-/// Calls at a time for giving workflows back.
+/// How many tasks are given back at a time.
 const GIVE_BACK_WIDTH: usize = 32;
 
-/// What the server is told before polls end may take this long to be answered: 0.5 s, several round
+/// How long the server may take to answer a `ShutdownWorker` before the polls end: 0.5 s, several round
 /// trips.
 const TOLD_WITHIN: Duration = Duration::from_millis(500);
-/// After this long without an effect the server is told again: 0.15 s.
+/// After this long without an effect `ShutdownWorker` is sent again: 0.15 s.
 const TOLD_AGAIN_AFTER: Duration = Duration::from_millis(150);
 
 impl Gate {
-    /// Lets no poll begin, and says [`Input::PollsEnded`] when none is under way and everything
-    /// that they brought has reached the worker. An `idle` worker's polls are ended by a server that
-    /// does so. A busy one's end by themselves: the server may lose a task that it hands out in the
-    /// moment in which it ends the poll for it.
+    /// Lets no poll begin, and sends [`Input::PollsEnded`] when no poll is under way and every task that polls
+    /// brought has reached the worker. The server is asked to end the polls of an `idle` worker, if it does so.
+    /// Those of a busy one end by themselves, since the server may lose a task that it hands out in the moment in
+    /// which it ends the poll.
     ///
     /// # Cancel safety
     /// When dropped, polls stay held back; [`resume`](Self::resume) lets them go on.
@@ -43,7 +43,7 @@ impl Gate {
         let server_ends_them = idle && self.server_ends_polls.load(Ordering::Relaxed);
         self.hold(server_ends_them);
         self.unsticking.store(true, Ordering::SeqCst);
-        // However slow the server is: a workflow becomes sticky when it hears the answer.
+        // However slow the server is, since a workflow becomes sticky when the server gets the answer.
         self.in_flight.until(|state| state.nothing_sticks()).await;
         if !self.in_flight.has_sticky() {
             self.hold_sticky(Sticky::EndNow);
@@ -58,10 +58,9 @@ impl Gate {
         self.in_flight.tell(Input::PollsEnded);
     }
 
-    /// Has the server close the sticky queue: it ends the poll there, and hands out on the normal queue
-    /// what would come to the sticky one. A poll must be there in that moment: a task that nobody polls for
-    /// would wait on the closed queue for its timeout. A server that refuses calls for their number is asked for
-    /// longer.
+    /// Has the server close the sticky queue: the server ends the poll there, and puts later tasks on the normal
+    /// queue. A poll must be under way there in that moment, or a task would wait on the closed queue for its
+    /// timeout. A server that refuses calls for their number is asked for longer.
     async fn close_sticky_queue(&self) {
         let began = Instant::now();
         loop {
@@ -87,9 +86,8 @@ impl Gate {
         }
     }
 
-    /// Gives back what the worker leaves behind: workflow tasks that it has not answered, which
-    /// would wait for their timeout, and its sticky queue if the server has not closed that. The polls
-    /// must be [closed](Self::close).
+    /// Fails the workflow tasks that the worker has not answered, which would wait for their timeout, and has the
+    /// server close its sticky queue if it has not. The polls must be [closed](Self::close).
     pub(in crate::temporal) async fn give_back(&self) {
         self.is_left.store(true, Ordering::SeqCst);
         // The server hands a task that is given back to the next poll: not to one that is dropped.
@@ -115,14 +113,14 @@ impl Gate {
         let _ = timeout(FAREWELL_CAP, all).await;
         let is_open =
             self.in_flight.has_sticky() && !self.sticky_queue_is_closed.load(Ordering::SeqCst);
-        // Never one that names no queue and no worker: it ends the polls of everybody.
+        // A request that names neither a queue nor a worker would end the polls of every worker.
         if let Some(request) = self.identity.sticky_queue_shutdown().filter(|_| is_open) {
             let _ = timeout(FAREWELL_CAP, self.tell_of_shutdown(request)).await;
         }
     }
 
-    /// Tells the server that this worker shuts down, so that it ends the polls. Again and again,
-    /// since a poll may reach the server after the news: both are on their way at the same time.
+    /// Tells the server that this worker shuts down, so that it ends the polls. The request is repeated, since a poll
+    /// may reach the server after it.
     async fn have_polls_ended(&self) {
         while let Some(request) = self.identity.shutdown() {
             self.shutdown_is_told.store(true, Ordering::SeqCst);
@@ -131,11 +129,11 @@ impl Gate {
         std::future::pending().await
     }
 
-    /// Tells the server of a shutdown, and whether it has heard it.
+    /// Sends a `ShutdownWorker`: whether the server has answered it.
     async fn tell_of_shutdown(&self, request: ShutdownWorkerRequest) -> bool {
         let mut service = self.connection.workflow_service();
         let told = timeout(TOLD_WITHIN, service.shutdown_worker(request.into_request())).await;
-        // Polls that do not end are given up, so nothing more depends on it.
+        // Polls that do not end are given up, so the request need not succeed.
         let silence = || Err(Status::deadline_exceeded("no answer came in time"));
         match told.unwrap_or_else(|_| silence()) {
             Ok(_) => true,

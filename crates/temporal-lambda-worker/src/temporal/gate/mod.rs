@@ -1,8 +1,8 @@
-//! The gate: the service that the SDK's worker calls in the place of the network.
+//! The gate: the service that the SDK's worker calls instead of the network.
 //!
-//! It passes calls on to the channel as they are, and keeps the account of what is in flight. It
-//! decides when a poll begins and how long it lasts, so that polling can end without a loss: see
-//! the [module above](super).
+//! It forwards calls to the channel, and records polls, tasks and answers in the account of what is in flight. It
+//! decides when a poll begins and how long it lasts, so that polling ends without losing a task: see
+//! [`temporal`](super).
 
 mod identity;
 mod leaving;
@@ -32,20 +32,20 @@ use wire::{Completed, Completion, Started, task_token};
 
 use crate::connection::{Answer, Link, Server, Trouble, answered_with, service, without_network};
 
-/// The worker waits for the answer to `ShutdownWorker` for this long: 0.1 s.
+/// How long the worker waits for the answer to its `ShutdownWorker`: 0.1 s.
 const SHUTDOWN_CAP: Duration = Duration::from_millis(100);
-/// The call goes on for this long, and keeps nobody waiting: 1 s.
+/// How long that call goes on in the background: 1 s.
 const SHUTDOWN_IS_TOLD_WITHIN: Duration = Duration::from_secs(1);
-/// How long polls may take to end by themselves once they are held back: 1.85 s. The longest of the last ones, and what comes
-/// before it: the sticky queue is closed.
+/// How long polls may take to end by themselves once they are held back: 1.85 s. That is the time to close the sticky
+/// queue and the longest of the last polls.
 pub(super) const POLLS_END_WITHIN: Duration =
     polls::SHORTEST.saturating_add(polls::CLEARING.saturating_mul(2));
-/// This long before the stop time completions make no workflow sticky any more: 3.15 s, 1 s before
-/// polls are held back. What is sticky then was quiet for that second, so that hardly a task is on its way to
-/// the sticky queue when that is closed.
+/// This long before the stop time completions make no workflow sticky any more: 3.15 s, 1 s before polls are held
+/// back. A workflow that is sticky then had no task in that second, so hardly any task is on its way to the sticky
+/// queue when it is closed.
 const UNSTICKING: Duration = Duration::from_millis(3_150);
 
-/// When polling may end, as a poll sees it that begins.
+/// The moments at which polling may end, which decide how long a poll lasts.
 pub(super) struct Timing {
     /// The moment at which it ends in any case. `None`: there is no deadline.
     pub(super) stop: Option<Instant>,
@@ -58,30 +58,29 @@ pub(super) struct Timing {
 /// The gate of one worker.
 pub(super) struct Gate {
     server: Server,
-    /// The invocation's own connection, for what the gate itself has to say.
+    /// The invocation's own connection, for the gate's own calls.
     connection: Connection,
     timing: Timing,
     in_flight: InFlight,
-    /// What the server refused or left unanswered.
+    /// The calls that the server refused or left unanswered.
     pub(super) trouble: Trouble,
     identity: Identity,
-    /// Knows of each poll as long as it lasts.
+    /// Tracks each poll for as long as it lasts.
     running: TaskTracker,
     stage: watch::Sender<Stage>,
-    /// Whether the server ends polls when it hears that their worker shuts down.
+    /// Whether the server ends the polls of a worker that shuts down.
     server_ends_polls: AtomicBool,
-    /// Completions do not make their workflow sticky any more.
+    /// Whether completions make no workflow sticky any more.
     unsticking: AtomicBool,
     shutdown_is_told: AtomicBool,
-    /// The sticky queue was closed under a poll: the server hands out on the normal queue what would come
-    /// to it.
+    /// Whether the sticky queue was closed under a poll, so that its tasks go to the normal queue.
     sticky_queue_is_closed: AtomicBool,
-    /// The worker is gone; its tasks are given back.
+    /// Whether the worker is gone, and its tasks are given back.
     is_left: AtomicBool,
 }
 
 impl Gate {
-    /// A gate to the server of `link`. `running` knows of each poll as long as it lasts.
+    /// A gate to the server of `link`. `running` tracks each poll for as long as it lasts.
     pub(super) fn new(
         link: Link,
         options: &ConnectionOptions,
@@ -124,7 +123,7 @@ impl Gate {
 
     async fn pass(self: &Arc<Self>, call: GrpcRequest) -> Answer {
         match call.rpc.as_str() {
-            // Asked when the worker's connection is made; the answer is known.
+            // The worker's connection asks this when it is made, and the answer is known.
             "GetSystemInfo" => {
                 let known = self.server.known().info.clone().unwrap_or_default();
                 Ok(answered_with(known.encode_to_vec()))
@@ -135,7 +134,7 @@ impl Gate {
             }
             "RespondWorkflowTaskCompleted" => self.complete(call).await,
             "RespondWorkflowTaskFailed" => {
-                // What failed is counted where it fails.
+                // Failures are counted where they occur.
                 let _answering = self.in_flight.answer_begins(token(&call), false);
                 self.call(call).await
             }
@@ -167,8 +166,8 @@ impl Gate {
         }
     }
 
-    /// Tells the server of the shutdown. The worker waits for the answer for [`SHUTDOWN_CAP`]; the call
-    /// itself goes on, since what matters is that the server hears it.
+    /// Forwards the worker's `ShutdownWorker`. The worker waits for the answer for [`SHUTDOWN_CAP`]; the call goes on
+    /// in the background, so that a slow server gets it.
     async fn shut_down(self: &Arc<Self>, call: GrpcRequest) -> Answer {
         let gate = self.clone();
         let telling = timeout(SHUTDOWN_IS_TOLD_WITHIN, async move { gate.call(call).await });
@@ -188,9 +187,8 @@ impl Gate {
         answer
     }
 
-    /// Answers a workflow task. Once polling ends, without the wish to have the workflow's next one on a
-    /// queue that nobody will poll; and without it as long as the server refuses calls, which it might
-    /// do when it is told that nobody will.
+    /// Forwards the completion of a workflow task. The sticky queue is taken out once polling ends, since nobody will
+    /// poll it, and while the server refuses calls, since it might refuse the one that closes the queue.
     async fn complete(&self, mut call: GrpcRequest) -> Answer {
         if self.is_left.load(Ordering::SeqCst) {
             return Err(Status::cancelled("the worker of this task is gone"));
@@ -219,8 +217,8 @@ impl Gate {
         answer
     }
 
-    /// The namespace, as known. The core is told that the server does not end polls: then it drops
-    /// its own when it shuts down, and all that it can drop is held back here.
+    /// Answers with the known description of the namespace, but says that the server does not end polls: then the
+    /// core drops its polls when it shuts down, and the only ones left are those that are held back here.
     async fn describe_namespace(&self, call: GrpcRequest) -> Answer {
         let name = DescribeNamespaceRequest::decode(call.proto.clone())
             .map(|request| request.namespace)
@@ -245,7 +243,7 @@ impl Gate {
     }
 }
 
-/// The task that a call is about.
+/// The token of the task that a call is about.
 fn token(call: &GrpcRequest) -> Vec<u8> {
     task_token(&call.proto).unwrap_or_default()
 }

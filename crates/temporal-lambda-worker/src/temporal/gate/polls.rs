@@ -1,4 +1,4 @@
-//! When polls begin, how long they last, and how they end.
+//! Polls: when one may begin, how long it lasts, and how it ends.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,27 +14,27 @@ use crate::connection::{Answer, answered_with, is_throttled};
 use crate::lifecycle::POLL_SPARE;
 use crate::temporal::in_flight::{Brought, Kind, PollUnderWay};
 
-/// The server answers a poll this long before the time that the poll asks for is over, so that
-/// the answer is in time: 1 s. (`returnEmptyTaskTimeBudget` of its matching service.)
+/// How long before the end of the time that a poll asks for the server answers it: 1 s
+/// (`returnEmptyTaskTimeBudget` of its matching service).
 const ANSWERED_EARLIER: Duration = Duration::from_secs(1);
 
-/// The most that a poll asks for where the SDK sets nothing: 70 s. The server answers after 60 s.
+/// The time that a poll asks for where the SDK sets none: 70 s. The server answers after 60 s.
 const LONGEST: Duration = Duration::from_secs(70);
 
-/// The shortest that a poll lasts: 1.25 s. The server refuses polls that ask for less than 2 s, and
-/// passes a poll on to where the task may be only for the time over 2 s that it asks for.
+/// The shortest time that a poll lasts: 1.25 s. The server refuses polls that ask for less than 2 s, and forwards a
+/// poll to the partition that has the task only for the part of its time over 2 s.
 pub(super) const SHORTEST: Duration = Duration::from_millis(1_250);
 
-/// Polls for the sticky queue may still begin for this long when others are held back, and last
-/// this much longer: 0.3 s. So one is there when the server closes that queue.
+/// Polls for the sticky queue may still begin for this long when others are held back, and last this much longer:
+/// 0.3 s. So one is under way when the server closes that queue.
 pub(super) const CLEARING: Duration = Duration::from_millis(300);
 
 /// A poll that begins with a task in flight lasts this much longer than the idle timeout: 0.3 s. If
 /// the task takes no longer, the poll is the last one.
 const WORK: Duration = Duration::from_millis(300);
 
-/// A poll lasts this much longer than a quiet worker stays: 0.1 s. One that ended just before would
-/// be followed by another.
+/// A poll lasts this much longer than a quiet worker stays: 0.1 s. A poll that ended just before the worker is idle
+/// would be followed by another.
 const AFTER: Duration = Duration::from_millis(100);
 
 /// A poll that the server refuses for the number of calls is made again after 0.1 s, then after twice the
@@ -49,18 +49,18 @@ const ENDED_WITHIN: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Stage {
     Open,
-    /// None, except where `sticky` says so.
+    /// None, except for the sticky queue where `sticky` allows it.
     Held {
         since: Instant,
         sticky: Sticky,
-        /// Whether the server is told to end those under way.
+        /// Whether the server is asked to end the polls under way.
         server_ends_them: bool,
     },
     /// No further polls; those under way end now.
     Closed,
 }
 
-/// What polls for the sticky queue do while others are held back.
+/// The state of polls for the sticky queue while others are held back.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Sticky {
     /// They begin, as before.
@@ -75,7 +75,7 @@ impl Gate {
     /// Lets polls begin again, those that were held back too.
     pub(in crate::temporal) fn resume(&self) {
         self.unsticking.store(false, Ordering::SeqCst);
-        // The next poll there opens it.
+        // The next poll on the sticky queue opens it again.
         self.sticky_queue_is_closed.store(false, Ordering::SeqCst);
         if self.shutdown_is_told.swap(false, Ordering::SeqCst) {
             self.identity.renew();
@@ -89,7 +89,7 @@ impl Gate {
         self.move_on(Stage::Held { since: Instant::now(), sticky, server_ends_them });
     }
 
-    /// Says what polls for the sticky queue do while others are held back.
+    /// Sets the state of polls for the sticky queue while others are held back.
     pub(super) fn hold_sticky(&self, sticky: Sticky) {
         let since = Instant::now();
         self.stage.send_if_modified(|stage| {
@@ -115,8 +115,7 @@ impl Gate {
         });
     }
 
-    /// A poll, from when it may begin until the server answers it or nobody waits for it any
-    /// longer.
+    /// Makes a poll when it may begin, and waits until the server answers it or the poll is given up.
     pub(super) async fn poll(&self, call: GrpcRequest) -> Answer {
         let _running = self.running.token();
         let kind = Kind::of(&call);
@@ -127,8 +126,8 @@ impl Gate {
             let (service, rpc) = (service.clone(), rpc.clone());
             let call = GrpcRequest { service, rpc, headers: headers.clone(), proto: proto.clone() };
             match self.poll_once(call, kind, under_way).await {
-                // The SDK would pause for up to 10 s: more than many an invocation has, and in that time
-                // nobody would have what comes to the sticky queue.
+                // The SDK would pause for up to 10 s after a refusal. Many invocations are shorter, and tasks on
+                // the sticky queue would wait meanwhile.
                 Err(status) if is_throttled(&status) => {
                     self.pause(pause).await;
                     pause = LONGEST_PAUSE.min(2 * pause);
@@ -158,7 +157,7 @@ impl Gate {
         };
         let brought = answer.and_then(|answer| Ok((brought(kind, &answer.proto)?, answer)));
         match brought {
-            // The server words the end of a poll in this way, too, if it is told of it just as the poll begins.
+            // The server ends a poll with this status, too, if it is asked to just as the poll begins.
             Err(status) if status.code() == Code::Cancelled && self.are_held() => Ok(nothing()),
             Err(status) => {
                 self.trouble.poll_failed(&rpc, &status, began.elapsed());
@@ -174,21 +173,21 @@ impl Gate {
         }
     }
 
-    /// Waits before a poll that was refused is made again: not for long if polling is about to end.
+    /// Waits before a refused poll is made again, for a shorter time if polling is about to end.
     async fn pause(&self, pause: Duration) {
         let mut stage = self.stage.subscribe();
         let pause = if self.are_held() { FIRST_PAUSE } else { pause };
         let _ = timeout(pause, stage.changed()).await;
     }
 
-    /// Waits until such a poll may begin, and counts it. `None`: it never may.
+    /// Waits until a poll of this kind may begin, and counts it. `None`: no poll may begin any more.
     async fn begin(&self, kind: Kind) -> Option<PollUnderWay> {
         let mut stage = self.stage.subscribe();
         loop {
             // The sender lives as long as `self`.
             let _ = stage.wait_for(|it| *it == Stage::Closed || self.admits(*it, kind)).await;
             let under_way = self.in_flight.poll_begins(kind);
-            // Looked at again, now that whoever waits for polls cannot overlook this one.
+            // Checked again now that this poll counts as under way, so that a change in between is not missed.
             let now = *self.stage.borrow();
             if self.admits(now, kind) {
                 return Some(under_way);
@@ -209,21 +208,21 @@ impl Gate {
             Stage::Held { sticky: Sticky::Begin, .. } if kind == Kind::Sticky => {
                 let ends = Instant::now() + SHORTEST;
                 let in_time = self.timing.stop.is_none_or(|stop| ends <= stop);
-                // Where the server refuses polls, one that it takes is worth the time.
+                // Where the server refuses polls, waiting for one that it accepts is worth the time.
                 in_time || self.server.is_throttling()
             }
             Stage::Held { .. } | Stage::Closed => false,
         }
     }
 
-    /// How long a poll lasts that begins now and for which the SDK asks so long a time.
+    /// How long a poll lasts that begins now; `asked` is the time that the SDK asks for.
     fn time_to_last(&self, kind: Kind, asked: Duration) -> Duration {
         let longest = asked.saturating_sub(ANSWERED_EARLIER).max(SHORTEST);
         let now = Instant::now();
         let is_busy = self.in_flight.is_busy();
         let sticky = kind == Kind::Sticky && self.in_flight.has_sticky();
         let clearing = if sticky { CLEARING } else { Duration::ZERO };
-        // A server that ends polls when told to needs no help with idleness.
+        // A server that ends polls when asked to needs no shorter polls for idleness.
         let idle_end = match self.server_ends_polls.load(Ordering::Relaxed) {
             true => None,
             false => self.timing.idle_end(now, is_busy, clearing),
@@ -235,8 +234,8 @@ impl Gate {
         }
     }
 
-    /// Waits until nobody waits any longer for a poll that the server should answer at `due`. Says
-    /// whether that is the server's fault.
+    /// Waits until a poll that the server should answer at `due` is given up: whether that is the server's
+    /// fault.
     async fn nobody_waits(&self, kind: Kind, due: Instant) -> bool {
         let mut stage = self.stage.subscribe();
         loop {
@@ -244,7 +243,7 @@ impl Gate {
             let until = match now {
                 Stage::Open => None,
                 Stage::Closed => return false,
-                // The SDK offers no Nexus handlers yet: such a poll brings a worker's orders only.
+                // The SDK has no Nexus handlers yet: such a poll brings commands for the worker only.
                 Stage::Held { .. } if kind == Kind::Nexus => return false,
                 Stage::Held { sticky: Sticky::EndNow, .. } if kind == Kind::Sticky => return false,
                 Stage::Held { server_ends_them: false, .. } => Some((due + POLL_SPARE, true)),
@@ -268,7 +267,7 @@ impl Gate {
     }
 }
 
-/// What a poll brought, by the bytes that it was answered with.
+/// The task in the answer to a poll, if it has one.
 fn brought(kind: Kind, proto: &[u8]) -> Result<Option<Brought>, Status> {
     let brought = match kind {
         _ if proto.is_empty() => Ok(None),
@@ -281,13 +280,13 @@ fn brought(kind: Kind, proto: &[u8]) -> Result<Option<Brought>, Status> {
     brought.map_err(|error| Status::internal(format!("the answer cannot be read: {error}")))
 }
 
-/// What the server answers when there was no task.
+/// The answer to a poll without a task.
 fn nothing() -> GrpcSuccessResponse {
     answered_with(Vec::new())
 }
 
 impl Timing {
-    /// When a poll must have ended so that none is under way at the stop time.
+    /// The moment at which polls must have ended, so that none is under way at the stop time.
     fn before_stop(&self) -> Option<Instant> {
         self.stop.map(|stop| stop.checked_sub(POLL_SPARE).unwrap_or(stop))
     }

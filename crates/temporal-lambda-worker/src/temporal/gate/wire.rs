@@ -1,5 +1,4 @@
-//! The few fields of messages that the gate looks at. What else a message holds (histories and
-//! payloads, which may be large) is passed over.
+//! The few fields of messages that the gate reads. Other fields, such as histories and payloads, are skipped.
 
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use temporalio_common::protos::temporal::api::workflowservice::v1::PollWorkflowT
 
 use crate::temporal::in_flight::{Kind, WorkflowTask};
 
-/// What a poll for workflow tasks is answered with, and what comes with other answers.
+/// A workflow task, in the answer to a poll or to another call.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Task {
     #[prost(bytes = "vec", tag = "1")]
@@ -24,14 +23,14 @@ pub(super) struct Task {
     attempt: i32,
 }
 
-/// What a worker completes a workflow task with.
+/// The completion of a workflow task.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Completion {
     #[prost(bytes = "vec", tag = "1")]
     pub(super) task_token: Vec<u8>,
     #[prost(message, repeated, tag = "2")]
     commands: Vec<Command>,
-    /// There if the workflow's next task shall come to the worker's own queue.
+    /// Set if the workflow's next task is to come to the worker's sticky queue.
     #[prost(message, optional, tag = "4")]
     sticky: Option<Nothing>,
     /// More pages of the same completion follow.
@@ -53,7 +52,7 @@ impl Completion {
         self.sticky.is_some()
     }
 
-    /// Whether the workflow run ends with it. One that continues as new goes on under another run
+    /// Whether the completion ends the workflow run. A workflow that continues as new gets another run
     /// ID.
     pub(super) fn closes(&self) -> bool {
         self.commands.iter().any(|command| {
@@ -68,14 +67,14 @@ impl Completion {
     }
 }
 
-/// What the server says to a completion: the workflow's next task may come with it.
+/// The answer to a completion, which may have the workflow's next task.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Completed {
     #[prost(message, optional, tag = "1")]
     pub(super) task: Option<Task>,
 }
 
-/// What the server says to the start of a workflow: its first task may come with it.
+/// The answer to the start of a workflow, which may have its first task.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Started {
     #[prost(message, optional, tag = "2")]
@@ -106,7 +105,7 @@ pub(super) fn task_token(proto: &[u8]) -> Result<Vec<u8>, prost::DecodeError> {
 }
 
 impl Kind {
-    /// What this poll is for.
+    /// The kind of task that this poll is for.
     pub(super) fn of(poll: &GrpcRequest) -> Self {
         match poll.rpc.as_str() {
             "PollActivityTaskQueue" => Self::Activity,

@@ -1,8 +1,7 @@
-//! What a worker has in hand: polls under way, tasks in flight, workflows that are sticky to it.
+//! The account of a worker: polls under way, tasks in flight, workflows that are sticky to it.
 //!
-//! One account for everybody: the gate writes down what it sees pass, interceptors what begins and
-//! ends inside of the worker. From it come the news that the worker is busy or quiet, the moment in
-//! which nothing is lost by a shutdown, and the report's counts.
+//! The gate records the calls that pass, interceptors record what begins and ends inside of the worker. The account
+//! says when the worker is busy or quiet, when a shutdown loses no task, and what the report counts.
 
 mod under_way;
 
@@ -23,7 +22,7 @@ use under_way::{ActivityUnderWay, AnswerUnderWay};
 
 pub(super) use under_way::{Brought, Heard, PollUnderWay};
 
-/// Failed workflow tasks that are kept for the report: 10.
+/// How many failed workflow tasks are kept for the report: 10.
 const FAILED_KEPT: usize = 10;
 
 /// The account of one worker. Clones share it.
@@ -33,11 +32,11 @@ pub(crate) struct InFlight {
     inputs: UnboundedSender<Input<Fault>>,
 }
 
-/// What a poll is for.
+/// The kind of task that a poll is for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Kind {
     Workflow,
-    /// Workflow tasks on the worker's own queue.
+    /// Workflow tasks on the worker's sticky queue.
     Sticky,
     Activity,
     Nexus,
@@ -53,26 +52,26 @@ pub(super) struct WorkflowTask {
     pub(super) attempt: u32,
 }
 
-/// What is known at a moment.
+/// The state of the account.
 #[derive(Default)]
 pub(super) struct State {
     /// Polls that the server has, and may answer with a task.
     polls: usize,
-    /// Those of them that are for the sticky queue, and when the last of these began.
+    /// How many of these polls are for the sticky queue, and when the last of those began.
     sticky_polls: usize,
     sticky_poll_began: Option<Instant>,
-    /// Answers to workflow tasks on their way that make their workflow sticky.
+    /// How many answers are on their way that make their workflow sticky.
     sticking: usize,
-    /// Workflow tasks that nobody has answered, by token; `false`: not seen in the worker yet.
+    /// Workflow tasks that were not answered, by token; `false`: the worker has not begun on the task.
     workflow_tasks: HashMap<Vec<u8>, (WorkflowTask, bool)>,
-    /// Activities that have not ended, by token; `false`: not begun yet.
+    /// Activities that have not ended, by token; `false`: the activity has not begun.
     activities: HashMap<Vec<u8>, bool>,
     local_activities: usize,
     slots: Slots,
     worked: bool,
-    /// A local activity was abandoned: its workflow task will have no answer.
+    /// Whether a local activity was abandoned, whose workflow task will have no answer.
     local_abandoned: bool,
-    /// How often the payload codec is at work.
+    /// How many payloads the codec is working on.
     codec_work: usize,
     /// The open workflow runs whose next task the server puts on the sticky queue.
     sticky: HashSet<String>,
@@ -91,15 +90,15 @@ impl State {
         self.polls == 0
     }
 
-    /// Whether a shutdown of the worker loses nothing: no poll is under way, and what polls have
-    /// brought is where the SDK's core finishes it.
+    /// Whether a shutdown of the worker loses no task: no poll is under way, and every task that polls have
+    /// brought has reached the SDK's core, which finishes it.
     pub(super) fn is_received(&self) -> bool {
         self.has_no_poll()
             && self.workflow_tasks.values().all(|(_, seen)| *seen)
             && self.activities.values().all(|begun| *begun)
     }
 
-    /// Whether the worker waits for nothing but local activities that were abandoned.
+    /// Whether the worker waits only for local activities that were abandoned.
     pub(super) fn waits_in_vain(&self) -> bool {
         let activities = self.activities.len() + self.local_activities;
         self.local_abandoned && activities + self.sticking == 0
@@ -110,7 +109,7 @@ impl State {
         self.sticking == 0
     }
 
-    /// Since when the sticky queue is polled; `None`: it is not.
+    /// Since when a poll is under way on the sticky queue; `None`: there is none.
     pub(super) fn polls_sticky_queue_since(&self) -> Option<Instant> {
         self.sticky_poll_began.filter(|_| self.sticky_polls > 0)
     }
@@ -121,7 +120,7 @@ impl InFlight {
         Self { state: Arc::default(), inputs }
     }
 
-    /// Counts the work of a payload codec, too.
+    /// Counts the work of a payload codec as in flight, too.
     pub(super) fn hear_of(&self, codec_work: &CodecWork) {
         // The codec may outlive the worker.
         let (state, inputs) = (Arc::downgrade(&self.state), self.inputs.downgrade());
@@ -135,13 +134,13 @@ impl InFlight {
         });
     }
 
-    /// Tells the lifecycle.
+    /// Sends an input to the lifecycle.
     pub(super) fn tell(&self, input: Input<Fault>) {
-        // The driver has gone if nobody listens; then nobody needs to know.
+        // The receiver is gone only if the driver is, and then no input is needed.
         let _ = self.inputs.send(input);
     }
 
-    /// What became of tasks so far, and the workflow tasks that failed.
+    /// How many tasks ended in which way so far, and the workflow tasks that failed.
     pub(super) fn counts(&self) -> (TaskCounts, Vec<FailedWorkflowTask>) {
         let state = self.state.borrow();
         (state.counts, state.failed.clone())
@@ -156,7 +155,7 @@ impl InFlight {
         !state.sticky.is_empty() || state.sticking > 0
     }
 
-    /// Whether there was a task so far.
+    /// Whether the worker has had a task so far.
     pub(super) fn has_worked(&self) -> bool {
         self.state.borrow().worked
     }
@@ -166,18 +165,18 @@ impl InFlight {
         self.state.borrow().slots.so_far()
     }
 
-    /// Whether polls are held back, so that they do not show whether slots are full.
+    /// Notes whether polls are held back, since then they do not show whether slots are full.
     pub(super) fn polls_are_held(&self, held: bool) {
         self.change(|state| state.slots.held = held);
     }
 
-    /// Waits until this holds.
+    /// Waits until `holds` returns true.
     pub(super) async fn until(&self, holds: impl FnMut(&State) -> bool) {
         // The sender lives as long as `self`.
         let _ = self.state.subscribe().wait_for(holds).await;
     }
 
-    /// Waits until the sticky queue was polled for so long without a task.
+    /// Waits until the sticky queue was polled for `time` without a task.
     pub(super) async fn sticky_queue_is_polled(&self, time: Duration) {
         let mut state = self.state.subscribe();
         loop {
@@ -195,8 +194,8 @@ impl InFlight {
         }
     }
 
-    /// Changes the account, and says so if that made the worker busy or quiet. The message goes
-    /// out under the lock, so that messages come in the order of the changes.
+    /// Changes the account, and tells the lifecycle if that made the worker busy or quiet. The input is sent under
+    /// the lock, so that inputs come in the order of the changes.
     fn change(&self, change: impl FnOnce(&mut State)) {
         self.state.send_modify(|state| {
             let before = state.is_busy();
@@ -213,10 +212,10 @@ impl InFlight {
         });
     }
 
-    /// A poll is under way until the result is dropped or ends with a task.
+    /// Counts a poll as under way until the result is dropped or ends with a task.
     pub(super) fn poll_begins(&self, kind: Kind) -> PollUnderWay {
         self.change(|state| {
-            // Nobody waits for a poll for Nexus tasks.
+            // A poll for Nexus tasks is not waited for.
             state.polls += usize::from(kind != Kind::Nexus);
             state.slots.polls += usize::from(kind == Kind::Activity);
             if kind == Kind::Sticky {
@@ -227,13 +226,13 @@ impl InFlight {
         PollUnderWay { in_flight: self.clone(), kind, brought: None }
     }
 
-    /// The server has handed out this workflow task without a poll.
+    /// Counts a workflow task that the server has handed out without a poll.
     pub(super) fn workflow_task_came(&self, task: WorkflowTask) {
         self.change(|state| state.take_workflow_task(task));
     }
 
-    /// An answer to a workflow task is on its way until the result is dropped. `sticks`: it makes
-    /// the workflow sticky.
+    /// Counts an answer to a workflow task as on its way until the result is dropped. `sticks`: it makes the
+    /// workflow sticky.
     pub(super) fn answer_begins(&self, token: Vec<u8>, sticks: bool) -> AnswerUnderWay {
         let mut task = None;
         self.change(|state| {
@@ -255,15 +254,15 @@ impl InFlight {
         });
     }
 
-    /// The worker has failed a task of this workflow run. Whether the server hears of it depends:
-    /// of attempts after the first the SDK says nothing, and the task waits for its timeout.
+    /// The worker has failed a task of this workflow run. The SDK tells the server only about first attempts;
+    /// later ones wait for the timeout of the task.
     pub(super) fn workflow_task_failed(&self, run_id: &str, failure: &str) {
         self.change(|state| {
             state.counts.workflow.failed += 1;
             let tasks = state.workflow_tasks.values();
             let task = tasks.map(|(task, _)| task).find(|task| task.run_id == run_id);
             let task = task.cloned().unwrap_or_default();
-            // One entry for each run, and no more of them than anybody reads.
+            // One entry for each run, and at most as many as the report has.
             state.failed.retain(|it| it.run_id != run_id);
             if state.failed.len() == FAILED_KEPT {
                 state.failed.remove(0);
@@ -299,7 +298,7 @@ impl InFlight {
         ActivityUnderWay { in_flight: self.clone(), token, outcome: |it| &mut it.failed }
     }
 
-    /// A local activity that goes on was abandoned.
+    /// A local activity was abandoned while it ran.
     pub(super) fn local_activity_is_abandoned(&self) {
         self.change(|state| state.local_abandoned = true);
     }
@@ -311,7 +310,7 @@ impl InFlight {
         });
     }
 
-    /// Takes the tokens of the workflow tasks that nobody has answered.
+    /// Takes the tokens of the workflow tasks that were not answered.
     pub(super) fn take_workflow_tasks(&self) -> Vec<Vec<u8>> {
         let mut taken = Vec::new();
         self.change(|state| taken.extend(state.workflow_tasks.drain().map(|(token, _)| token)));
@@ -333,10 +332,10 @@ mod tests {
         let (first, second) = (work.begin(), work.begin());
         assert!(matches!(heard.try_recv(), Ok(Input::Busy)));
         drop(first);
-        assert!(heard.try_recv().is_err(), "the second is still at work");
+        assert!(heard.try_recv().is_err(), "the second payload is still being worked on");
         drop(second);
         assert!(matches!(heard.try_recv(), Ok(Input::Quiet)));
-        // Once the worker has gone it harms nobody.
+        // A codec that outlives the worker does no harm.
         drop(in_flight);
         drop(work.begin());
         assert!(heard.try_recv().is_err());

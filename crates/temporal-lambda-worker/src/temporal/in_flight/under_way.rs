@@ -1,9 +1,10 @@
-//! What is under way: it counts as long as these live, and each says how it ended.
+//! Guards for polls, answers and activities under way: each counts in the account until it is dropped, and is told
+//! how it ended.
 
 use super::{InFlight, Kind, State, WorkflowTask};
 use crate::report::Counts;
 
-/// What a poll brought.
+/// The task that a poll brought.
 pub(in crate::temporal) enum Brought {
     Workflow(WorkflowTask),
     /// The token of an activity task.
@@ -18,8 +19,8 @@ pub(in crate::temporal) struct PollUnderWay {
 }
 
 impl PollUnderWay {
-    /// The poll has ended with a task. It counts as in flight before the poll counts as ended, so
-    /// that no moment shows neither.
+    /// The poll has ended with a task. The task counts as in flight before the poll counts as ended, so that at
+    /// each moment one of them counts.
     pub(in crate::temporal) fn ends_with(mut self, brought: Brought) {
         self.brought = Some(brought);
     }
@@ -47,13 +48,13 @@ impl Drop for PollUnderWay {
 pub(in crate::temporal) struct AnswerUnderWay {
     pub(super) in_flight: InFlight,
     pub(super) token: Vec<u8>,
-    /// Kept here, since the workflow may be evicted before the server has heard the answer.
+    /// The workflow run, kept here because the workflow may be evicted before the answer has arrived.
     pub(super) task: Option<WorkflowTask>,
     pub(super) sticks: bool,
     pub(super) heard: Option<Heard>,
 }
 
-/// What the server made of the answer to a workflow task.
+/// The server's response to the answer to a workflow task.
 pub(in crate::temporal) struct Heard {
     /// Whether the workflow's next task goes to the sticky queue; `None`: as before.
     pub(in crate::temporal) sticky: Option<bool>,
@@ -62,7 +63,7 @@ pub(in crate::temporal) struct Heard {
 }
 
 impl AnswerUnderWay {
-    /// The server has heard it, and the task is completed.
+    /// The answer has arrived, and the task is completed.
     pub(in crate::temporal) fn was_heard(mut self, heard: Heard) {
         self.heard = Some(heard);
     }

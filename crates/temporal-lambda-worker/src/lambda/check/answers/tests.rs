@@ -1,4 +1,4 @@
-//! What the server's answers are judged to mean.
+//! Judging the server's answers.
 
 use temporalio_common::protos::temporal::api::deployment::v1::worker_deployment_info::WorkerDeploymentVersionSummary;
 
@@ -36,7 +36,7 @@ fn found(
 }
 
 #[test]
-fn a_version_that_the_server_does_not_know_is_missing_or_another() {
+fn a_version_that_the_server_does_not_know_is_reported_with_those_that_it_knows() {
     assert_eq!(found(None, None), [Code::NoDeployment]);
     let without = deployment(&[], RoutingConfig::default());
     assert_eq!(found(Some(without), None), [Code::NoVersion]);
@@ -65,7 +65,7 @@ fn a_version_is_current_or_ramping_or_gets_no_new_workflows() {
 }
 
 #[test]
-fn a_question_that_the_server_does_not_answer_is_a_problem_unless_it_cannot_answer_it() {
+fn a_refused_question_is_a_problem_unless_the_server_does_not_know_the_question() {
     for (subject, status, code) in [
         ("namespace", Grpc::PermissionDenied, Code::Refused),
         ("version", Grpc::Unauthenticated, Code::Refused),

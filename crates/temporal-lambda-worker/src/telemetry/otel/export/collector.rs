@@ -1,8 +1,8 @@
 //! A connection to a collector, over one of OTLP's transports.
 //!
 //! The messages and clients are OpenTelemetry's own, but its crate `opentelemetry-otlp` is not used:
-//! its builders read the variables themselves and fail on what the specification allows, such as
-//! `OTEL_EXPORTER_OTLP_COMPRESSION=none`; and what does not get through is lost with it.
+//! its builders read the variables themselves and fail on values that the specification allows, such as
+//! `OTEL_EXPORTER_OTLP_COMPRESSION=none`; and it drops requests that fail.
 
 use std::time::Duration;
 
@@ -28,22 +28,22 @@ use super::requests::{Answer as _, Export};
 use crate::error::with_sources;
 use crate::telemetry::otel::settings::{Target, Transport};
 
-/// A gRPC connection does not outlive a long freeze. This is how often it has to prove that it
-/// lives; after a thaw that is due at once.
+/// How often a gRPC connection is checked for being alive, since it does not outlive a long freeze. After a thaw the
+/// check is due at once.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
-/// An HTTP connection that was not used for so long is not used again, for the same reason.
+/// An HTTP connection that was idle for this long is not used again, for the same reason.
 const IDLE: Duration = Duration::from_secs(20);
-/// No answer is longer: it has a number and a sentence.
+/// The longest answer that is read: it has a number and a sentence.
 const LONGEST_ANSWER: usize = 64 * 1024;
-/// Who sends.
+/// The `User-Agent`.
 const AGENT: &str =
     concat!("OTel-OTLP-Exporter-temporal-lambda-worker/", env!("CARGO_PKG_VERSION"));
 
-/// Why a request did not get through. The text has no header's value in it.
+/// Why a request failed. The text has no header's value in it.
 #[derive(Debug)]
 pub(in crate::telemetry::otel) struct Failure {
     pub(in crate::telemetry::otel) reason: String,
-    /// Whether it is worth sending the same request again.
+    /// Whether the same request may succeed later.
     pub(in crate::telemetry::otel) again: bool,
 }
 
@@ -70,10 +70,10 @@ enum Connection {
 }
 
 impl Collector {
-    /// Prepares connections. Nobody connects yet.
+    /// Prepares connections, without connecting yet.
     ///
     /// # Errors
-    /// What is wrong, in words: no certificates to trust, for `https`.
+    /// The reason, as text: no certificates to trust, for `https`.
     pub(in crate::telemetry::otel) fn new(target: Target, io: Handle) -> Result<Self, String> {
         let _io = io.enter();
         let connection = match target.transport {
@@ -140,7 +140,7 @@ impl Collector {
         }
         let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
         let body = body.map_err(|error| Failure::again(error.to_string()))?;
-        // The status says that all is well, whatever the body says.
+        // The status says success, whatever the body says.
         Ok(R::Answer::decode(body.to_bytes()).unwrap_or_default())
     }
 
@@ -166,14 +166,14 @@ impl Collector {
                 | Code::OutOfRange
                 | Code::Unavailable
                 | Code::DataLoss
-                // How a connection that broke shows.
+                // The statuses of a connection that broke.
                 | Code::Unknown
         );
         let message = self.conceal(status.message());
         Failure { reason: format!("{:?}: {message}", status.code()), again }
     }
 
-    /// A text of the collector's without the headers that it was sent.
+    /// The collector's message without the values of headers that it was sent.
     fn conceal(&self, text: &str) -> String {
         let values = self.target.headers.values().filter_map(|value| value.to_str().ok());
         let values = values.filter(|value| !value.is_empty());
@@ -199,7 +199,7 @@ fn client(target: &Target) -> Result<HttpClient, String> {
     let config = ClientConfig::builder_with_provider(ring::default_provider().into())
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
-    // Reading the certificates takes a while; who does not need them does not wait for it.
+    // Reading the certificates takes time, so it is done only where they are needed.
     let config = if is_plain(&target.uri) {
         config.with_root_certificates(RootCertStore::empty())
     } else {
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_collector_refuses_for_good_is_not_sent_again_and_what_passes_is() {
+    async fn a_request_is_sent_again_unless_the_collector_refuses_it_for_good() {
         let receiver = OtlpReceiver::start().await.unwrap();
         for transport in [Transport::Grpc, Transport::Http] {
             let collector = connected(&receiver, transport);
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_there_and_nobody_who_answers_are_worth_another_try() {
+    async fn a_collector_that_is_missing_or_silent_may_be_tried_again() {
         let mut receiver = OtlpReceiver::start().await.unwrap();
         receiver.behave(Behavior::Hang);
         let silent = [Transport::Grpc, Transport::Http].map(|transport| {

@@ -1,4 +1,4 @@
-//! Flushing: on a thread of its own, one at a time, and never for longer than its cap.
+//! Flushing telemetry: on a thread of its own, one flush at a time. No caller waits for longer than its cap.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,25 +13,25 @@ use tokio::time::Instant;
 
 use crate::error::panic_message;
 
-/// How long a flush is waited for when the one before it failed after a longer time: enough for a
-/// collector on the same machine, little to pay for in each invocation.
+/// How long a flush is waited for after one that timed out: enough for a collector on the same machine, and little to
+/// pay for in each invocation.
 const PROBE: Duration = Duration::from_millis(50);
 
-/// What a flush came to, in words if it failed.
+/// The result of a flush, with the reason if it failed.
 pub(in crate::telemetry::otel) type Flushed = Result<(), String>;
 
-/// A thread that flushes one provider. A provider's `force_flush` blocks, and may do so for as
-/// long as it likes: nobody but this thread waits for it without a limit.
+/// A thread that flushes one provider. A provider's `force_flush` may block for any time, and only this thread waits
+/// for it without a limit.
 pub(in crate::telemetry::otel) struct Flusher {
     requests: mpsc::Sender<Request>,
-    /// Whether nobody knows of a reason not to wait for the collector.
+    /// Whether the collector answered the last flush, or there was none.
     answers: Arc<AtomicBool>,
 }
 
 enum Request {
-    /// Somebody waits for the result.
+    /// A flush whose result is waited for.
     Flush(oneshot::Sender<Flushed>),
-    /// Nobody does.
+    /// A flush in the background.
     Retry,
 }
 
@@ -60,18 +60,18 @@ impl Flusher {
         let begun = Instant::now();
         let flushed = tokio::time::timeout(patience, self.flush()).await;
         let flushed = flushed.unwrap_or_else(|_| Err(format!("not exported within {patience:?}")));
-        // One that refuses at once may as well be asked each time.
+        // A collector that refuses at once costs no time, so it is asked each time.
         if flushed.is_err() && begun.elapsed() >= cap.min(PROBE) {
             self.answers.store(false, Ordering::SeqCst);
         }
         flushed
     }
 
-    /// Flushes in the background if the collector did not answer the last time, so that it is known
-    /// whether it answers again before somebody has to wait for it.
+    /// Flushes in the background if the collector did not answer the last time, to find out whether it answers again
+    /// before an invocation has to wait for it.
     pub(in crate::telemetry::otel) fn retry(&self) {
         if !self.answers.load(Ordering::SeqCst) {
-            // Without the thread there is nothing to be known.
+            // If the thread is gone there is nothing to find out.
             let _ = self.requests.send(Request::Retry);
         }
     }
@@ -90,8 +90,7 @@ impl Flusher {
 
 fn serve(inbox: &mpsc::Receiver<Request>, flush: impl Fn() -> OTelSdkResult, answers: &AtomicBool) {
     while let Ok(first) = inbox.recv() {
-        // Whoever asked before a flush begins has all of his data in it; whoever gave up waiting
-        // needs none.
+        // A flush serves every request that came before it; requests whose caller gave up are dropped.
         let (mut waiting, mut retry) = (Vec::new(), false);
         for request in std::iter::once(first).chain(inbox.try_iter()) {
             match request {
@@ -129,7 +128,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn results_errors_and_panics_come_back_and_the_thread_goes_on() {
+    async fn a_flush_returns_its_error_or_panic_and_the_thread_goes_on() {
         let calls = AtomicUsize::new(0);
         let flusher = Flusher::start("test", move || match calls.fetch_add(1, Ordering::SeqCst) {
             0 => Err(OTelSdkError::InternalFailure("no collector".to_owned())),
@@ -143,7 +142,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_at_a_time_and_those_who_wait_share_the_next() {
+    async fn one_flush_runs_at_a_time_and_waiting_callers_share_the_next() {
         let (begun, begin) = mpsc::channel();
         let (go, gone) = mpsc::channel::<()>();
         let calls = Arc::new(AtomicUsize::new(0));
@@ -171,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_collector_that_keeps_silent_is_waited_for_once_and_again_when_it_has_answered() {
+    async fn a_silent_collector_is_waited_for_once_and_again_after_it_has_answered() {
         const CAP: Duration = Duration::from_secs(10);
         let (go, gone) = mpsc::channel::<()>();
         let (begun, begin) = mpsc::channel();
@@ -188,7 +187,7 @@ mod tests {
             let (asked, mut flushed) = (Instant::now(), flusher.flush_within(CAP).boxed());
             assert!((&mut flushed).now_or_never().is_none());
             if took.is_empty() {
-                // Nobody would want a flush that had not begun when it was given up.
+                // A flush that had not begun when it was given up is not made.
                 begin.recv_timeout(Duration::from_secs(60)).unwrap();
             }
             flushed.await.unwrap_err();
@@ -196,7 +195,7 @@ mod tests {
         }
         assert!(took[0] >= CAP && took[1] < CAP / 100 && took[2] < CAP / 100, "{took:?}");
 
-        // The first flush gets through at last, and with a retry it is known.
+        // The first flush succeeds at last, and a retry finds that out.
         flusher.retry();
         go.send(()).unwrap();
         go.send(()).unwrap();

@@ -1,5 +1,5 @@
-//! What is on its way to a collector. A request that does not get through is kept and sent before
-//! later ones, as far as there is room.
+//! The requests on their way to a collector. One that fails for a passing reason is kept and sent before later ones,
+//! as long as there is room.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,15 +10,15 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use super::collector::{Collector, Failure};
 use super::requests::Export;
 
-/// How much may wait, in bytes as they are sent. What a collector takes in one message, too.
+/// How many bytes of requests may wait: as many as a collector accepts in one message.
 const ROOM: usize = 4 * 1024 * 1024;
 
-/// What of the requests that wait is worth keeping.
+/// Which of the waiting requests are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::telemetry::otel) enum Keep {
-    /// Each of them has something that no other has.
+    /// All of them: each has data that no other has.
     All,
-    /// The last one: it says all that earlier ones say.
+    /// The last one, which contains the earlier ones.
     Last,
 }
 
@@ -27,13 +27,13 @@ pub(in crate::telemetry::otel) struct Outbox<R> {
     collector: Collector,
     keep: Keep,
     waiting: Mutex<Waiting<R>>,
-    /// One at a time and in their order.
+    /// Held while sending, so that requests are sent one at a time and in order.
     turn: tokio::sync::Mutex<()>,
 }
 
 struct Waiting<R> {
     requests: VecDeque<R>,
-    /// How many were lost since somebody asked.
+    /// How many requests were lost since [`Outbox::take_lost`] was called.
     lost: usize,
 }
 
@@ -52,7 +52,7 @@ impl<R: Export> Outbox<R> {
         self.send_waiting().await
     }
 
-    /// Sends what waits, until something does not get through.
+    /// Sends the waiting requests, until one fails.
     ///
     /// # Cancel safety
     /// The request that is being sent is lost, those after it wait.
@@ -77,7 +77,7 @@ impl<R: Export> Outbox<R> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting<R>> {
-        // Nothing under the lock can leave it half changed.
+        // No panic can leave the state half changed.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -153,14 +153,14 @@ mod tests {
         assert_eq!(waiting.requests.len() + waiting.lost, 100);
         assert!(waiting.requests.back().unwrap().resource_spans[0].schema_url.starts_with("99"));
 
-        // One that was taken out to be sent is the oldest of all when it comes back.
+        // A request that was taken out to be sent is the oldest when it is put back.
         waiting.put_first(request(megabyte), Keep::All);
         assert_eq!(waiting.requests.len() + waiting.lost, 101);
         assert!(waiting.requests.front().unwrap().resource_spans[0].schema_url.starts_with("97"));
     }
 
     #[tokio::test]
-    async fn what_did_not_get_through_is_sent_before_what_comes_later() {
+    async fn a_request_that_failed_is_sent_before_later_ones() {
         let receiver = OtlpReceiver::start().await.unwrap();
         let target = Target {
             uri: receiver.endpoint().parse().unwrap(),
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn of_requests_that_say_everything_only_the_last_is_kept() {
+    fn of_cumulative_requests_only_the_last_is_kept() {
         let mut waiting = waiting();
         waiting.put_last(request("first".to_owned()), Keep::Last);
         waiting.put_last(request("second".to_owned()), Keep::Last);

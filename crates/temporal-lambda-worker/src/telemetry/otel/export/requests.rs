@@ -33,7 +33,7 @@ pub(in crate::telemetry::otel) trait Export:
 pub(in crate::telemetry::otel) trait Answer:
     Message + Default + 'static
 {
-    /// How much the collector took none of, and its words for it.
+    /// How many items the collector rejected, and its message.
     fn rejected(&self) -> Option<(i64, &str)>;
 }
 

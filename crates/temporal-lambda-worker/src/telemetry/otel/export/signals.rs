@@ -1,4 +1,4 @@
-//! The exporters: what OpenTelemetry's SDK hands over goes into an outbox.
+//! The exporters for OpenTelemetry's SDK, which put spans and metrics into an outbox.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,9 +61,9 @@ impl Points {
     }
 }
 
-/// What is worth keeping of exports that count in this way.
+/// Which waiting exports to keep, by the temporality of their points.
 pub(in crate::telemetry::otel) fn keep(temporality: Temporality) -> Keep {
-    // Where points count from the beginning, the last has all that those before it have.
+    // Cumulative points make the last export contain those before it.
     if temporality == Temporality::Cumulative { Keep::Last } else { Keep::All }
 }
 
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_points_count_from_the_last_export_every_export_is_kept() {
+    fn every_export_with_delta_temporality_is_kept() {
         assert_eq!(keep(Temporality::Cumulative), Keep::Last);
         assert_eq!(keep(Temporality::Delta), Keep::All);
         assert_eq!(keep(Temporality::LowMemory), Keep::All);

@@ -1,4 +1,4 @@
-//! Whose telemetry it is: the service, and the Lambda environment by the semantic conventions.
+//! The resource: the service, and the Lambda environment by the semantic conventions.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use percent_encoding::percent_decode_str;
 use super::super::options::OtelOptions;
 use super::super::variables::Variables;
 
-/// The service's name where nobody says anything.
+/// The service's name where neither options nor variables name it.
 const DEFAULT_SERVICE: &str = "temporal-lambda-worker";
 const SERVICE_NAME: &str = "service.name";
-/// What Lambda says about the environment, by attribute.
+/// Attributes of the environment, and the variables of Lambda that they come from.
 const OF_LAMBDA: [(&str, &str); 5] = [
     ("faas.name", "AWS_LAMBDA_FUNCTION_NAME"),
     ("faas.version", "AWS_LAMBDA_FUNCTION_VERSION"),
@@ -22,7 +22,7 @@ const OF_LAMBDA: [(&str, &str); 5] = [
     ("aws.log.group.names", "AWS_LAMBDA_LOG_GROUP_NAME"),
 ];
 
-/// What is found out, then what the variables say, then what the options say: later ones win.
+/// The resource: detected attributes, then those of variables, then those of options. Later ones override earlier ones.
 pub(super) fn of(options: &OtelOptions, variables: &mut Variables<'_>) -> Resource {
     let mut all: BTreeMap<Key, Value> = BTreeMap::new();
     let mut set = |key: &str, value: Value| all.insert(Key::new(key.to_owned()), value);
@@ -57,13 +57,12 @@ pub(super) fn of(options: &OtelOptions, variables: &mut Variables<'_>) -> Resour
         .build()
 }
 
-/// Empty is unset, in options as in variables.
+/// An empty text is unset, in options as in variables.
 pub(super) fn said(option: Option<&str>) -> Option<&str> {
     option.map(str::trim).filter(|text| !text.is_empty())
 }
 
-/// `key=value,key=value`, percent-encoded. One that cannot be read makes the whole of it void, by
-/// the specification.
+/// Reads `key=value,key=value`, percent-encoded. By the specification one bad pair makes the whole list invalid.
 fn of_variable(variables: &mut Variables<'_>) -> Vec<(String, String)> {
     const NAME: &str = "OTEL_RESOURCE_ATTRIBUTES";
     let Some(text) = variables.get(NAME) else { return Vec::new() };
@@ -73,7 +72,7 @@ fn of_variable(variables: &mut Variables<'_>) -> Vec<(String, String)> {
     })
 }
 
-/// Reads a list in the form of W3C Baggage without properties. `None` if it is none.
+/// Reads a list in the form of W3C Baggage without properties. `None` if it has another form.
 pub(super) fn pairs(text: &str) -> Option<Vec<(String, String)>> {
     let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
     let pair = |entry: &str| {

@@ -1,4 +1,4 @@
-//! Where a signal goes, and how.
+//! The collector of a signal: its address, transport, headers and timeout.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use super::resource::{pairs, said};
 /// OTLP's port for HTTP.
 const HTTP_PORT: u16 = 4318;
 
-/// A collector, and how to speak to it.
+/// A collector, and how requests are sent to it.
 #[derive(Clone, Debug)]
 pub(in super::super) struct Target {
     pub(in super::super) uri: Uri,
     pub(in super::super) transport: Transport,
     pub(in super::super) gzip: bool,
-    /// Sent with each request. They are marked as sensitive: their `Debug` shows none.
+    /// Headers of each request. They are marked as sensitive, so that their `Debug` does not show them.
     pub(in super::super) headers: HeaderMap,
-    /// The most that one request may take.
+    /// How long one request may take.
     pub(in super::super) timeout: Duration,
 }
 
-/// The two forms of OTLP that are spoken.
+/// The transports of OTLP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Transport {
     Grpc,
@@ -42,14 +42,14 @@ impl Transport {
     }
 }
 
-/// An endpoint, and who says so.
+/// An endpoint, and the setting that it comes from.
 struct Said {
     text: String,
     /// `None`: the option.
     variable: Option<String>,
 }
 
-/// Where the signal goes. `None`: nowhere, because somebody says so or nobody says anything usable.
+/// The target of a signal. `None`: it is not exported, because a setting says so or none can be used.
 pub(super) fn of(
     signal: Signal,
     options: &OtelOptions,
@@ -107,7 +107,7 @@ fn is_exported(signal: Signal, variables: &mut Variables<'_>) -> bool {
     for other in exporters.iter().filter(|it| !matches!(it.as_str(), "otlp" | "none")) {
         variables.warn(format!("{name}: {other:?} is not supported, only otlp and none are"));
     }
-    // What is not known is as good as not there, and without anything it is otlp.
+    // Unknown names are ignored, and the default is otlp.
     exporters.iter().any(|it| it == "otlp") || !exporters.iter().any(|it| it == "none")
 }
 
@@ -138,7 +138,7 @@ fn transport(signal: Signal, endpoint: Option<&Said>, variables: &mut Variables<
     }
 }
 
-/// Nobody says how to speak: the port may.
+/// The transport by the endpoint's port, where no setting names one.
 fn by_port(endpoint: Option<&Said>) -> Transport {
     let uri = endpoint.and_then(|said| said.text.parse::<Uri>().ok());
     match uri.and_then(|uri| uri.port_u16()) {
@@ -210,7 +210,7 @@ fn below(uri: &Uri, signal: Signal) -> Result<Uri, String> {
     Uri::from_parts(parts).map_err(|error| error.to_string())
 }
 
-/// An endpoint without what may be secret: a password before the host, a key in the query.
+/// An endpoint without the parts that may be secret: a password before the host, a key in the query.
 fn shown(endpoint: &str) -> String {
     let endpoint = endpoint.split('?').next().unwrap_or_default();
     let Some((before, host)) = endpoint.rsplit_once('@') else { return endpoint.to_owned() };

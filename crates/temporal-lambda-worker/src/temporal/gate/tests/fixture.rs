@@ -36,7 +36,7 @@ use crate::lifecycle::Input;
 use crate::report::ConnectionUse;
 use crate::temporal::in_flight::InFlight;
 
-/// A server that hangs on polls until it is told to answer them, and remembers what it was asked.
+/// A server that answers polls when a test says so, and records every call.
 #[derive(Clone, Default)]
 pub(super) struct Server {
     pub(super) asked: Arc<Mutex<Vec<GrpcRequest>>>,
@@ -44,16 +44,16 @@ pub(super) struct Server {
     pub(super) answer_sticky_polls: Arc<Notify>,
     pub(super) task: Arc<Mutex<Option<&'static str>>>,
     pub(super) ends_polls: bool,
-    /// So many times the news of a shutdown come before the poll that they should end.
+    /// How many times a shutdown reaches the server before the poll that it should end.
     pub(super) early_shutdowns: Arc<AtomicUsize>,
-    /// It ends polls with the status that a server has for those that it ends as they begin.
+    /// Whether it ends polls with the status that a server has for those that it ends as they begin.
     pub(super) ends_by_status: bool,
-    /// It hears of shutdowns when this is told.
+    /// A shutdown reaches the server when this is notified.
     pub(super) shutdowns_wait: Option<Arc<Notify>>,
     pub(super) shutdowns_heard: Arc<AtomicUsize>,
-    /// Completions are answered when this is told.
+    /// Completions are answered when this is notified.
     pub(super) completions_wait: Option<Arc<Notify>>,
-    /// What every call is refused with but the first ones of a worker.
+    /// The status with which calls are refused, except the first ones of a worker.
     pub(super) refuses: Arc<Mutex<Option<(Code, &'static str)>>>,
 }
 
@@ -158,7 +158,7 @@ impl Server {
         self.asked.lock().unwrap().iter().filter(is_it).map(clone).collect()
     }
 
-    /// What the polls asked for, in milliseconds.
+    /// The times that the polls asked for, in milliseconds.
     pub(super) fn times(&self) -> Vec<u64> {
         let millis = |call: GrpcRequest| {
             let time = call.headers["grpc-timeout"].to_str().unwrap().to_owned();
@@ -218,7 +218,7 @@ impl Fixture {
         fixture
     }
 
-    /// What the worker is told: whether the server ends polls.
+    /// Whether the worker is told that the server ends polls.
     pub(super) async fn describe(&self) -> bool {
         let request = DescribeNamespaceRequest { namespace: "n".to_owned(), ..Default::default() };
         let answer = self.worker.clone().describe_namespace(request.into_request()).await.unwrap();
@@ -226,7 +226,7 @@ impl Fixture {
         info.capabilities.unwrap().worker_poll_complete_on_shutdown
     }
 
-    /// A poll of the worker: the task that it brings, or an empty string.
+    /// Makes a poll of the worker: the task that it brings, or an empty string.
     pub(super) fn poll(&self, kind: TaskQueueKind) -> JoinHandle<String> {
         self.poll_for(kind, Duration::from_secs(70))
     }
@@ -267,12 +267,12 @@ impl Fixture {
         })
     }
 
-    /// The worker completes a workflow task and wants the next one on its own queue.
+    /// Completes a workflow task and asks for the next one on the sticky queue.
     pub(super) async fn complete(&self, token: &str) {
         self.begin_to_complete(token).await.unwrap();
     }
 
-    /// The same; the result is done when the server has answered.
+    /// The same without waiting; the result is done when the server has answered.
     pub(super) fn begin_to_complete(&self, token: &str) -> JoinHandle<()> {
         let request = RespondWorkflowTaskCompletedRequest {
             task_token: token.into(),
@@ -307,7 +307,7 @@ impl Fixture {
         tokio::spawn(async move { gate.quiesce(true).await })
     }
 
-    /// What the lifecycle was told since the last time, by name.
+    /// The names of the inputs that the lifecycle got since the last call.
     pub(super) fn told(&mut self) -> Vec<&'static str> {
         let mut told = Vec::new();
         while let Ok(input) = self.inputs.try_recv() {
@@ -322,7 +322,7 @@ impl Fixture {
     }
 }
 
-/// Lets everything that can go on go on, without time that passes.
+/// Lets all tasks run that can, without letting time pass.
 pub(super) async fn a_moment() {
     for _ in 0..100 {
         tokio::task::yield_now().await;

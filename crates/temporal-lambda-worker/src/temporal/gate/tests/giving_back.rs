@@ -1,16 +1,16 @@
-//! What becomes of workflows that are sticky to a worker that leaves.
+//! Closing the sticky queue, and giving back the tasks of a worker that ends.
 
 use super::*;
 
 /// A task that waits on the sticky queue when it is closed would wait for its timeout.
 #[tokio::test(start_paused = true)]
-async fn the_sticky_queue_is_closed_once_and_under_a_poll() {
+async fn the_sticky_queue_is_closed_once_and_while_a_poll_is_there() {
     let mut fixture = Fixture::with_sticky_workflow(Server::default()).await;
     let (sticky, normal) = (fixture.poll(Sticky), fixture.poll(Normal));
     a_moment().await;
     let _quiescing = fixture.quiesce();
     a_moment().await;
-    // What waited there before the poll would have come by now.
+    // A task that waited there before the poll would have arrived by now.
     assert!(fixture.server.asked("ShutdownWorker").is_empty());
     advance(ms(61)).await;
     a_moment().await;
@@ -19,7 +19,7 @@ async fn the_sticky_queue_is_closed_once_and_under_a_poll() {
     let told = fixture.server.asked("ShutdownWorker").pop().unwrap();
     let told = ShutdownWorkerRequest::decode(told.proto).unwrap();
     assert_eq!((told.namespace.as_str(), told.sticky_task_queue.as_str()), ("n", "mine"));
-    // Nothing by which a server would end other polls.
+    // The request has nothing by which a server would end other polls.
     assert!(told.worker_instance_key != "key" && told.task_queue_types.is_empty());
     assert!(!normal.is_finished() && fixture.told().is_empty());
     fixture.server.answer_polls.notify_one();
@@ -43,7 +43,7 @@ async fn a_task_that_waits_on_the_sticky_queue_is_taken_before_the_queue_is_clos
         fixture.hand_out("late");
         assert_eq!(sticky.await.unwrap(), "late", "{ends_polls}");
         assert_eq!(fixture.told(), ["Busy"]);
-        // With time, polling goes on; without, the next poll is waited for.
+        // With time left, polling goes on; without, the next poll is waited for.
         advance(ms(61)).await;
         a_moment().await;
         assert!(fixture.server.asked("ShutdownWorker").is_empty(), "{ends_polls}");
@@ -51,9 +51,9 @@ async fn a_task_that_waits_on_the_sticky_queue_is_taken_before_the_queue_is_clos
     }
 }
 
-/// A poll that reaches the server after the news opens the queue again.
+/// A poll that reaches the server after the request opens the queue again.
 #[tokio::test(start_paused = true)]
-async fn the_sticky_queue_is_closed_again_while_a_poll_is_there() {
+async fn the_sticky_queue_is_closed_again_if_a_poll_has_opened_it_meanwhile() {
     let server = Server { early_shutdowns: Arc::new(2.into()), ..Server::default() };
     let mut fixture = Fixture::with_sticky_workflow(server).await;
     let _sticky = fixture.poll(Sticky);
@@ -101,16 +101,16 @@ async fn a_sticky_queue_that_polling_has_opened_again_is_closed_again() {
         assert_eq!(fixture.server.asked("ShutdownWorker").len(), closings);
         fixture.gate.resume();
     }
-    // Nothing has closed it since.
+    // The queue was not closed since.
     fixture.gate.close();
     fixture.gate.give_back().await;
     assert_eq!(fixture.server.asked("ShutdownWorker").len(), 3);
 }
 
-/// A worker may end before its first poll there. What names neither a queue nor a worker ends the polls of
-/// everybody.
+/// A worker may end before its first poll there. A request that names neither a queue nor a worker would end the
+/// polls of every worker.
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_never_polled_its_sticky_queue_tells_the_server_of_none() {
+async fn a_worker_that_never_polled_its_sticky_queue_does_not_ask_to_close_it() {
     let fixture = Fixture::with_sticky_workflow(Server::default()).await;
     assert!(fixture.in_flight.has_sticky());
     fixture.gate.close();
@@ -118,8 +118,8 @@ async fn a_worker_that_never_polled_its_sticky_queue_tells_the_server_of_none() 
     assert!(fixture.server.asked("ShutdownWorker").is_empty());
 }
 
-/// The server hands a task that is given back to the next poll. One that is about to be dropped would
-/// take it along.
+/// The server hands a task that is given back to the next poll. A poll that is about to be dropped would lose
+/// it.
 #[tokio::test(start_paused = true)]
 async fn a_workflow_task_is_given_back_when_no_poll_is_under_way() {
     let fixture = Fixture::new(Server::default(), None, None).await;
@@ -139,7 +139,7 @@ async fn a_workflow_task_is_given_back_when_no_poll_is_under_way() {
 
 /// The SDK may evict a workflow from its cache while the completion of its task is on its way.
 #[tokio::test(start_paused = true)]
-async fn a_workflow_that_is_evicted_before_its_completion_is_heard_is_sticky_all_the_same() {
+async fn a_workflow_that_is_evicted_before_its_completion_arrives_becomes_sticky_all_the_same() {
     let fixture = Fixture::new(Server::default(), None, None).await;
     let poll = fixture.poll(Normal);
     a_moment().await;
@@ -152,9 +152,9 @@ async fn a_workflow_that_is_evicted_before_its_completion_is_heard_is_sticky_all
     assert!(fixture.in_flight.has_sticky());
 }
 
-/// The workflow becomes sticky when the server hears the answer, however late that is.
+/// The workflow becomes sticky when the server gets the answer, however late that is.
 #[tokio::test(start_paused = true)]
-async fn a_slow_answer_that_makes_a_workflow_sticky_is_waited_for_and_the_sticky_queue_closed() {
+async fn the_sticky_queue_is_closed_after_a_slow_answer_that_makes_a_workflow_sticky() {
     let completions_wait = Some(Arc::new(Notify::new()));
     let server = Server { completions_wait, ..Server::default() };
     let mut fixture = Fixture::new(server, None, Some(2 * SECOND)).await;
@@ -169,7 +169,7 @@ async fn a_slow_answer_that_makes_a_workflow_sticky_is_waited_for_and_the_sticky
     a_moment().await;
     advance(SECOND).await;
     a_moment().await;
-    // The server is slow, so the poll for what may come to the sticky queue ends meanwhile.
+    // The server is slow, so the poll on the sticky queue ends meanwhile.
     fixture.server.answer_polls.notify_one();
     a_moment().await;
     let sticky = fixture.poll(Sticky);

@@ -34,10 +34,10 @@ async fn a_poll_asks_for_the_time_until_polling_may_end_and_one_second() {
     let cases = [
         (None, None, 70_000),
         (Some(120_000), None, 70_000),
-        // Answered 0.3 s before the stop time.
+        // The server answers 0.3 s before the stop time.
         (Some(20_000), None, 20_700),
         (Some(1_000), None, 2_250),
-        // The idle timeout, and 0.3 s for what the poll brings.
+        // The idle timeout, and 0.3 s for the task that the poll brings.
         (Some(20_000), Some(5_000), 6_300),
         (None, Some(2_000), 3_300),
         (None, Some(100), 2_250),
@@ -48,14 +48,14 @@ async fn a_poll_asks_for_the_time_until_polling_may_end_and_one_second() {
         a_moment().await;
         assert_eq!(fixture.server.times(), [asked], "{stop:?} {idle:?}");
     }
-    // A quiet worker says when it will have been idle for long enough.
+    // For a quiet worker it is known when it will be idle.
     let fixture = Fixture::new(Server::default(), Some(20_000), Some(5 * SECOND)).await;
     fixture.idle_end.send_replace(Some(Instant::now() + 2 * SECOND));
     let _poll = fixture.poll(Normal);
     a_moment().await;
-    // And 0.1 s, so that no other poll begins just before.
+    // 0.1 s more, so that no other poll begins just before.
     assert_eq!(fixture.server.times(), [3_100]);
-    // But one that has a task in flight is not quiet, whatever was said before.
+    // A worker with a task in flight is not quiet, whatever was known before.
     fixture.hand_out("task");
     a_moment().await;
     let _poll = fixture.poll(Normal);
@@ -72,7 +72,7 @@ async fn a_poll_asks_for_no_more_than_the_sdk_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn idleness_shortens_no_poll_where_the_server_ends_polls_but_the_stop_time_does() {
+async fn where_the_server_ends_polls_the_stop_time_shortens_them_and_the_idle_timeout_does_not() {
     for (stop, asked) in [(None, 70_000), (Some(20_000), 20_700)] {
         let server = Server { ends_polls: true, ..Server::default() };
         let fixture = Fixture::new(server, stop, Some(5 * SECOND)).await;
@@ -111,18 +111,18 @@ async fn completions_make_no_workflow_sticky_from_3_15_s_before_the_stop_time_on
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_worker_is_told_that_no_server_ends_polls_so_that_it_drops_those_held_back() {
+async fn the_worker_is_told_that_the_server_does_not_end_polls_so_that_it_drops_those_held_back() {
     for ends_polls in [true, false] {
         let server = Server { ends_polls, ..Server::default() };
         let fixture = Fixture::new(server, None, None).await;
         assert!(!fixture.describe().await);
-        // Asked once; the rest is answered from memory.
+        // The server is asked once; later calls are answered from memory.
         assert_eq!(fixture.server.asked("DescribeNamespace").len(), 1);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_poll_begins_while_they_are_held_back_and_they_go_on_when_polling_resumes() {
+async fn no_poll_begins_while_polls_are_held_back_and_they_begin_when_polling_resumes() {
     let fixture = Fixture::new(Server::default(), None, Some(2 * SECOND)).await;
     let quiescing = fixture.quiesce();
     a_moment().await;
@@ -132,13 +132,13 @@ async fn no_poll_begins_while_they_are_held_back_and_they_go_on_when_polling_res
     quiescing.abort();
     fixture.gate.resume();
     a_moment().await;
-    assert_eq!(fixture.server.times().len(), 1, "it goes on");
+    assert_eq!(fixture.server.times().len(), 1, "the poll under way goes on");
     fixture.hand_out("task");
     assert_eq!(held.await.unwrap(), "task");
 }
 
 #[tokio::test(start_paused = true)]
-async fn polls_have_ended_when_the_last_is_answered_and_no_earlier() {
+async fn the_end_of_polls_is_reported_when_the_last_is_answered_and_no_earlier() {
     let mut fixture = Fixture::new(Server::default(), None, Some(2 * SECOND)).await;
     let (poll, activities) = (fixture.poll(Normal), fixture.poll_activities());
     a_moment().await;
@@ -146,7 +146,7 @@ async fn polls_have_ended_when_the_last_is_answered_and_no_earlier() {
     a_moment().await;
     fixture.server.answer_polls.notify_one();
     a_moment().await;
-    assert!(fixture.told().is_empty(), "one is still under way");
+    assert!(fixture.told().is_empty(), "a poll is still under way");
     fixture.server.answer_polls.notify_one();
     a_moment().await;
     assert_eq!(fixture.told(), ["PollsEnded"]);
@@ -154,7 +154,7 @@ async fn polls_have_ended_when_the_last_is_answered_and_no_earlier() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_of_the_last_poll_makes_busy_and_polls_have_ended_when_the_worker_has_it() {
+async fn after_a_task_of_the_last_poll_the_end_of_polls_is_reported_when_the_worker_has_it() {
     let mut fixture = Fixture::new(Server::default(), None, Some(2 * SECOND)).await;
     let _poll = fixture.poll(Normal);
     a_moment().await;
@@ -185,7 +185,7 @@ async fn a_workflow_task_is_in_flight_until_the_last_page_of_its_completion_is_a
 }
 
 #[tokio::test(start_paused = true)]
-async fn completions_lose_their_sticky_queue_while_polls_are_held_back_and_have_it_again_after() {
+async fn completions_ask_for_no_sticky_queue_while_polls_are_held_back() {
     let fixture = Fixture::new(Server::default(), None, Some(2 * SECOND)).await;
     for held in [false, true, false] {
         let quiescing = held.then(|| fixture.quiesce());
@@ -215,7 +215,7 @@ async fn a_poll_on_the_sticky_queue_is_not_waited_for_if_no_workflow_is_sticky()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_ends_polls_is_told_and_a_worker_that_goes_on_has_another_key() {
+async fn a_server_that_ends_polls_is_asked_to_and_a_worker_that_goes_on_has_another_instance_key() {
     let server = Server { ends_polls: true, ..Server::default() };
     let mut fixture = Fixture::new(server, None, Some(2 * SECOND)).await;
     let poll = fixture.poll(Normal);
@@ -239,9 +239,9 @@ async fn a_server_that_ends_polls_is_told_and_a_worker_that_goes_on_has_another_
     assert_ne!(keys[1], "key", "a server that was told of a shutdown gives that one no task");
 }
 
-/// So does server 1.32.0 if it hears of the shutdown just as the poll begins.
+/// Server 1.32.0 answers so if the shutdown arrives just as the poll begins.
 #[tokio::test(start_paused = true)]
-async fn a_sticky_poll_that_the_server_ends_with_a_status_is_no_trouble() {
+async fn a_sticky_poll_that_the_server_ends_with_a_status_counts_as_answered() {
     let server = Server { ends_by_status: true, ..Server::default() };
     let mut fixture = Fixture::with_sticky_workflow(server).await;
     let poll = fixture.poll(Sticky);
@@ -261,7 +261,7 @@ async fn a_poll_that_the_server_leaves_unanswered_is_given_up_0_3_s_after_its_ti
     a_moment().await;
     let _quiescing = fixture.quiesce();
     a_moment().await;
-    // It should have been answered after 2.3 s.
+    // The server should have answered after 2.3 s.
     advance(ms(2_599)).await;
     a_moment().await;
     assert!(!poll.is_finished() && fixture.told().is_empty());
@@ -271,12 +271,12 @@ async fn a_poll_that_the_server_leaves_unanswered_is_given_up_0_3_s_after_its_ti
     assert_eq!(fixture.told(), ["PollsEnded"]);
     let trouble = fixture.gate.trouble.noted();
     assert_eq!((trouble[0].status.as_str(), trouble[0].count), ("DeadlineExceeded", 1));
-    // It may have waited for a task all the time.
+    // The server may have waited for a task all the time.
     assert!(fixture.gate.trouble.fault(false).is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_dropped_worker_leaves_unanswered_is_failed_so_that_it_is_handed_out_again() {
+async fn workflow_tasks_that_a_dropped_worker_has_not_answered_are_failed() {
     let fixture = Fixture::new(Server::default(), None, None).await;
     let poll = fixture.poll(Normal);
     a_moment().await;
@@ -287,7 +287,7 @@ async fn what_a_dropped_worker_leaves_unanswered_is_failed_so_that_it_is_handed_
     let failed = fixture.server.asked("RespondWorkflowTaskFailed").pop().unwrap();
     let failed = RespondWorkflowTaskFailedRequest::decode(failed.proto).unwrap();
     assert_eq!((failed.task_token.as_slice(), failed.namespace.as_str()), (&b"task"[..], "n"));
-    // What the worker would say now comes too late.
+    // An answer of the worker comes too late now.
     let request =
         RespondWorkflowTaskCompletedRequest { task_token: "task".into(), ..Default::default() };
     let mut worker = fixture.worker.clone();
@@ -297,8 +297,7 @@ async fn what_a_dropped_worker_leaves_unanswered_is_failed_so_that_it_is_handed_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_that_the_server_hears_late_keeps_the_worker_for_0_1_s_and_is_heard_all_the_same()
- {
+async fn a_slow_server_keeps_a_shutdown_worker_waiting_for_0_1_s_and_gets_the_call_all_the_same() {
     let shutdowns_wait = Some(Arc::new(Notify::new()));
     let server = Server { shutdowns_wait, ..Server::default() };
     let fixture = Fixture::new(server, None, None).await;
@@ -314,7 +313,7 @@ async fn a_shutdown_that_the_server_hears_late_keeps_the_worker_for_0_1_s_and_is
 
 /// From the second attempt on the SDK does not answer a workflow task that fails.
 #[tokio::test(start_paused = true)]
-async fn a_workflow_task_that_failed_is_in_flight_no_longer_and_is_named() {
+async fn a_workflow_task_that_failed_is_no_longer_in_flight_and_is_reported() {
     let mut fixture = Fixture::new(Server::default(), None, Some(2 * SECOND)).await;
     let poll = fixture.poll(Normal);
     a_moment().await;

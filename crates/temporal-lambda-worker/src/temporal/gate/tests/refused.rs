@@ -1,9 +1,9 @@
-//! A server that refuses calls.
+//! The gate to a server that refuses calls.
 
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn refused_polls_are_counted_with_the_servers_words_and_keep_nobody_waiting() {
+async fn refused_polls_are_counted_with_the_servers_message_and_delay_no_exit() {
     let mut fixture = Fixture::new(Server::default(), None, Some(2 * SECOND)).await;
     for words in ["first", "second", "the key is secret"] {
         *fixture.server.refuses.lock().unwrap() = Some((Code::PermissionDenied, words));
@@ -38,7 +38,7 @@ async fn a_poll_whose_answer_is_too_large_is_not_made_again_by_the_gate() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_poll_that_is_refused_for_the_number_of_calls_is_made_again_after_0_1_s_to_2_s() {
+async fn a_throttled_poll_is_made_again_after_0_1_s_to_2_s() {
     let fixture = Fixture::new(Server::default(), None, None).await;
     *fixture.server.refuses.lock().unwrap() = Some((Code::ResourceExhausted, "too many"));
     let poll = fixture.poll(Normal);
@@ -60,7 +60,7 @@ async fn a_poll_that_is_refused_for_the_number_of_calls_is_made_again_after_0_1_
 /// Seen in the swarm: a signal came to the sticky queue while the SDK paused after a refusal, and waited there
 /// for its timeout.
 #[tokio::test(start_paused = true)]
-async fn a_refused_sticky_poll_is_made_again_and_the_queue_is_closed_under_one_that_is_taken() {
+async fn a_refused_sticky_poll_is_made_again_and_the_queue_is_closed_under_an_accepted_one() {
     let mut fixture = Fixture::with_sticky_workflow(Server::default()).await;
     let refusal = Some((Code::ResourceExhausted, "too many"));
     *fixture.server.refuses.lock().unwrap() = refusal;
@@ -82,7 +82,7 @@ async fn a_refused_sticky_poll_is_made_again_and_the_queue_is_closed_under_one_t
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_goes_on_refusing_keeps_the_worker_for_3_s() {
+async fn a_server_that_goes_on_refusing_delays_the_end_of_polls_by_3_s() {
     let mut fixture = Fixture::with_sticky_workflow(Server::default()).await;
     *fixture.server.refuses.lock().unwrap() = Some((Code::ResourceExhausted, "too many"));
     let _poll = fixture.poll(Sticky);
@@ -93,7 +93,7 @@ async fn a_server_that_goes_on_refusing_keeps_the_worker_for_3_s() {
     assert_eq!(fixture.told(), ["PollsEnded"]);
 }
 
-/// What it is told at the end of polling it may refuse, too.
+/// The server may refuse the call that closes the sticky queue, too.
 #[tokio::test(start_paused = true)]
 async fn no_workflow_becomes_sticky_for_a_minute_after_the_server_refused_a_call_for_their_number()
 {

@@ -1,0 +1,17 @@
+//! An activity for workers that need one to be registered.
+
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
+
+/// Activities that do nothing.
+#[derive(Debug)]
+pub struct Nothing;
+
+#[activities]
+impl Nothing {
+    /// Does nothing.
+    #[activity]
+    pub async fn nothing(_context: ActivityContext) -> Result<(), ActivityError> {
+        Ok(())
+    }
+}
