@@ -86,7 +86,7 @@ impl Aws {
     /// Finds out where AWS is and who calls it. Nothing is called yet.
     pub(crate) async fn new(args: &AwsArgs) -> Result<Self, AwsError> {
         let profile = args.profile.as_deref();
-        let set = args.region.clone().filter(|_| true);
+        let set = args.region.clone();
         let set = set.or_else(|| variable("AWS_REGION")).or_else(|| variable("AWS_DEFAULT_REGION"));
         let region = match set {
             Some(region) => region,
@@ -96,8 +96,7 @@ impl Aws {
         if !region.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'-') {
             return Err(AwsError::Region(region));
         }
-        let suffix =
-            if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+        let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         let url = |service: &str, variable: &str| {
             let url = args.endpoint_of(variable);
             let url = url.unwrap_or_else(|| format!("https://{service}.{region}.{suffix}"));
@@ -116,7 +115,8 @@ impl Aws {
         // The signer takes for granted that these can be headers.
         let values = [Some(&credential.key_id), credential.token.as_ref()];
         if values.into_iter().flatten().any(|it| HeaderValue::from_str(it).is_err()) {
-            let reason = "the access key ID or the session token has a character that no header may have";
+            let reason =
+                "the access key ID or the session token has a character that no header may have";
             return Err(AwsError::NoCredentials(reason.to_owned()));
         }
         let broken = |reason| AwsError::Broken { what: "TLS".to_owned(), reason };
@@ -157,8 +157,7 @@ impl Aws {
         if answer.status().is_success() {
             let nothing = text.iter().all(u8::is_ascii_whitespace);
             let parsed = if nothing { Ok(Value::Null) } else { serde_json::from_slice(text) };
-            return parsed
-                .map_err(|error| AwsError::Answer { action, reason: error.to_string() });
+            return parsed.map_err(|error| AwsError::Answer { action, reason: error.to_string() });
         }
         let error: Value = serde_json::from_slice(text).unwrap_or_default();
         let header = answer.headers().get("x-amzn-errortype").and_then(|it| it.to_str().ok());
@@ -166,7 +165,8 @@ impl Aws {
         let status = answer.status();
         let code = header.or_else(|| said(["__type", "Code"])).unwrap_or_else(|| status.as_str());
         // `ServiceException:http://...` in a header, `com.amazonaws.logs#ServiceException` in a body.
-        let code = code.split(':').next().unwrap_or_default().rsplit('#').next().unwrap_or_default();
+        let code =
+            code.split(':').next().unwrap_or_default().rsplit('#').next().unwrap_or_default();
         let code = match status.as_u16() {
             429 | 500 | 502 | 503 | 504 if code.len() == 3 => "ServiceUnavailable",
             _ => code,

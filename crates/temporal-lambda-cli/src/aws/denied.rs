@@ -73,18 +73,25 @@ mod tests {
         let said = "User: arn:aws:sts::1:assumed-role/ci/run is not authorized to perform: iam:PassRole on resource: \
                     arn:aws:iam::1:role/hello because no identity-based policy allows the iam:PassRole action";
         let shown = Denied::new(Action::CreateFunction, "AKIA", said).to_string();
-        assert!(shown.contains("denies iam:PassRole to arn:aws:sts::1:assumed-role/ci/run"), "{shown}");
+        assert!(
+            shown.contains("denies iam:PassRole to arn:aws:sts::1:assumed-role/ci/run"),
+            "{shown}"
+        );
     }
 
     #[test]
     fn a_denial_in_other_words_names_the_call_and_the_access_key() {
         let shown = Denied::new(Action::GetFunction, "AKIA", "no").to_string();
-        assert!(shown.starts_with("AWS denies lambda:GetFunction to the access key AKIA, on *."), "{shown}");
+        assert!(
+            shown.starts_with("AWS denies lambda:GetFunction to the access key AKIA, on *."),
+            "{shown}"
+        );
     }
 
     #[test]
     fn an_explicit_deny_is_not_answered_with_a_policy_that_allows() {
-        let said = "User: a is not authorized to perform: b on resource: c with an explicit deny in d";
+        let said =
+            "User: a is not authorized to perform: b on resource: c with an explicit deny in d";
         let shown = Denied::new(Action::GetFunction, "AKIA", said).to_string();
         assert!(shown.contains("explicit deny") && !shown.contains("Add this"), "{shown}");
     }

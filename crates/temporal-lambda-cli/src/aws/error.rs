@@ -14,9 +14,13 @@ pub(crate) enum AwsError {
     NoRegion,
     #[error("{0:?} is no AWS region: give another with --region")]
     Region(String),
-    #[error("the endpoint {0:?} is no URL: it begins with http:// or https:// and has a host, or is `local`")]
+    #[error(
+        "the endpoint {0:?} is no URL: it begins with http:// or https:// and has a host, or is `local`"
+    )]
     Endpoint(String),
-    #[error("{action}: {endpoint} cannot be reached: {reason}; check the region, the endpoint and the network")]
+    #[error(
+        "{action}: {endpoint} cannot be reached: {reason}; check the region, the endpoint and the network"
+    )]
     Unreachable { action: Action, endpoint: String, reason: String },
     #[error("{0}")]
     Denied(Denied),
@@ -29,7 +33,9 @@ pub(crate) enum AwsError {
     Refused { action: Action, code: String, message: String },
     #[error("{action}: AWS's answer is not understood: {reason}; is the endpoint AWS's?")]
     Answer { action: Action, reason: String },
-    #[error("{what} did not become ready within {within:?} (last state: {state}); run the same command again")]
+    #[error(
+        "{what} did not become ready within {within:?} (last state: {state}); run the same command again"
+    )]
     NotReady { what: String, state: String, within: Duration },
     #[error("{what} cannot be used: {reason}")]
     Broken { what: String, reason: String },
@@ -95,7 +101,9 @@ fn advice(code: &str) -> &'static str {
         "CodeStorageExceededException" => {
             "; the account has no room for another version: `temporal-lambda prune` deletes those that are drained"
         }
-        "ResourceConflictException" => "; somebody else changes the function: run the same command again",
+        "ResourceConflictException" => {
+            "; somebody else changes the function: run the same command again"
+        }
         "PreconditionFailedException" => {
             "; somebody else changed the function meanwhile: run the same command again"
         }

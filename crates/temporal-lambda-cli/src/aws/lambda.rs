@@ -32,8 +32,9 @@ impl Aws {
         struct Concurrency {
             reserved_concurrent_executions: Option<u64>,
         }
-        let got = self.lambda::<Got>(Action::GetFunction, Method::GET, &format!("/{name}"), None);
-        let got = if_there(got.await)?;
+        let path = format!("/{name}");
+        let got = self.lambda::<Got>(Action::GetFunction, Method::GET, &path, None).await;
+        let got = if_there(got)?;
         Ok(got.map(|got| Function {
             latest: got.configuration,
             reserved_concurrency: got.concurrency.and_then(|it| it.reserved_concurrent_executions),
@@ -124,7 +125,8 @@ impl Aws {
         let mut query = String::new();
         loop {
             let path = format!("/{name}/versions{query}");
-            let page = self.lambda::<Page>(Action::ListVersionsByFunction, Method::GET, &path, None);
+            let page =
+                self.lambda::<Page>(Action::ListVersionsByFunction, Method::GET, &path, None);
             let Some(page) = if_there(page.await)? else { break };
             versions.extend(page.versions.into_iter().filter(|it| it.number().is_some()));
             let Some(marker) = page.next_marker.filter(|it| !it.is_empty()) else { break };
@@ -143,7 +145,8 @@ impl Aws {
 
     /// How often Lambda repeats a failed asynchronous call of a version; `None` when nothing says.
     pub(crate) async fn retries(&self, name: &str, version: &str) -> Result<Option<u64>, AwsError> {
-        let got = self.dated(Action::GetFunctionEventInvokeConfig, Method::GET, name, version, None);
+        let got =
+            self.dated(Action::GetFunctionEventInvokeConfig, Method::GET, name, version, None);
         Ok(if_there(got.await)?.and_then(|it| it["MaximumRetryAttempts"].as_u64()))
     }
 
@@ -212,8 +215,7 @@ impl Aws {
         version: &str,
         body: Option<Value>,
     ) -> Result<Value, AwsError> {
-        let path =
-            format!("/2019-09-25/functions/{name}/event-invoke-config?Qualifier={version}");
+        let path = format!("/2019-09-25/functions/{name}/event-invoke-config?Qualifier={version}");
         self.call(&Request::new(action, method, path, body)).await
     }
 
@@ -227,8 +229,10 @@ impl Aws {
         let answer =
             self.call(&Request::new(action, method, format!("{FUNCTIONS}{path}"), body)).await?;
         // The parser's message could quote the value of a variable.
-        serde_json::from_value(answer)
-            .map_err(|_| AwsError::Answer { action, reason: "a field is missing, or of another kind".to_owned() })
+        serde_json::from_value(answer).map_err(|_| AwsError::Answer {
+            action,
+            reason: "a field is missing, or of another kind".to_owned(),
+        })
     }
 }
 

@@ -10,7 +10,8 @@ use super::error::AwsError;
 impl Aws {
     /// How many days a log group is kept, `None` for ever; `Ok(None)` when there is no such group.
     pub(crate) async fn log_retention(&self, group: &str) -> Result<Option<Option<u64>>, AwsError> {
-        let answer = self.logs(Action::DescribeLogGroups, json!({ "logGroupNamePrefix": group })).await?;
+        let answer =
+            self.logs(Action::DescribeLogGroups, json!({ "logGroupNamePrefix": group })).await?;
         let groups = answer["logGroups"].as_array().cloned().unwrap_or_default();
         let found = groups.iter().find(|it| it["logGroupName"] == group);
         Ok(found.map(|it| it["retentionInDays"].as_u64()))

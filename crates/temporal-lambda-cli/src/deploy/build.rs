@@ -86,7 +86,8 @@ fn program(folder: &Path) -> Result<PathBuf, CliError> {
         (Some(program), true) => Ok(program),
         (last, _) => {
             programs.extend(last);
-            let name = |it: &PathBuf| it.parent()?.file_name().map(|it| it.to_string_lossy().into_owned());
+            let name =
+                |it: &PathBuf| it.parent()?.file_name().map(|it| it.to_string_lossy().into_owned());
             let names: Vec<_> = programs.iter().filter_map(name).collect();
             Err(DeployError::Programs { made: names.len(), names: names.join(", ") }.into())
         }

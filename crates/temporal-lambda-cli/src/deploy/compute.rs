@@ -50,7 +50,8 @@ impl Compute {
     pub(super) fn of(config: &ComputeConfig) -> Option<Self> {
         let provider = config.scaling_groups.get(GROUP)?.provider.as_ref()?;
         let details: Value = serde_json::from_slice(&provider.details.as_ref()?.data).ok()?;
-        let text = |name: &str| details[name].as_str().filter(|it| !it.is_empty()).map(str::to_owned);
+        let text =
+            |name: &str| details[name].as_str().filter(|it| !it.is_empty()).map(str::to_owned);
         let role = text("role").map(|arn| InvokeRole {
             arn,
             external_id: text("role_external_id").unwrap_or_default(),

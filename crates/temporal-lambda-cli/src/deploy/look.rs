@@ -78,11 +78,13 @@ mod tests {
     fn only_older_versions_of_this_very_deployment_are_left_over() {
         let names = Names::new("hello".to_owned(), None, "default".to_owned());
         let Ok(names) = names else { panic!("{names:?}") };
-        let published = [("7", names.mark()), ("6", names.mark()), ("5", String::new()), ("4", names.mark())];
-        let published = published.map(|(version, description)| Configuration {
-            version: version.to_owned(),
-            description,
-            ..Configuration::default()
+        let published =
+            [("7", names.mark()), ("6", names.mark()), ("5", String::new()), ("4", names.mark())];
+        let published = published.map(|(version, description)| {
+            let mut configuration = Configuration::default();
+            configuration.version = version.to_owned();
+            configuration.description = description;
+            configuration
         });
         let mut states = States { current: Some("6".to_owned()), ..States::default() };
         let left: Vec<_> = left_over(&names, &states, &published).into_iter().collect();

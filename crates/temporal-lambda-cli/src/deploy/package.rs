@@ -33,7 +33,8 @@ impl Package {
         let mut archive =
             ZipArchive::new(Cursor::new(&zip)).map_err(|error| refused(error.to_string()))?;
         let program = archive.by_name(PROGRAM);
-        let program = program.map_err(|_| refused(format!("it has no program {PROGRAM:?} at its top")))?;
+        let program =
+            program.map_err(|_| refused(format!("it has no program {PROGRAM:?} at its top")))?;
         if program.unix_mode().is_some_and(|mode| mode & 0o111 == 0) {
             return Err(refused(format!("{PROGRAM:?} in it is not executable")));
         }
@@ -72,10 +73,9 @@ impl Package {
     /// The machine that it is for: what the program says, else `told`, else this one.
     pub(super) fn architecture(&self, told: Option<&str>) -> Result<String, DeployError> {
         match (self.built_for, told) {
-            (Some(built), Some(told)) if built != told => Err(DeployError::Architecture {
-                built: built.to_owned(),
-                told: told.to_owned(),
-            }),
+            (Some(built), Some(told)) if built != told => {
+                Err(DeployError::Architecture { built: built.to_owned(), told: told.to_owned() })
+            }
             (built, told) => Ok(built.or(told).unwrap_or(this_machine()).to_owned()),
         }
     }
@@ -100,10 +100,8 @@ fn add(
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, DeployError> {
-    std::fs::read(file).map_err(|error| DeployError::File {
-        file: file.to_owned(),
-        reason: error.to_string(),
-    })
+    std::fs::read(file)
+        .map_err(|error| DeployError::File { file: file.to_owned(), reason: error.to_string() })
 }
 
 /// The machine in an ELF header.

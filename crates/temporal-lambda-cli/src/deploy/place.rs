@@ -40,7 +40,8 @@ impl PlaceArgs {
     /// The settings that these arguments change.
     pub(super) fn settings(&self) -> Chosen {
         let set = [("TEMPORAL_ADDRESS", &self.address), ("TEMPORAL_NAMESPACE", &self.namespace)];
-        let set = set.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
+        let set =
+            set.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
         set.collect()
     }
 

@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+use temporal_lambda_testkit::server::TemporalError;
+use temporalio_client::tonic::Code;
+
 use super::error::DeployError;
 use super::look::{left_over, states};
 use super::place::PlaceArgs;
@@ -43,8 +46,16 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
         let build_id = &version.build_id;
         println!("Temporal  {would}delete {}, which is drained", names.version(build_id));
         if !args.dry_run {
-            // It refuses a version that got workflows meanwhile; then its Lambda version stays, too.
-            routing::delete_version(&place.deployment, build_id).await?;
+            match routing::delete_version(&place.deployment, build_id).await {
+                // It got workflows meanwhile, or something still polls. Its Lambda version stays, too.
+                Err(TemporalError::Rpc { status, .. })
+                    if status.code() == Code::FailedPrecondition =>
+                {
+                    println!("          it stays: {}", status.message());
+                    continue;
+                }
+                deleted => deleted?,
+            }
         }
         let lambda = published.iter().find(|it| it.version == *build_id).and_then(|it| it.number());
         if let Some(number) = lambda {
@@ -56,13 +67,17 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
         deleted += 1;
     }
     for number in left_over(names, &states, &published).into_iter().filter_map(|it| it.number()) {
-        println!("Lambda    {would}delete {}:{number}, which is no version in Temporal", names.function);
+        println!(
+            "Lambda    {would}delete {}:{number}, which is no version in Temporal",
+            names.function
+        );
         if !args.dry_run {
             place.aws.delete_version(&names.function, number).await?;
         }
         deleted += 1;
     }
-    let (verb, not) = if args.dry_run { ("would go", "; nothing was deleted") } else { ("are gone", "") };
+    let (verb, not) =
+        if args.dry_run { ("would go", "; nothing was deleted") } else { ("are gone", "") };
     println!("{}", paint::green(format!("{deleted} versions {verb}{not}")));
     Ok(ExitCode::SUCCESS)
 }

@@ -34,7 +34,9 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
     // While a version ramps, the one before it is still current.
     if let Some((ramping, share)) = &states.ramping {
         let version = names.version(ramping);
-        println!("Temporal  {would}end the ramp of {version}, which gets {share} % of the new workflows");
+        println!(
+            "Temporal  {would}end the ramp of {version}, which gets {share} % of the new workflows"
+        );
         if !args.dry_run {
             routing::ramp(&place.deployment, None).await?;
             let current = states.current.as_ref().map(|it| names.version(it));
@@ -45,7 +47,8 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
     }
     let deployment = &names.deployment;
     let current = states.current.clone();
-    let current = current.ok_or_else(|| DeployError::NoCurrent { deployment: deployment.clone() })?;
+    let current =
+        current.ok_or_else(|| DeployError::NoCurrent { deployment: deployment.clone() })?;
     let before = states.before_current().ok_or_else(|| DeployError::NothingBefore {
         deployment: deployment.clone(),
         current: names.version(&current),
@@ -55,7 +58,10 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
     if published.iter().all(|it| it.version != before.build_id) {
         return Err(DeployError::LambdaVersionGone { version }.into());
     }
-    println!("Temporal  {would}make {version} current, in the place of {}", names.version(&current));
+    println!(
+        "Temporal  {would}make {version} current, in the place of {}",
+        names.version(&current)
+    );
     if !args.dry_run {
         routing::make_current(&place.deployment, &before.build_id).await?;
         println!("{}", paint::green(format!("{version} is current")));

@@ -87,7 +87,8 @@ impl States {
     /// The version that was current before the current one: made before it, so that going back twice goes further
     /// back, and does not return to what was left.
     pub(super) fn before_current(&self) -> Option<&Version> {
-        let current = self.versions.iter().find(|it| Some(&it.build_id) == self.current.as_ref())?;
+        let current =
+            self.versions.iter().find(|it| Some(&it.build_id) == self.current.as_ref())?;
         let before = self.versions.iter().filter(|it| it.created < current.created);
         before.filter(|it| it.was_current.is_some()).max_by_key(|it| it.was_current)
     }
@@ -119,8 +120,11 @@ mod tests {
 
     fn states(current: &str, versions: &[(&str, State)]) -> States {
         let seconds = 1..;
-        let versions = versions.iter().zip(seconds).map(|((id, state), at)| version(id, *state, at));
-        States { current: Some(current.to_owned()), ramping: None, versions: versions.rev().collect() }
+        let versions = versions.iter().zip(seconds);
+        let mut versions: Vec<_> =
+            versions.map(|((id, state), at)| version(id, *state, at)).collect();
+        versions.reverse();
+        States { current: Some(current.to_owned()), ramping: None, versions }
     }
 
     fn pruned(states: &States, keep: usize) -> Vec<&str> {

@@ -46,14 +46,24 @@ fn table(names: &Names, states: &States, published: &[Configuration]) -> Table {
             version.state.name().to_owned(),
             share(states, version.state),
             time(version.created),
-            lambda.map_or_else(|| "gone".to_owned(), |it| format!("{}:{}", names.function, it.version)),
+            lambda.map_or_else(
+                || "gone".to_owned(),
+                |it| format!("{}:{}", names.function, it.version),
+            ),
             lambda.map(code).unwrap_or_default(),
         ]);
     }
     for it in left_over(names, states, published) {
         let lambda = format!("{}:{}", names.function, it.version);
         let created = it.last_modified.chars().take(16).collect();
-        table.add_row([String::new(), "left over".to_owned(), String::new(), created, lambda, code(it)]);
+        table.add_row([
+            String::new(),
+            "left over".to_owned(),
+            String::new(),
+            created,
+            lambda,
+            code(it),
+        ]);
     }
     table
 }

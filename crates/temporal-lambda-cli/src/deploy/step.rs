@@ -10,11 +10,20 @@ use crate::aws::{Update, Variables};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Step {
     CreateLogGroup,
-    KeepLog { days: u64 },
-    CreateFunction { role: String, memory: u64, timeout: u64, variables: Variables },
+    KeepLog {
+        days: u64,
+    },
+    CreateFunction {
+        role: String,
+        memory: u64,
+        timeout: u64,
+        variables: Variables,
+    },
     UpdateCode,
     UpdateConfiguration(Update),
-    ReserveConcurrency { most: u64 },
+    ReserveConcurrency {
+        most: u64,
+    },
     Publish,
     NoRetries,
     CreateDeployment,
@@ -24,7 +33,9 @@ pub(super) enum Step {
     /// Temporal has called the version before, but no worker has polled.
     Wake,
     AwaitQueues,
-    Ramp { percentage: u8 },
+    Ramp {
+        percentage: u8,
+    },
     MakeCurrent,
 }
 
@@ -55,22 +66,39 @@ impl Step {
             Self::ReserveConcurrency { most } => {
                 format!("Lambda    reserve {most} environments for {function}, and allow no more")
             }
-            Self::Publish => format!("Lambda    publish a version of {function}: its number is the build ID"),
+            Self::Publish => {
+                format!("Lambda    publish a version of {function}: its number is the build ID")
+            }
             Self::NoRetries => format!("Lambda    no retries of asynchronous calls of {lambda}"),
-            Self::CreateDeployment => format!("Temporal  create the worker deployment {deployment}"),
+            Self::CreateDeployment => {
+                format!("Temporal  create the worker deployment {deployment}")
+            }
             Self::CreateVersion => {
-                format!("Temporal  create {version}, whose worker is {lambda}; Temporal calls it at once")
+                format!(
+                    "Temporal  create {version}, whose worker is {lambda}; Temporal calls it at once"
+                )
             }
-            Self::SetCompute(None) => format!("Temporal  have {lambda} called for {version}; nothing is so far"),
+            Self::SetCompute(None) => {
+                format!("Temporal  have {lambda} called for {version}; nothing is so far")
+            }
             Self::SetCompute(Some(before)) => {
-                format!("Temporal  have {lambda} called for {version}, in the place of {}", before.arn)
+                format!(
+                    "Temporal  have {lambda} called for {version}, in the place of {}",
+                    before.arn
+                )
             }
-            Self::Wake => format!("Lambda    invoke {lambda}, since no worker of it has polled yet"),
-            Self::AwaitQueues => format!("Temporal  wait for the first poll of {version}, which binds its task queues"),
+            Self::Wake => {
+                format!("Lambda    invoke {lambda}, since no worker of it has polled yet")
+            }
+            Self::AwaitQueues => format!(
+                "Temporal  wait for the first poll of {version}, which binds its task queues"
+            ),
             Self::Ramp { percentage } => {
                 format!("Temporal  give {version} {percentage} % of the new workflows")
             }
-            Self::MakeCurrent => format!("Temporal  make {version} current: new workflows go to it"),
+            Self::MakeCurrent => {
+                format!("Temporal  make {version} current: new workflows go to it")
+            }
         }
     }
 }

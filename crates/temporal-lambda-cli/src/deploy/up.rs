@@ -12,7 +12,7 @@ use super::look::look;
 use super::place::{Place, PlaceArgs};
 use super::plan::{Traffic, Wanted, plan};
 use crate::error::CliError;
-use crate::settings::{self, Chosen, Settings};
+use crate::settings::{Chosen, Settings};
 use crate::show::paint;
 
 /// A role that an emulator takes for a function without one.
@@ -33,7 +33,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ARN", requires = "external_id")]
     invoke_role: Option<String>,
     /// The external ID that the role's trust policy asks Temporal for.
-    #[arg(long, value_name = "ID", requires = "invoke_role", env = "TEMPORAL_LAMBDA_EXTERNAL_ID", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "ID",
+        requires = "invoke_role",
+        env = "TEMPORAL_LAMBDA_EXTERNAL_ID",
+        hide_env_values = true
+    )]
     external_id: Option<String>,
     /// The function's memory in MB. Default: as it is; 256 for a new function.
     #[arg(long, value_name = "MB")]
@@ -103,9 +109,11 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, CliError> {
         unset: args.unset_env.clone(),
         reserved_concurrency: args.reserved_concurrency,
         log_retention: args.log_retention,
-        invoke_role: args.invoke_role.clone().zip(args.external_id.clone()).map(
-            |(arn, external_id)| InvokeRole { arn, external_id },
-        ),
+        invoke_role: args
+            .invoke_role
+            .clone()
+            .zip(args.external_id.clone())
+            .map(|(arn, external_id)| InvokeRole { arn, external_id }),
         traffic: args.traffic(),
     };
     place.tell();
