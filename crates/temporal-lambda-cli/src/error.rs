@@ -4,6 +4,9 @@ use temporal_lambda_testkit::lambda::EmulatorError;
 use temporal_lambda_testkit::server::{DevServerError, TemporalError};
 use temporal_lambda_worker::check::Finding;
 
+use crate::aws::AwsError;
+use crate::deploy::error::DeployError;
+
 /// Why a command could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
@@ -13,6 +16,10 @@ pub(crate) enum CliError {
     Lambda(#[from] EmulatorError),
     #[error(transparent)]
     Temporal(#[from] TemporalError),
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    #[error(transparent)]
+    Deploy(#[from] DeployError),
     #[error("cargo cannot be run: {0}; install Rust, or name a built program instead")]
     NoCargo(std::io::Error),
     #[error("cargo could not build {what}; its messages are above")]

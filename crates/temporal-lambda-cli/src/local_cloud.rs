@@ -37,7 +37,16 @@ impl LocalCloud {
         port: Option<u16>,
         server: &ServerArgs,
     ) -> Result<Self, CliError> {
-        let lambda = LambdaEmulator::start().await?;
+        Self::start_around(LambdaEmulator::start().await?, ui, port, server).await
+    }
+
+    /// Starts a server for an emulator that runs.
+    pub(crate) async fn start_around(
+        lambda: LambdaEmulator,
+        ui: bool,
+        port: Option<u16>,
+        server: &ServerArgs,
+    ) -> Result<Self, CliError> {
         let stock = server.stock_server;
         let mut server = DevServer::builder().ui(ui).worker_controller(lambda.endpoint_url());
         if !stock {

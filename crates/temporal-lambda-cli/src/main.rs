@@ -3,9 +3,12 @@
 //! `docs/laptop.md` in this crate's folder explains the loop that `dev` and `demo` run, and has a
 //! picture of it.
 
+mod aws;
 mod cargo;
+mod cloud;
 mod cost;
 mod demo;
+mod deploy;
 mod dev;
 mod doctor;
 mod error;
@@ -38,6 +41,16 @@ enum Command {
     Demo(demo::Args),
     /// Runs a function under a local Temporal server, until Ctrl-C.
     Dev(dev::Args),
+    /// Builds a function, brings it to Lambda, and gives its new version to Temporal.
+    Deploy(deploy::up::Args),
+    /// Makes the version current that was so before, or ends a ramp.
+    Rollback(deploy::rollback::Args),
+    /// Shows the versions of a deployment, in Temporal and in Lambda.
+    Status(deploy::status::Args),
+    /// Deletes drained versions, in Temporal and in Lambda.
+    Prune(deploy::prune::Args),
+    /// Runs a Temporal server and an emulated Lambda for `deploy --endpoint local`, until Ctrl-C.
+    Cloud(cloud::Args),
     /// Invokes a function once, and shows what it did.
     Invoke(invoke::Args),
     /// Looks for what keeps a function from working, and says what to do.
@@ -51,7 +64,13 @@ fn main() -> ExitCode {
     let chosen = match &command {
         Command::Dev(args) => args.settings(),
         Command::Invoke(args) => args.settings(),
-        Command::Demo(_) | Command::Doctor(_) | Command::Hello => settings::Chosen::new(),
+        Command::Deploy(args) => args.settings(),
+        Command::Rollback(args) => args.settings(),
+        Command::Status(args) => args.settings(),
+        Command::Prune(args) => args.settings(),
+        Command::Cloud(_) | Command::Demo(_) | Command::Doctor(_) | Command::Hello => {
+            settings::Chosen::new()
+        }
     };
     if let Err(error) = settings::take(&chosen) {
         return failed(&error);
@@ -74,6 +93,11 @@ async fn run(command: Command) -> ExitCode {
     let result = match command {
         // It ends in good order, and so looks after interruption itself.
         Command::Dev(args) => dev::run(args, interrupted()).await,
+        Command::Cloud(args) => cloud::run(args, interrupted()).await,
+        Command::Deploy(args) => unless_interrupted(Box::pin(deploy::up::run(args))).await,
+        Command::Rollback(args) => unless_interrupted(Box::pin(deploy::rollback::run(args))).await,
+        Command::Status(args) => unless_interrupted(Box::pin(deploy::status::run(args))).await,
+        Command::Prune(args) => unless_interrupted(Box::pin(deploy::prune::run(args))).await,
         Command::Demo(args) => unless_interrupted(demo::run(args)).await,
         Command::Doctor(args) => unless_interrupted(Box::pin(doctor::run(args))).await,
         Command::Invoke(args) => unless_interrupted(invoke::run(args)).await,

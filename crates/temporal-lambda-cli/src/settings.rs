@@ -121,12 +121,17 @@ impl Settings {
         }
     }
 
-    /// The server in words: address, namespace, TLS. No secret is shown.
-    pub(crate) fn server(&self) -> String {
+    /// The server's address, with its port.
+    pub(crate) fn address(&self) -> String {
         let target = &self.connection.target;
         let host = target.host_str().unwrap_or_default();
         let address = target.port_or_known_default().map(|port| format!("{host}:{port}"));
-        let address = address.unwrap_or_else(|| host.to_owned());
+        address.unwrap_or_else(|| host.to_owned())
+    }
+
+    /// The server in words: address, namespace, TLS. No secret is shown.
+    pub(crate) fn server(&self) -> String {
+        let address = self.address();
         let tls = match &self.connection.tls_options {
             Some(tls) if tls.client_tls_options.is_some() => "with TLS and a client certificate",
             Some(_) => "with TLS",

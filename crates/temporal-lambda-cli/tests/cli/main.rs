@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod demo;
+mod deploy;
 mod dev;
 mod doctor;
 mod invoke;

@@ -15,7 +15,7 @@ use crate::support::{Running, command, run, target_folder, text, without_package
 /// How long cargo may take for the function: half of its dependencies have other features than here.
 const BUILD: Duration = Duration::from_secs(1800);
 
-fn file(path: &str) -> String {
+pub(crate) fn file(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

@@ -74,7 +74,7 @@ fn build_examples() -> Vec<PathBuf> {
     without_package_variables(&mut cargo);
     let built = cargo
         .args(["build", "--locked", "--workspace"])
-        .args(["--bin", "hello", "--bin", "crashing", "--bin", "quickstart"])
+        .args(["--bin", "hello", "--bin", "crashing", "--bin", "quickstart", "--bin", "versions"])
         .args((!cfg!(debug_assertions)).then_some("--release"))
         .arg("--message-format=json-render-diagnostics")
         .current_dir(env!("CARGO_MANIFEST_DIR"))

@@ -241,8 +241,12 @@ impl Deployment {
         self.routed().await
     }
 
-    /// Waits until the task queues know the routing.
-    async fn routed(&self) -> Result<(), TemporalError> {
+    /// Waits until the task queues know which versions get workflows, for 10 s at most.
+    ///
+    /// # Errors
+    ///
+    /// [`TemporalError::Rpc`].
+    pub async fn routed(&self) -> Result<(), TemporalError> {
         let routed = async {
             loop {
                 let known = unless_throttled(self.describe().await)?.flatten();
