@@ -46,9 +46,11 @@
 //!
 //! # Where it differs from Lambda
 //!
-//! - A failed init ends the invocation; Lambda runs it once more.
+//! - A failed init ends the invocation; Lambda runs it once more. After a crash or a timeout the next
+//!   invocation has an init with 10 s of its own; Lambda runs that one within the invocation's timeout.
 //! - Retries of `Event` invocations come after 100 ms by default, the second after 200 ms; Lambda's after one
-//!   minute and two. Events beyond the concurrency wait in order of arrival, and none comes twice.
+//!   minute and two. Throttled ones are tried again after 10 ms to 3 s; Lambda's after 1 s to 5 minutes.
+//!   None comes twice unless [`FunctionConfig::event_deliveries`] says so.
 //! - Memory and CPU are not limited, so that times and costs are those of a whole core; the sizes of
 //!   payloads and packages are not checked.
 //! - A function is active at once. Its folder can be written to, and is not `/var/task`:
@@ -57,7 +59,9 @@
 //! - Callers, roles and permissions are not checked, but for an external ID. Settings of tracing, logging,
 //!   storage and SnapStart are taken from the API and change nothing.
 //! - At [`LambdaEmulator::shutdown`] every environment gets SIGTERM, with or without extensions.
-//! - Extensions get SHUTDOWN whether they registered for it or not. There is no Telemetry API.
+//! - Extensions get SHUTDOWN whether they registered for it or not, the errors that they post change
+//!   nothing, and an environment is frozen without waiting for them. There is no Telemetry API.
+//! - All that happened stays on record, logs included, for as long as the emulator lives.
 //! - Freezing is SIGSTOP: time passes, timers are late, but sockets stay up.
 //! - SnapStart: `/restore/next` answers at once, without a snapshot.
 

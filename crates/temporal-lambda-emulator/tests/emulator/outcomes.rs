@@ -151,8 +151,9 @@ async fn a_crash_has_a_code_or_a_signal_and_the_last_words() {
         r#"
 event = next()
 print("last words", file=sys.stderr)
-if json.loads(event["body"]) == "exit":
-    os._exit(3)
+match json.loads(event["body"]):
+    case "exit": os._exit(3)
+    case "leave": os._exit(0)
 os.kill(os.getpid(), signal.SIGABRT)
 "#,
     );
@@ -162,6 +163,9 @@ os.kill(os.getpid(), signal.SIGABRT)
     let expected =
         Outcome::Crashed { code: Some(3), signal: None, log_tail: "last words".to_owned() };
     assert_eq!(exit.outcome, expected);
+    assert_eq!(exit.outcome.to_string(), "Runtime exited with error: exit status 3");
+    let left = function.invoke("\"leave\"").await.unwrap();
+    assert_eq!(left.outcome.to_string(), "Runtime exited without providing a reason");
     let abort = function.invoke("\"abort\"").await.unwrap();
     assert!(abort.cold);
     assert!(
