@@ -72,7 +72,7 @@ impl LambdaWorker for Traced {
     }
 
     async fn on_start(&mut self, running: &RunningWorker) -> Result<(), BoxError> {
-        let header = running.invocation.trace_id.as_deref().unwrap_or_default();
+        let header = running.invocation.trace_header.as_deref().unwrap_or_default();
         eprintln!("traced: {header}");
         match std::env::var("TRACED_FAIL").as_deref() {
             Ok("on_start") => return Err("as it was told".into()),

@@ -8,8 +8,8 @@ use temporalio_sdk::activities::{ActivityContext, ActivityError};
 pub struct Nothing;
 
 #[activities]
+#[allow(missing_docs, reason = "the macro makes a constant beside each activity")]
 impl Nothing {
-    /// Does nothing.
     #[activity]
     pub async fn nothing(_context: ActivityContext) -> Result<(), ActivityError> {
         Ok(())

@@ -33,7 +33,7 @@ pub struct TestContext {
     arn: String,
     time: Time,
     memory_mb: i32,
-    trace_id: Option<String>,
+    trace_header: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +52,7 @@ impl TestContext {
             arn: DEFAULT_ARN.to_owned(),
             time: Time::Lasting(DEFAULT_TIME),
             memory_mb: 128,
-            trace_id: None,
+            trace_header: None,
         }
     }
 
@@ -95,8 +95,8 @@ impl TestContext {
     }
 
     /// The X-Ray trace header. Default: none.
-    pub fn trace_id(mut self, trace_id: impl Into<String>) -> Self {
-        self.trace_id = Some(trace_id.into());
+    pub fn trace_header(mut self, header: impl Into<String>) -> Self {
+        self.trace_header = Some(header.into());
         self
     }
 
@@ -105,7 +105,7 @@ impl TestContext {
         let mut context = Context::default();
         context.request_id.clone_from(&self.request_id);
         context.invoked_function_arn.clone_from(&self.arn);
-        context.xray_trace_id.clone_from(&self.trace_id);
+        context.xray_trace_id.clone_from(&self.trace_header);
         context.deadline = match self.time {
             Time::Lasting(time) => {
                 SystemTime::now().checked_add(time).map_or(u64::MAX, since_the_epoch)

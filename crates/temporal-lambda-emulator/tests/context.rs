@@ -30,7 +30,7 @@ fn unlimited_past_and_far_deadlines_are_what_the_runtime_api_would_say() {
 #[test]
 fn the_function_of_a_context_is_the_one_in_its_arn() {
     let arn = format!("{DEFAULT_ARN}:7");
-    let context = TestContext::new().arn(&arn).request_id("r-1").trace_id("Root=1").build();
+    let context = TestContext::new().arn(&arn).request_id("r-1").trace_header("Root=1").build();
     assert_eq!(context.invoked_function_arn, arn);
     assert_eq!(context.env_config.function_name, "under-test");
     assert_eq!(context.env_config.version, "7");

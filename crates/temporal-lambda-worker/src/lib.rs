@@ -30,7 +30,7 @@ pub use lambda::{
     LambdaWorkerHandler, LambdaWorkerHandlerBuilder, POISONED_EXIT_CODE, PoisonLayer,
     PoisonService, WorkerFunction, run_worker,
 };
-pub use observe::{LIFECYCLE_TARGET, Observed, Transitions};
+pub use observe::{LIFECYCLE_TARGET, LifecycleMove, Transitions};
 pub use report::error::LambdaWorkerError;
 pub use report::{InvocationReport, Reason};
 pub use rotating::Rotating;

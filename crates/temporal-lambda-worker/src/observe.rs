@@ -1,4 +1,4 @@
-//! Watching the lifecycle from outside.
+//! Observing the moves of the lifecycle: by a watch channel, a stream of all moves, and tracing events.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -15,18 +15,18 @@ use crate::lifecycle::{State, Step, Transition};
 /// [`LIFECYCLE_TARGET`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Observed {
-    /// The invocation that moved; empty before the first.
+pub struct LifecycleMove {
+    /// The request ID of the invocation; empty before the first.
     pub request_id: String,
-    /// Where it stands.
+    /// The state after the move.
     pub state: State,
-    /// Where it stands, in detail.
+    /// The step after the move, of which a state has several.
     pub step: Step,
     /// From the arrival of the event to the move.
     pub elapsed: Duration,
 }
 
-impl Default for Observed {
+impl Default for LifecycleMove {
     fn default() -> Self {
         Self {
             request_id: String::new(),
@@ -41,7 +41,7 @@ impl Default for Observed {
 /// [`LambdaWorkerHandler::transitions`](crate::LambdaWorkerHandler::transitions) was called. None is lost: moves
 /// that nobody takes are kept in memory, some 15 for each invocation.
 #[derive(Debug)]
-pub struct Transitions(UnboundedReceiver<Observed>);
+pub struct Transitions(UnboundedReceiver<LifecycleMove>);
 
 impl Transitions {
     /// The next move; waits for it. `None` when the last clone of the handler is gone and its
@@ -49,37 +49,37 @@ impl Transitions {
     ///
     /// # Cancel safety
     /// Dropping the future loses no move.
-    pub async fn next(&mut self) -> Option<Observed> {
+    pub async fn next(&mut self) -> Option<LifecycleMove> {
         self.0.recv().await
     }
 
     /// The next move, if it has happened already.
-    pub fn try_next(&mut self) -> Option<Observed> {
+    pub fn try_next(&mut self) -> Option<LifecycleMove> {
         self.0.try_recv().ok()
     }
 }
 
 /// Who watches an environment.
 pub(crate) struct Observers {
-    latest: watch::Sender<Observed>,
-    all: Mutex<Vec<UnboundedSender<Observed>>>,
+    latest: watch::Sender<LifecycleMove>,
+    all: Mutex<Vec<UnboundedSender<LifecycleMove>>>,
 }
 
 impl Default for Observers {
     fn default() -> Self {
-        Self { latest: watch::Sender::new(Observed::default()), all: Mutex::default() }
+        Self { latest: watch::Sender::new(LifecycleMove::default()), all: Mutex::default() }
     }
 }
 
 impl Observers {
-    pub(crate) fn publish(&self, observed: Observed) {
+    pub(crate) fn publish(&self, observed: LifecycleMove) {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|observer| observer.send(observed.clone()).is_ok());
         // Under the lock, so that concurrent invocations come in one order everywhere.
         self.latest.send_replace(observed);
     }
 
-    pub(crate) fn latest(&self) -> watch::Receiver<Observed> {
+    pub(crate) fn latest(&self) -> watch::Receiver<LifecycleMove> {
         self.latest.subscribe()
     }
 

@@ -64,7 +64,7 @@ async fn spans_join_lambdas_trace_and_are_there_when_the_invocation_is_over() {
     let options = options(&collector);
     let handler =
         handler(&frontend, move |config| Ok(otel::apply_defaults(config, options.clone())?));
-    let event = TestContext::new().trace_id(format!("{HEADER};Sampled=1")).event(());
+    let event = TestContext::new().trace_header(format!("{HEADER};Sampled=1")).event(());
     let report = handler.handle(event).await.unwrap();
     assert_eq!(report.hooks[0].name, FLUSH_HOOK);
     assert_eq!(report.hooks[0].outcome, CallbackOutcome::Ok);
@@ -90,7 +90,7 @@ async fn without_a_header_the_trace_id_has_the_time_and_unsampled_there_are_no_s
     assert!(seconds.abs_diff(start) < 60, "{seconds} {start}");
 
     collector.clear();
-    let unsampled = TestContext::new().trace_id(format!("{HEADER};Sampled=0"));
+    let unsampled = TestContext::new().trace_header(format!("{HEADER};Sampled=0"));
     handler.handle(unsampled.event(())).await.unwrap();
     assert!(collector.spans().is_empty());
     assert!(!collector.metrics().is_empty(), "metrics are not sampled");

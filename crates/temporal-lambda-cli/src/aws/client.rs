@@ -11,6 +11,7 @@ use super::action::Action;
 use super::credentials::{self, variable};
 use super::error::AwsError;
 use super::http::Http;
+use super::said::Said;
 
 /// Where `--endpoint local` is: `temporal-lambda cloud` listens there.
 pub(crate) const LOCAL_PORT: u16 = 7238;
@@ -159,20 +160,9 @@ impl Aws {
             let parsed = if nothing { Ok(Value::Null) } else { serde_json::from_slice(text) };
             return parsed.map_err(|error| AwsError::Answer { action, reason: error.to_string() });
         }
-        let error: Value = serde_json::from_slice(text).unwrap_or_default();
         let header = answer.headers().get("x-amzn-errortype").and_then(|it| it.to_str().ok());
-        let said = |names: [&str; 2]| names.iter().find_map(|name| error[*name].as_str());
-        let status = answer.status();
-        let code = header.or_else(|| said(["__type", "Code"])).unwrap_or_else(|| status.as_str());
-        // `ServiceException:http://...` in a header, `com.amazonaws.logs#ServiceException` in a body.
-        let code =
-            code.split(':').next().unwrap_or_default().rsplit('#').next().unwrap_or_default();
-        let code = match status.as_u16() {
-            429 | 500 | 502 | 503 | 504 if code.len() == 3 => "ServiceUnavailable",
-            _ => code,
-        };
-        let message = said(["message", "Message"]).unwrap_or("without a reason");
-        Err(AwsError::refused(action, &self.credential.key_id, code, message))
+        let said = Said::in_an_answer(answer.status().as_u16(), header, text);
+        Err(AwsError::refused(action, &self.credential.key_id, &said.code, &said.message))
     }
 
     fn signed(

@@ -10,6 +10,7 @@ mod function;
 mod http;
 mod lambda;
 mod logs;
+mod said;
 
 pub(crate) use self::client::{Aws, AwsArgs, LOCAL_PORT};
 pub(crate) use self::error::AwsError;

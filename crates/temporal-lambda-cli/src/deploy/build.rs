@@ -44,7 +44,7 @@ impl BuildArgs {
                     bin: self.bin.clone(),
                     ..CargoTarget::default()
                 };
-                Package::of(&target.build(false).await?.program, &self.include)?
+                Package::of(&target.build(false).await?.program, &self.include, true)?
             }
             None => self.cargo_lambda(arch.unwrap_or("arm64")).await?,
         };
@@ -73,7 +73,7 @@ impl BuildArgs {
         if !status.success() {
             return Err(CliError::Build { what: "the function".to_owned() });
         }
-        Ok(Package::of(&program(made.path())?, &self.include)?)
+        Ok(Package::of(&program(made.path())?, &self.include, false)?)
     }
 }
 

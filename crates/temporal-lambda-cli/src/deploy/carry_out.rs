@@ -79,13 +79,16 @@ impl Deploying<'_> {
                 created => created?,
             },
             Step::CreateVersion => {
-                routing::create_version(deployment, build_id, &self.compute(published)).await?;
+                let compute = self.compute(published);
+                let created = routing::create_version(deployment, build_id, &compute).await;
+                created.map_err(|error| self.uncallable(build_id, &compute, error))?;
             }
             Step::SetCompute(before) => {
                 let mut compute = self.compute(published);
                 let kept = before.as_ref().and_then(|it| it.role.clone());
                 compute.role = compute.role.or(kept);
-                routing::set_compute(deployment, build_id, &compute).await?;
+                let set = routing::set_compute(deployment, build_id, &compute).await;
+                set.map_err(|error| self.uncallable(build_id, &compute, error))?;
             }
             Step::Wake => aws.wake(function, build_id).await?,
             Step::AwaitQueues => self.await_queues(build_id).await?,
@@ -101,6 +104,18 @@ impl Deploying<'_> {
         Compute {
             arn: published.map(|it| it.function_arn.clone()).unwrap_or_default(),
             role: self.wanted.invoke_role.clone(),
+        }
+    }
+
+    /// What the server says when it cannot see the function or may not call it.
+    fn uncallable(&self, build_id: &str, compute: &Compute, error: TemporalError) -> CliError {
+        match error {
+            TemporalError::Rpc { status, .. } if status.code() == Code::InvalidArgument => {
+                let version = self.place.names.version(build_id);
+                let (arn, said) = (compute.arn.clone(), status.message().to_owned());
+                DeployError::Uncallable { version, arn, said }.into()
+            }
+            error => error.into(),
         }
     }
 

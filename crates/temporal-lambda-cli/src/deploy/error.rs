@@ -61,6 +61,13 @@ pub(crate) enum DeployError {
     )]
     NoPoll { version: String, within: Duration, log: String },
     #[error(
+        "Temporal cannot call {version}: {said}. It is Temporal that calls AWS here, and not this command: the role of \
+         --invoke-role has to trust Temporal's principals with this --external-id (sts:AssumeRole), and to allow \
+         lambda:GetFunction and lambda:InvokeFunction on {arn}; the guide's chapter on deploying has that policy. \
+         When it is mended, run the same command again"
+    )]
+    Uncallable { version: String, arn: String, said: String },
+    #[error(
         "the worker deployment {deployment} does not exist in namespace {namespace}; `temporal-lambda deploy` makes it"
     )]
     NoDeployment { deployment: String, namespace: String },

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use ring::digest::{SHA256, digest};
 use zip::write::SimpleFileOptions;
-use zip::{ZipArchive, ZipWriter};
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::error::DeployError;
 
@@ -41,33 +41,44 @@ impl Package {
         let mut header = Vec::new();
         let read = program.take(ELF_HEADER as u64).read_to_end(&mut header);
         read.map_err(|error| refused(error.to_string()))?;
-        Self::new(zip, machine(&header))
+        Self::new(zip, machine(&header)).within_the_limit()
     }
 
     /// A package of a program and other files, which come to stand beside it. The same files make the same package,
-    /// whenever they were written.
-    pub(super) fn of(program: &Path, others: &[PathBuf]) -> Result<Self, DeployError> {
+    /// whenever they were written. For an emulator on this machine, which has no limit, nothing is compressed: programs
+    /// for debugging are large.
+    pub(super) fn of(
+        program: &Path,
+        others: &[PathBuf],
+        is_local: bool,
+    ) -> Result<Self, DeployError> {
         let content = read(program)?;
         let refused = |error: std::io::Error| DeployError::File {
             file: program.to_owned(),
             reason: error.to_string(),
         };
         let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-        add(&mut zip, PROGRAM, 0o755, &content).map_err(refused)?;
+        let method = if is_local { CompressionMethod::Stored } else { CompressionMethod::Deflated };
+        add(&mut zip, PROGRAM, 0o755, method, &content).map_err(refused)?;
         for file in others {
             let name = file.file_name().unwrap_or_default().to_string_lossy();
-            add(&mut zip, &name, 0o644, &read(file)?).map_err(refused)?;
+            add(&mut zip, &name, 0o644, method, &read(file)?).map_err(refused)?;
         }
         let zip = zip.finish().map_err(|error| refused(error.into()))?.into_inner();
-        Self::new(zip, machine(&content))
+        let package = Self::new(zip, machine(&content));
+        if is_local { Ok(package) } else { package.within_the_limit() }
     }
 
-    fn new(zip: Vec<u8>, built_for: Option<&'static str>) -> Result<Self, DeployError> {
-        if zip.len() > LARGEST {
-            return Err(DeployError::TooLarge { megabytes: zip.len().div_ceil(1 << 20) });
-        }
+    fn new(zip: Vec<u8>, built_for: Option<&'static str>) -> Self {
         let sha256 = BASE64_STANDARD.encode(digest(&SHA256, &zip));
-        Ok(Self { zip, sha256, built_for })
+        Self { zip, sha256, built_for }
+    }
+
+    fn within_the_limit(self) -> Result<Self, DeployError> {
+        if self.zip.len() > LARGEST {
+            return Err(DeployError::TooLarge { megabytes: self.zip.len().div_ceil(1 << 20) });
+        }
+        Ok(self)
     }
 
     /// The machine that it is for: what the program says, else `told`, else this one.
@@ -90,10 +101,12 @@ fn add(
     zip: &mut ZipWriter<Cursor<Vec<u8>>>,
     name: &str,
     mode: u32,
+    method: CompressionMethod,
     content: &[u8],
 ) -> std::io::Result<()> {
     let options = SimpleFileOptions::default()
         .unix_permissions(mode)
+        .compression_method(method)
         .last_modified_time(zip::DateTime::default());
     zip.start_file(name, options)?;
     zip.write_all(content)
@@ -132,11 +145,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let program = write(folder.path(), "hello", b"\x7fELF............\x02\x00\xb7\x00");
         let settings = write(folder.path(), "temporal.toml", b"");
-        let first = Package::of(&program, std::slice::from_ref(&settings)).unwrap();
+        let first = Package::of(&program, std::slice::from_ref(&settings), false).unwrap();
         std::fs::File::open(&program).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).ok();
-        let second = Package::of(&program, &[settings]).unwrap();
+        let second = Package::of(&program, &[settings], false).unwrap();
         assert_eq!(first.sha256, second.sha256);
-        assert_ne!(Package::of(&program, &[]).unwrap().sha256, first.sha256);
+        assert_ne!(Package::of(&program, &[], false).unwrap().sha256, first.sha256);
 
         let zip = write(folder.path(), "package.zip", &first.zip);
         let read = Package::read(&zip).unwrap();
@@ -149,10 +162,10 @@ mod tests {
     fn a_zip_without_a_program_that_can_be_run_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let mut other = ZipWriter::new(Cursor::new(Vec::new()));
-        add(&mut other, "main", 0o755, b"").unwrap();
+        add(&mut other, "main", 0o755, CompressionMethod::Stored, b"").unwrap();
         let other = other.finish().unwrap().into_inner();
         let mut flat = ZipWriter::new(Cursor::new(Vec::new()));
-        add(&mut flat, PROGRAM, 0o644, b"").unwrap();
+        add(&mut flat, PROGRAM, 0o644, CompressionMethod::Stored, b"").unwrap();
         let flat = flat.finish().unwrap().into_inner();
         for content in [&other[..], &flat, b"text"] {
             let zip = write(folder.path(), "package.zip", content);

@@ -111,6 +111,31 @@ async fn the_quickstarts_commands_run_a_workflow_as_shown() {
     dev.times("frozen", 2);
     assert_shows(&dev.seen(), &block("dev output"));
     assert!(dev.interrupt().success());
+    drop(dev);
+    deployed_as_shown(&hello, folder.path());
+}
+
+/// The README's two commands that deploy, at ports that are free.
+fn deployed_as_shown(hello: &Path, folder: &Path) {
+    assert_eq!(block("cloud").trim(), "temporal-lambda cloud");
+    let limit = TimeLimit::of(BUILD + Duration::from_secs(300));
+    let mut cloud = command();
+    cloud.args(["cloud", "--port", "0", "--lambda-port", "0"]);
+    let mut cloud = Running::start_within(limit, &mut cloud);
+    let after = |line: String, mark: &str| line.split_once(mark).unwrap().1.to_owned();
+    let address = after(cloud.line("server at "), "server at ");
+    let endpoint = after(cloud.line("endpoint "), "endpoint ");
+
+    assert_eq!(block("deploy").trim(), "temporal-lambda deploy --endpoint local");
+    let mut deploy = command();
+    deploy.args(["deploy", "--endpoint", &endpoint]).current_dir(hello);
+    deploy.env("TEMPORAL_ADDRESS", address);
+    deploy.env("CARGO_TARGET_DIR", folder.join("target"));
+    deploy.env("CARGO_BUILD_BUILD_DIR", target_folder());
+    let told = deploy.output().unwrap();
+    assert!(told.status.success(), "{}", text(&told));
+    assert!(text(&told).contains("hello:1 is current"), "{}", text(&told));
+    assert!(cloud.interrupt().success());
 }
 
 /// The commands of the Temporal CLI in a page, each in one line.

@@ -28,7 +28,7 @@ use crate::error::Fault;
 use crate::hooks::ShutdownHooks;
 use crate::invocation::{Invocation, Scope};
 use crate::lifecycle::{Allowance, Cause, Input, Machine, Moment, Refusal, Window};
-use crate::observe::{Observed, trace_move};
+use crate::observe::{LifecycleMove, trace_move};
 use crate::report::{CallbackOutcome, HookReport, InvocationReport, LambdaWorkerError};
 use crate::temporal::Launched;
 use crate::worker::LambdaWorker;
@@ -287,7 +287,7 @@ impl<W: LambdaWorker> Driver<W> {
             let elapsed = transition.at.since(self.moment(self.invocation.arrived()));
             let left = self.invocation.remaining_time();
             trace_move(&self.invocation.request_id, transition, elapsed, left);
-            self.environment.observers.publish(Observed {
+            self.environment.observers.publish(LifecycleMove {
                 request_id: self.invocation.request_id.clone(),
                 state: transition.to.state(),
                 step: transition.to,

@@ -29,7 +29,7 @@ pub struct Invocation {
     /// Lambda's deadline by wall clock. `None`: the invocation runs until it is cancelled.
     pub deadline: Option<SystemTime>,
     /// The X-Ray trace header of this invocation.
-    pub trace_id: Option<String>,
+    pub trace_header: Option<String>,
     /// Whether this is the environment's first invocation.
     pub cold_start: bool,
     event: Event,
@@ -87,7 +87,7 @@ impl Invocation {
             request_id: context.request_id.clone(),
             function_arn: function_arn.cloned().unwrap_or_default(),
             deadline,
-            trace_id: context.xray_trace_id.clone(),
+            trace_header: context.xray_trace_id.clone(),
             cold_start,
             arrived,
             due,

@@ -23,7 +23,7 @@ use crate::lambda::event::{Asked, asked_by};
 use crate::lambda::load::{load, refused};
 use crate::lambda::poison::PoisonLayer;
 use crate::lambda::runtime_api::events_at_once;
-use crate::observe::{Observed, Transitions};
+use crate::observe::{LifecycleMove, Transitions};
 use crate::report::{InvocationReport, LambdaWorkerError};
 use crate::telemetry;
 use crate::temporal::Sdk;
@@ -195,7 +195,7 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
     }
 
     /// Watches the lifecycle: the channel holds the latest move in this environment.
-    pub fn watch(&self) -> watch::Receiver<Observed> {
+    pub fn watch(&self) -> watch::Receiver<LifecycleMove> {
         self.environment.observers.latest()
     }
 

@@ -19,6 +19,7 @@ pub(super) struct Cloud {
     pub(super) lambda: LambdaEmulator,
     pub(super) temporal: Temporal,
     server: DevServer,
+    endpoint: String,
     folder: tempfile::TempDir,
     _limit: TimeLimit,
 }
@@ -26,8 +27,23 @@ pub(super) struct Cloud {
 impl Cloud {
     pub(super) async fn start(limit: TimeLimit) -> Self {
         let lambda = LambdaEmulator::start().await.unwrap();
+        Self::around(limit, lambda).await
+    }
+
+    pub(super) async fn around(limit: TimeLimit, lambda: LambdaEmulator) -> Self {
+        let endpoint = lambda.endpoint_url();
+        Self::with(limit, lambda, endpoint).await
+    }
+
+    /// With another AWS than the emulator.
+    pub(super) async fn at(limit: TimeLimit, endpoint: &str) -> Self {
+        let unused = LambdaEmulator::start().await.unwrap();
+        Self::with(limit, unused, endpoint.to_owned()).await
+    }
+
+    async fn with(limit: TimeLimit, lambda: LambdaEmulator, endpoint: String) -> Self {
         let server = DevServer::builder()
-            .worker_controller(lambda.endpoint_url())
+            .worker_controller(&endpoint)
             // How often it is looked whether a version is drained, and how long after its last traffic.
             .dynamic_config("matching.wv.VersionDrainageStatusRefreshInterval", "1s")
             .dynamic_config("matching.wv.VersionDrainageStatusVisibilityGracePeriod", "1s")
@@ -37,7 +53,8 @@ impl Cloud {
             .await
             .unwrap();
         let temporal = server.temporal().await.unwrap();
-        Self { lambda, temporal, server, folder: tempfile::tempdir().unwrap(), _limit: limit }
+        let folder = tempfile::tempdir().unwrap();
+        Self { lambda, temporal, server, endpoint, folder, _limit: limit }
     }
 
     /// A package as cargo lambda makes it, whose program is the example. Another `content`, another package.
@@ -54,7 +71,7 @@ impl Cloud {
     /// One of the commands, for a function at this emulator and server.
     pub(super) fn command(&self, name: &str, function: &str) -> Command {
         let mut command = command();
-        command.args([name, "--function", function, "--endpoint", &self.lambda.endpoint_url()]);
+        command.args([name, "--function", function, "--endpoint", &self.endpoint]);
         command.env("TEMPORAL_ADDRESS", self.server.address()).current_dir(&self.folder);
         for variable in ["AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"] {
             command.env_remove(variable);

@@ -5,6 +5,8 @@ use std::process::Stdio;
 
 use temporal_lambda_test_timing::{TimeLimit, test_timeout};
 
+use temporal_lambda_testkit::lambda::LambdaEmulator;
+
 use super::cloud::Cloud;
 
 /// The steps of a first deployment.
@@ -60,4 +62,30 @@ async fn a_second_source_of_the_build_id_is_refused_before_anything_is_made() {
     let told = cloud.fails(command).await;
     assert!(told.contains("the build ID is the number of the published version"), "{told}");
     assert!(cloud.lambda.functions().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_temporal_may_not_assume_is_told_and_the_deployment_goes_on_with_the_right_one()
+{
+    let lambda = LambdaEmulator::builder().expect_external_id("the-right-one").start().await;
+    let cloud = Cloud::around(TimeLimit::of(test_timeout() * 2), lambda.unwrap()).await;
+    let package = cloud.package("roles");
+    let with = |external_id: &str| {
+        let mut command = cloud.deploy("roles", &package);
+        command.args(["--invoke-role", "arn:aws:iam::000000000000:role/invoker"]);
+        command.args(["--external-id", external_id]);
+        command
+    };
+    let told = cloud.fails(with("the-wrong-one")).await;
+    assert!(
+        told.contains("Temporal cannot call roles:1") && told.contains("sts:AssumeRole"),
+        "{told}"
+    );
+    assert!(!told.contains("the-wrong-one"), "{told}");
+    let told = cloud.succeeds(with("the-right-one")).await;
+    assert!(told.contains("roles:1 is current"), "{told}");
+    let mut again = with("the-right-one");
+    again.arg("--dry-run");
+    let again = cloud.succeeds(again).await;
+    assert!(again.contains("0 steps"), "{again}");
 }

@@ -4,4 +4,5 @@
 mod cloud;
 mod interrupted;
 mod life;
+mod moto;
 mod policy;

@@ -16,7 +16,7 @@ use crate::error::BoxError;
 use crate::hooks::{Shutdown, ShutdownHooks};
 use crate::lifecycle::rules::{Failure, Line, Seen};
 use crate::lifecycle::{Effect, Input, Moment, State};
-use crate::observe::Observed;
+use crate::observe::LifecycleMove;
 use crate::worker::{LambdaWorker, RunningWorker};
 
 /// What was seen so far. Clones share it.
@@ -25,7 +25,7 @@ pub(super) struct Log {
     lines: Arc<Mutex<Vec<Line>>>,
     hooks: ShutdownHooks,
     arrived: Instant,
-    observed: watch::Receiver<Observed>,
+    observed: watch::Receiver<LifecycleMove>,
     states: Arc<Mutex<Vec<(Effect, State)>>>,
     told: Arc<Mutex<Vec<(Effect, Shutdown)>>>,
 }
@@ -34,7 +34,7 @@ impl Log {
     pub(super) fn new(
         arrived: Instant,
         hooks: ShutdownHooks,
-        observed: watch::Receiver<Observed>,
+        observed: watch::Receiver<LifecycleMove>,
     ) -> Self {
         Self {
             lines: Arc::default(),

@@ -17,7 +17,7 @@ use crate::telemetry::variable;
 
 /// The span that Lambda names in its trace header; an empty context if it names none.
 pub(super) fn parent(invocation: &Invocation) -> Context {
-    let header = invocation.trace_id.clone().or_else(|| variable("_X_AMZN_TRACE_ID"));
+    let header = invocation.trace_header.clone().or_else(|| variable("_X_AMZN_TRACE_ID"));
     lambda_trace::parent(header.as_deref())
 }
 

@@ -18,8 +18,8 @@ use super::{Gate, polls};
 use crate::lifecycle::{AFTER_GRACE, Input, REFUSED_FOR};
 use crate::temporal::in_flight::State;
 
-/// How long giving tasks back may take: an eighth of a second.
-const FAREWELL_CAP: Duration = Duration::from_millis(AFTER_GRACE.as_millis() as u64 / 4);
+/// How long each of the three steps of giving back may take: an eighth of a second.
+const GIVE_BACK_CAP: Duration = Duration::from_millis(AFTER_GRACE.as_millis() as u64 / 4);
 /// A task that waited on the sticky queue has arrived when a poll was there for this long: 60 ms, a round trip.
 const POLLED: Duration = Duration::from_millis(60);
 /// How many tasks are given back at a time.
@@ -91,7 +91,7 @@ impl Gate {
     pub(in crate::temporal) async fn give_back(&self) {
         self.is_left.store(true, Ordering::SeqCst);
         // The server hands a task that is given back to the next poll: not to one that is dropped.
-        let _ = timeout(FAREWELL_CAP, self.in_flight.until(State::has_no_poll)).await;
+        let _ = timeout(GIVE_BACK_CAP, self.in_flight.until(State::has_no_poll)).await;
         let tasks = self.in_flight.take_workflow_tasks().into_iter().map(|task_token| {
             let mut service = self.connection.clone();
             let request = RespondWorkflowTaskFailedRequest {
@@ -110,12 +110,12 @@ impl Gate {
             }
         });
         let all = stream::iter(tasks).buffer_unordered(GIVE_BACK_WIDTH).collect::<()>();
-        let _ = timeout(FAREWELL_CAP, all).await;
+        let _ = timeout(GIVE_BACK_CAP, all).await;
         let is_open =
             self.in_flight.has_sticky() && !self.sticky_queue_is_closed.load(Ordering::SeqCst);
         // A request that names neither a queue nor a worker would end the polls of every worker.
         if let Some(request) = self.identity.sticky_queue_shutdown().filter(|_| is_open) {
-            let _ = timeout(FAREWELL_CAP, self.tell_of_shutdown(request)).await;
+            let _ = timeout(GIVE_BACK_CAP, self.tell_of_shutdown(request)).await;
         }
     }
 
