@@ -23,6 +23,17 @@ async fn at_its_end_the_environment_lets_go_and_runs_the_users_hook() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_function_without_a_hook_for_its_end_is_ended_by_the_signal() {
+    let world = World::new("signal").await;
+    let function = world.add(world.config_with_short_idle("hello", HELLO));
+    function.invoke("{}").await.unwrap().report();
+    let environment = function.environments().remove(0);
+    world.lambda.shutdown().await;
+    let ended = environment.gone(test_timeout()).await.expect("it is gone");
+    assert_eq!(ended, (None, Some(15)), "nothing of the library's stands in the way of SIGTERM");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_function_with_snap_start_is_restored_before_it_connects_or_asks_for_an_event() {
     let proxy = Proxy::to(server::shared().address()).await;
     let world = World::at(&proxy.address(), "snapshot").await;
