@@ -1,4 +1,5 @@
 //! An activity for workers that need one to be registered.
+#![allow(missing_docs, reason = "the macro makes a constant beside each activity")]
 
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
@@ -8,7 +9,6 @@ use temporalio_sdk::activities::{ActivityContext, ActivityError};
 pub struct Nothing;
 
 #[activities]
-#[allow(missing_docs, reason = "the macro makes a constant beside each activity")]
 impl Nothing {
     #[activity]
     pub async fn nothing(_context: ActivityContext) -> Result<(), ActivityError> {

@@ -76,7 +76,6 @@ impl ProgramArgs {
             bin: self.bin.clone(),
             example: self.example.clone(),
             release: self.release,
-            ..CargoTarget::default()
         };
         let named = self.package.is_some() || self.bin.is_some() || self.example.is_some();
         named.then_some(target)

@@ -52,7 +52,7 @@ impl Scenario {
         }
         let Simulation { machine, now, trace: record, .. } = simulation;
         let refused = record.lines.iter().filter_map(|line| match &line.seen {
-            Seen::Refused(_, refusal) => Some(refusal.clone()),
+            Seen::Refused(_, refusal) => Some(*refusal),
             _ => None,
         });
         Trace {

@@ -56,6 +56,11 @@ impl Deployment {
         Self { client, name: name.into() }
     }
 
+    /// The client.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
