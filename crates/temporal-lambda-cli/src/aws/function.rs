@@ -51,6 +51,11 @@ impl Configuration {
         self.environment.as_ref().map(|it| it.variables.clone()).unwrap_or_default()
     }
 
+    #[cfg(test)]
+    pub(crate) fn set_variables(&mut self, variables: Variables) {
+        self.environment = Some(Environment { variables });
+    }
+
     /// The version's number; `None` for `$LATEST`.
     pub(crate) fn number(&self) -> Option<u64> {
         self.version.parse().ok()

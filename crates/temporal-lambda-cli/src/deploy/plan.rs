@@ -209,3 +209,6 @@ fn traffic(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

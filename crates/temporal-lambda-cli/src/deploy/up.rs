@@ -33,13 +33,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ARN", requires = "external_id")]
     invoke_role: Option<String>,
     /// The external ID that the role's trust policy asks Temporal for.
-    #[arg(
-        long,
-        value_name = "ID",
-        requires = "invoke_role",
-        env = "TEMPORAL_LAMBDA_EXTERNAL_ID",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "ID", requires = "invoke_role")]
     external_id: Option<String>,
     /// The function's memory in MB. Default: as it is; 256 for a new function.
     #[arg(long, value_name = "MB")]

@@ -6,3 +6,4 @@ mod interrupted;
 mod life;
 mod moto;
 mod policy;
+mod source;

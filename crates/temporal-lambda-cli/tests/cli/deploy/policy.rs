@@ -1,10 +1,11 @@
-//! The permissions in the guide.
+//! The guide's chapter on deploying: its permissions and its commands.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use crate::quickstart::file;
+use crate::support::{command, run, text};
 
 #[test]
 fn the_guides_policy_for_a_deployer_allows_what_the_command_calls_and_nothing_else() {
@@ -27,4 +28,24 @@ fn the_guides_policy_for_a_deployer_allows_what_the_command_calls_and_nothing_el
     // Nobody calls it: Lambda asks for it when a function is given its role.
     called.insert("iam:PassRole");
     assert_eq!(allowed, called);
+}
+
+#[test]
+fn the_commands_in_the_guide_and_the_readme_have_flags_that_this_command_knows() {
+    let mut looked_at = 0;
+    for page in ["crates/temporal-lambda-worker/src/docs/deploying.md", "README.md"] {
+        let page = file(page).replace("\\\n", " ");
+        let lines =
+            page.lines().map(str::trim).filter_map(|it| it.strip_prefix("temporal-lambda "));
+        for line in lines {
+            let words: Vec<_> = line.split_whitespace().collect();
+            let help = text(&run(command().arg(words[0]).arg("--help")));
+            for flag in words.iter().filter(|it| it.starts_with("--") && it.len() > 2) {
+                let known = help.split_whitespace().any(|word| word == *flag);
+                assert!(known, "temporal-lambda {line}\nhas {flag}, but the command says\n{help}");
+                looked_at += 1;
+            }
+        }
+    }
+    assert!(looked_at > 8, "{looked_at}");
 }
