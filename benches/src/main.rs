@@ -39,6 +39,9 @@ struct Peers {
     /// Writes the numbers, the pictures and the tables of the documentation.
     #[arg(long)]
     publish: bool,
+    /// Runs nothing: makes pictures and tables of the documentation anew from the numbers that are published.
+    #[arg(long, exclusive = true)]
+    again: bool,
     /// Where else the numbers are written, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<std::path::PathBuf>,
@@ -47,6 +50,10 @@ struct Peers {
 #[tokio::main]
 async fn main() -> Result<()> {
     let Command::Peers(arguments) = Arguments::parse().command;
+    let root = programs::root();
+    if arguments.again {
+        return publish::publish(&root, &publish::published(&root)?);
+    }
     for key in &arguments.only {
         let keys: Vec<_> = rows::ROWS.iter().map(|row| row.key).collect();
         ensure!(
@@ -90,7 +97,7 @@ async fn main() -> Result<()> {
         std::fs::write(file, serde_json::to_string_pretty(&record)?)?;
     }
     if arguments.publish {
-        publish::publish(&programs::root(), &record)?;
+        publish::publish(&root, &record)?;
         eprintln!(
             "published: docs/peers.json, the pictures beside it, docs/performance.md, README.md"
         );

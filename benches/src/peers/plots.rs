@@ -11,6 +11,8 @@ const GREY: RGBColor = RGBColor(0x80, 0x88, 0x90);
 const FONT: &str = "sans-serif";
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+/// What of a reading is drawn.
+type Of = fn(&Reading) -> f64;
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 /// The pictures of a run, by name of file.
@@ -36,7 +38,7 @@ pub fn all(record: &Record) -> Result<Vec<(&'static str, String)>, Box<dyn std::
     let soak = draw(760, 640, |area| {
         let panels = area.split_evenly((3, 1));
         #[allow(clippy::cast_precision_loss, reason = "they are small")]
-        let lines_of: [(&str, fn(&Reading) -> f64); 3] = [
+        let lines_of: [(&str, Of); 3] = [
             ("resident memory, MB", |it| it.rss_kb as f64 * 1024.0 / 1e6),
             ("threads", |it| it.threads as f64),
             ("file descriptors", |it| it.fds as f64),
@@ -98,7 +100,7 @@ fn bars(area: &Area<'_>, record: &Record, key: &str) -> Drawn {
 
 /// A line for each side, over its warm invocations.
 #[allow(clippy::cast_precision_loss, reason = "they are few")]
-fn lines(area: &Area<'_>, record: &Record, title: &str, of: fn(&Reading) -> f64) -> Drawn {
+fn lines(area: &Area<'_>, record: &Record, title: &str, of: Of) -> Drawn {
     let readings = record.soak.values();
     let invocations = readings.clone().map(Vec::len).max().unwrap_or_default().max(2) as f64;
     let most = readings.flatten().map(of).fold(1.0, f64::max);
@@ -120,10 +122,10 @@ fn lines(area: &Area<'_>, record: &Record, title: &str, of: fn(&Reading) -> f64)
         .y_label_formatter(&|it| format!("{it:.0}"))
         .draw()?;
     for (side, readings) in &record.soak {
-        let points = readings.iter().enumerate().map(|(at, it)| (at as f64, of(it)));
+        let mut points = readings.iter().enumerate().map(|(at, it)| (at as f64, of(it)));
         let style = colour(*side).stroke_width(2);
         chart.draw_series(LineSeries::new(points.clone(), style))?;
-        if let Some((x, y)) = points.last() {
+        if let Some((x, y)) = points.next_back() {
             let font = (FONT, 13).into_font().color(&colour(*side));
             let label = Text::new(side.name(), (0, -6), font);
             chart.draw_series(std::iter::once(EmptyElement::at((x, y)) + label))?;

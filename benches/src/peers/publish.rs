@@ -57,7 +57,7 @@ pub fn publish(root: &Path, record: &Record) -> Result<()> {
 /// A page with each of its tables anew: what is between `<!-- numbers: NAME -->` and `<!-- end -->`.
 pub fn with_tables(page: &str, record: &Record) -> String {
     let named = [
-        ("summary", tables::markdown(&tables::summary(record))),
+        ("summary", summary(record)),
         ("goals", tables::markdown(&tables::goals(record))),
         ("measurements", tables::markdown(&tables::measurements(record))),
         ("not taken", tables::markdown(&tables::not_taken(record))),
@@ -71,6 +71,16 @@ pub fn with_tables(page: &str, record: &Record) -> String {
     })
 }
 
+/// The short table, or a sentence where this library is in no row of the run.
+fn summary(record: &Record) -> String {
+    let table = tables::summary(record);
+    if table.len() > 1 {
+        return tables::markdown(&table);
+    }
+    "(The published run has no numbers of this library: the page on performance says why.)\n"
+        .to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::record::{Circumstances, Side};
@@ -80,11 +90,11 @@ mod tests {
     fn a_page_has_its_table_anew_between_its_marks_and_the_rest_as_it_was() {
         let mut record = Record::new(Circumstances::default());
         record.add("cold", Side::Ours, 44.0);
-        let page = "Before.\n<!-- numbers: summary -->\nold\n<!-- end -->\nAfter.\n";
+        let page = "Before.\n<!-- numbers: summary -->\nstale\n<!-- end -->\nAfter.\n";
         let once = with_tables(page, &record);
         assert!(once.starts_with("Before.\n<!-- numbers: summary -->\n\n|  | this library |"));
         assert!(once.contains("| 44.0 | not taken |"), "{once}");
-        assert!(once.ends_with("\n<!-- end -->\nAfter.\n") && !once.contains("old"));
+        assert!(once.ends_with("\n<!-- end -->\nAfter.\n") && !once.contains("stale"));
         assert_eq!(with_tables(&once, &record), once);
     }
 }

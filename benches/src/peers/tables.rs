@@ -31,7 +31,7 @@ pub fn measurements(record: &Record) -> Table {
     std::iter::once(head).chain(rows).collect()
 }
 
-/// The few rows that a reader of the README wants, as medians.
+/// The few rows that a reader of the README wants, as medians, where this library has them.
 pub fn summary(record: &Record) -> Table {
     const KEYS: [&str; 8] = [
         "cold",
@@ -44,7 +44,9 @@ pub fn summary(record: &Record) -> Table {
         "burst-p50",
     ];
     let head = std::iter::once(String::new()).chain(Side::ALL.map(|it| it.name().to_owned()));
-    let rows = ROWS.iter().filter(|row| KEYS.contains(&row.key)).map(|row| {
+    let is_wanted =
+        |row: &&Row| KEYS.contains(&row.key) && !record.values(row.key, Side::Ours).is_empty();
+    let rows = ROWS.iter().filter(is_wanted).map(|row| {
         let median = |side| record.summary(row.key, side).map(|it| row.unit.show(it.median));
         let cells = Side::ALL.map(|side| median(side).unwrap_or_else(|| "not taken".to_owned()));
         std::iter::once(title(row)).chain(cells).collect()
