@@ -121,15 +121,12 @@ fn lines(area: &Area<'_>, record: &Record, title: &str, of: Of) -> Drawn {
         .x_label_formatter(&|it| format!("{it:.0}"))
         .y_label_formatter(&|it| format!("{it:.0}"))
         .draw()?;
-    for (side, readings) in &record.soak {
-        let mut points = readings.iter().enumerate().map(|(at, it)| (at as f64, of(it)));
-        let style = colour(*side).stroke_width(2);
-        chart.draw_series(LineSeries::new(points.clone(), style))?;
-        if let Some((x, y)) = points.next_back() {
-            let font = (FONT, 13).into_font().color(&colour(*side));
-            let label = Text::new(side.name(), (0, -6), font);
-            chart.draw_series(std::iter::once(EmptyElement::at((x, y)) + label))?;
-        }
+    for (number, (side, readings)) in (0_i32..).zip(&record.soak) {
+        let points = readings.iter().enumerate().map(|(at, it)| (at as f64, of(it)));
+        chart.draw_series(LineSeries::new(points, colour(*side).stroke_width(2)))?;
+        // Beside the lines, not at their ends: they may end in the same place.
+        let font = (FONT, 13).into_font().color(&colour(*side));
+        area.draw(&Text::new(side.name(), (678, 24 + number * 18), font))?;
     }
     Ok(())
 }
