@@ -42,7 +42,7 @@ struct Peers {
     /// Runs nothing: makes pictures and tables of the documentation anew from the numbers that are published.
     #[arg(long, exclusive = true)]
     again: bool,
-    /// Where else the numbers are written, as JSON.
+    /// Where else the numbers are written, as JSON, while the run goes on.
     #[arg(long, value_name = "FILE")]
     json: Option<std::path::PathBuf>,
 }
@@ -82,6 +82,7 @@ async fn main() -> Result<()> {
         soak: Duration::from_secs_f64(arguments.minutes * 60.0),
         only: arguments.only.clone(),
         missing,
+        keep: arguments.json.clone(),
     };
     let record = run(&plan, &programs).await?;
     for table in [
@@ -92,9 +93,6 @@ async fn main() -> Result<()> {
     ] {
         print(&table);
         println!();
-    }
-    if let Some(file) = &arguments.json {
-        std::fs::write(file, serde_json::to_string_pretty(&record)?)?;
     }
     if arguments.publish {
         publish::publish(&root, &record)?;

@@ -31,6 +31,7 @@ async fn a_short_run_takes_cold_and_warm_invocations_of_this_library_and_the_bar
         soak: Duration::ZERO,
         only: vec!["cold".to_owned()],
         missing: Vec::new(),
+        keep: None,
     };
     let record = run(&plan, &sides).await.expect("it runs");
     for side in [Side::Ours, Side::Bare] {

@@ -1,5 +1,6 @@
 //! A run: everything that is asked for, in order.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -35,6 +36,8 @@ pub struct Plan {
     pub only: Vec<String>,
     /// Sides that cannot be had, and why.
     pub missing: Vec<(Side, String)>,
+    /// Where the record is kept while it grows, so that a run that is broken off is not lost.
+    pub keep: Option<PathBuf>,
 }
 
 impl Plan {
@@ -70,8 +73,11 @@ pub async fn run(plan: &Plan, programs: &[Program]) -> Result<Record> {
             record.miss_all(group, *side, reason);
         }
         take(group, plan, &lab, programs, &mut record).await?;
+        record.circumstances.load[1] = machine::load();
+        if let Some(file) = &plan.keep {
+            std::fs::write(file, serde_json::to_string_pretty(&record)?)?;
+        }
     }
-    record.circumstances.load[1] = machine::load();
     Ok(record)
 }
 
