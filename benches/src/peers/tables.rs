@@ -69,27 +69,31 @@ pub fn goals(record: &Record) -> Table {
     std::iter::once(head).chain(rows).collect()
 }
 
-/// What was not taken, and why. Nothing but its head where everything was.
+/// What was not taken, and why: rows that share both in one line. Nothing but its head where everything was.
 pub fn not_taken(record: &Record) -> Table {
-    let mut rows = Vec::new();
+    // Of rows, by their titles: whose, and why.
+    let mut lines: Vec<(Vec<&str>, String, &str)> = Vec::new();
     for row in &ROWS {
         let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
-        for side in Side::ALL {
-            if !record.values(row.key, side).is_empty() {
-                continue;
-            }
+        for side in Side::ALL.into_iter().filter(|side| record.values(row.key, *side).is_empty()) {
             let reason = record.reason(row.key, side).unwrap_or("not asked for in this run");
             match reasons.iter_mut().find(|(it, _)| *it == reason) {
                 Some((_, sides)) => sides.push(side.name()),
                 None => reasons.push((reason, vec![side.name()])),
             }
         }
-        rows.extend(reasons.into_iter().map(|(reason, sides)| {
-            vec![row.title.to_owned(), sides.join(", "), reason.to_owned()]
-        }));
+        for (reason, sides) in reasons {
+            let sides = sides.join(", ");
+            match lines.iter_mut().find(|(_, of, because)| *of == sides && *because == reason) {
+                Some((titles, ..)) => titles.push(row.title),
+                None => lines.push((vec![row.title], sides, reason)),
+            }
+        }
     }
     let head = ["not taken", "of", "because"].map(ToOwned::to_owned).to_vec();
-    std::iter::once(head).chain(rows).collect()
+    let lines = lines.into_iter();
+    let lines = lines.map(|(titles, of, because)| vec![titles.join("; "), of, because.to_owned()]);
+    std::iter::once(head).chain(lines).collect()
 }
 
 /// Where, when and with what.
@@ -167,8 +171,7 @@ mod tests {
         let expected = ["44.0 (40.0 to 50.0)", "not taken", "", "440", "10.0", "not taken", ""];
         assert_eq!(row[1..], expected);
         let reasons = not_taken(&record);
-        let of_cold: Vec<_> =
-            reasons.iter().filter(|it| it[0].starts_with("cold: spawn")).collect();
+        let of_cold: Vec<_> = reasons.iter().filter(|it| it[0].contains("cold: spawn")).collect();
         assert_eq!(of_cold.len(), 2);
         assert_eq!(of_cold[1][1..], ["TypeScript", "npm is not installed"]);
         assert!(markdown(&summary(&record)).starts_with("|  | this library | bare SDK |"));
