@@ -5,7 +5,9 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 use temporal_lambda_benches::peers::{
-    Plan, Side, goals::GOALS, programs, publish, rows, run, tables,
+    Plan, Side,
+    goals::{GOALS, Outcome},
+    programs, publish, rows, run, tables,
 };
 use temporal_lambda_benches::print;
 
@@ -100,14 +102,18 @@ async fn main() -> Result<()> {
             "published: docs/peers.json, the pictures beside it, docs/performance.md, README.md"
         );
     }
-    let missed = GOALS.iter().filter(|goal| goal.is_missed(&record)).count();
-    eprintln!("{missed} of {} goals missed", GOALS.len());
+    let count =
+        |is: fn(&Outcome) -> bool| GOALS.iter().filter(|goal| is(&goal.outcome(&record))).count();
+    let missed = count(|it| matches!(it, Outcome::Missed(_)));
+    let not_taken = count(|it| matches!(it, Outcome::NotTaken));
+    eprintln!("of {} goals {missed} are missed and {not_taken} not taken", GOALS.len());
     Ok(())
 }
 
 /// The command as somebody else would type it.
 fn command(arguments: &Peers) -> String {
-    let mut words = vec!["cargo run --release -p temporal-lambda-benches -- peers".to_owned()];
+    let release = if cfg!(debug_assertions) { "" } else { "--release " };
+    let mut words = vec![format!("cargo run {release}-p temporal-lambda-benches -- peers")];
     words.push(format!("--rounds {} --minutes {}", arguments.rounds, arguments.minutes));
     for (flag, list) in [("--only", &arguments.only), ("--sides", &arguments.sides)] {
         if !list.is_empty() {

@@ -75,11 +75,6 @@ impl Goal {
         }
     }
 
-    /// Whether it is not reached in a run that took it.
-    pub fn is_missed(self, record: &Record) -> bool {
-        matches!(self.outcome(record), Outcome::Missed(_))
-    }
-
     /// How it came out in a run.
     pub fn outcome(self, record: &Record) -> Outcome {
         let median = |side| record.summary(self.row, side).map(|it| it.median);
