@@ -1,4 +1,6 @@
-//! What the benches share: the middle of measurements, and a table to show them in.
+//! What a Temporal worker on Lambda costs: the comparison with the peers, and what the benches share.
+
+pub mod peers;
 
 use std::time::Duration;
 
@@ -19,6 +21,13 @@ pub fn print_table(head: &[&str], rows: Vec<Vec<String>>) {
     table.load_preset(presets::ASCII_MARKDOWN).set_header(head);
     table.add_rows(rows);
     println!("{table}");
+}
+
+/// Prints a table whose first row is its head.
+pub fn print(table: &[Vec<String>]) {
+    if let Some((head, rows)) = table.split_first() {
+        print_table(&head.iter().map(String::as_str).collect::<Vec<_>>(), rows.to_vec());
+    }
 }
 
 /// Milliseconds with one decimal.

@@ -1,10 +1,10 @@
-"""The Python peer of the cold-start bench: the same workflow and activity on Temporal's own Lambda worker."""
+"""The Python side of the comparison: the example `hello` on Temporal's own Lambda worker."""
 
 import os
 from datetime import timedelta
 
 from temporalio import activity, workflow
-from temporalio.common import WorkerDeploymentVersion
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.contrib.aws.lambda_worker import LambdaWorkerConfig, run_worker
 
 
@@ -13,7 +13,7 @@ async def greet(name: str) -> str:
     return f"Hello, {name}!"
 
 
-@workflow.defn
+@workflow.defn(versioning_behavior=VersioningBehavior.PINNED)
 class HelloWorkflow:
     @workflow.run
     async def run(self, name: str) -> str:
@@ -27,7 +27,8 @@ def configure(config: LambdaWorkerConfig) -> None:
 
 handler = run_worker(
     WorkerDeploymentVersion(
-        deployment_name=os.environ["BENCH_DEPLOYMENT"], build_id=os.environ["BENCH_BUILD_ID"]
+        deployment_name=os.environ["TEMPORAL_LAMBDA_DEPLOYMENT_NAME"],
+        build_id=os.environ["TEMPORAL_LAMBDA_BUILD_ID"],
     ),
     configure,
 )

@@ -1,0 +1,131 @@
+//! A run as it is written down: `docs/peers.json`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::rows::{Group, ROWS};
+use super::statistics::Summary;
+
+/// Whose function it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// The example `hello`, on this library.
+    Ours,
+    /// `benches/bare`: the SDK and `lambda_runtime` alone.
+    Bare,
+    /// Temporal's Lambda worker for Python.
+    Python,
+    /// Temporal's Lambda worker for TypeScript.
+    TypeScript,
+}
+
+impl Side {
+    /// All, in the order of the tables.
+    pub const ALL: [Self; 4] = [Self::Ours, Self::Bare, Self::Python, Self::TypeScript];
+
+    /// As it stands above a column.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ours => "this library",
+            Self::Bare => "bare SDK",
+            Self::Python => "Python",
+            Self::TypeScript => "TypeScript",
+        }
+    }
+
+    /// As it stands in names of functions.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::Bare => "bare",
+            Self::Python => "python",
+            Self::TypeScript => "typescript",
+        }
+    }
+}
+
+/// A run: everything that tables, plots and goals are made from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Where and when, and with what.
+    pub circumstances: Circumstances,
+    /// The values of each row, by its key and the side.
+    pub values: BTreeMap<String, BTreeMap<Side, Vec<f64>>>,
+    /// Why a row was not taken, by its key and the side.
+    pub not_taken: BTreeMap<String, BTreeMap<Side, String>>,
+    /// What was read of each side after each of its warm invocations.
+    pub soak: BTreeMap<Side, Vec<Reading>>,
+}
+
+/// Where and when, and with what.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Circumstances {
+    /// When it began, in UTC: `2026-11-30`.
+    pub date: String,
+    /// The command.
+    pub command: String,
+    /// What kind of machine.
+    pub machine: String,
+    /// The load average of the last minute, at the beginning and at the end.
+    pub load: [f64; 2],
+    /// Versions of what took part, by name.
+    pub versions: BTreeMap<String, String>,
+}
+
+/// What the kernel says of a process that is frozen after an invocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Resident memory.
+    pub rss_kb: u64,
+    /// Threads.
+    pub threads: u64,
+    /// Open file descriptors.
+    pub fds: u64,
+}
+
+impl Record {
+    /// One without values.
+    pub fn new(circumstances: Circumstances) -> Self {
+        Self {
+            circumstances,
+            values: BTreeMap::new(),
+            not_taken: BTreeMap::new(),
+            soak: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a value, with as many digits as mean something.
+    pub fn add(&mut self, row: &str, side: Side, value: f64) {
+        let value = (value * 1000.0).round() / 1000.0;
+        self.values.entry(row.to_owned()).or_default().entry(side).or_default().push(value);
+    }
+
+    /// Notes why a row has no values for this side.
+    pub fn miss(&mut self, row: &str, side: Side, reason: impl Into<String>) {
+        self.not_taken.entry(row.to_owned()).or_default().insert(side, reason.into());
+    }
+
+    /// Notes why a group of rows has no values for this side.
+    pub fn miss_all(&mut self, group: Group, side: Side, reason: &str) {
+        for row in ROWS.iter().filter(|row| row.group == group) {
+            self.miss(row.key, side, reason);
+        }
+    }
+
+    /// The values of a row.
+    pub fn values(&self, row: &str, side: Side) -> &[f64] {
+        self.values.get(row).and_then(|it| it.get(&side)).map_or(&[], Vec::as_slice)
+    }
+
+    /// What is said of the values of a row.
+    pub fn summary(&self, row: &str, side: Side) -> Option<Summary> {
+        Summary::of(self.values(row, side))
+    }
+
+    /// Why a row was not taken.
+    pub fn reason(&self, row: &str, side: Side) -> Option<&str> {
+        self.not_taken.get(row).and_then(|it| it.get(&side)).map(String::as_str)
+    }
+}

@@ -1,0 +1,177 @@
+//! A run: everything that is asked for, in order.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::billed::{self, Functions};
+use super::far::Far;
+use super::lab::{Deployed, Lab, Setting};
+use super::machine;
+use super::programs::{self, Program};
+use super::record::{Circumstances, Record, Side};
+use super::rows::{Group, ROWS};
+use super::small::Fraction;
+use super::visits::{self, Keys};
+use super::{size, soak, throughput};
+
+/// How long invocations may take whose end is not what is measured: 3 s of work.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// At a fourteenth of a core everything takes longer: 9 s of work.
+const SMALL_TIMEOUT: Duration = Duration::from_secs(16);
+/// More than so many rounds of what takes minutes show nothing new.
+const MOST_LONG_ROUNDS: usize = 3;
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// How the command was called.
+    pub command: String,
+    /// Rounds of what takes seconds.
+    pub rounds: usize,
+    /// How long the soak is.
+    pub soak: Duration,
+    /// The rows, by key; all where it is empty.
+    pub only: Vec<String>,
+    /// Sides that cannot be had, and why.
+    pub missing: Vec<(Side, String)>,
+    /// Where the record is kept while it grows, so that a run that is broken off is not lost.
+    pub keep: Option<PathBuf>,
+}
+
+impl Plan {
+    /// Whether a row of this group is asked for.
+    fn wants(&self, group: Group) -> bool {
+        let asked = |key: &str| self.only.is_empty() || self.only.iter().any(|it| it == key);
+        ROWS.iter().any(|row| row.group == group && asked(row.key))
+    }
+}
+
+/// Runs it with these sides.
+///
+/// # Errors
+///
+/// When the server or the emulator does not start, or no side can be deployed. What one side cannot do is in
+/// the record.
+pub async fn run(plan: &Plan, programs: &[Program]) -> Result<Record> {
+    eprintln!("starting a Temporal server ...");
+    let lab = Lab::start().await?;
+    let mut versions = programs::versions(programs);
+    versions.push(("Temporal server".to_owned(), machine::server_version(lab.cli())));
+    let build = if cfg!(debug_assertions) { "a debug build" } else { "a release build" };
+    versions.push(("the emulator".to_owned(), build.to_owned()));
+    let mut record = Record::new(Circumstances {
+        date: machine::date(),
+        command: plan.command.clone(),
+        machine: machine::class(),
+        load: [machine::load(), 0.0],
+        versions: versions.into_iter().collect(),
+    });
+    for group in Group::ALL.into_iter().filter(|group| plan.wants(*group)) {
+        for (side, reason) in &plan.missing {
+            record.miss_all(group, *side, reason);
+        }
+        take(group, plan, &lab, programs, &mut record).await?;
+        record.circumstances.load[1] = machine::load();
+        if let Some(file) = &plan.keep {
+            std::fs::write(file, serde_json::to_string_pretty(&record)?)?;
+        }
+    }
+    Ok(record)
+}
+
+async fn take(
+    group: Group,
+    plan: &Plan,
+    lab: &Lab,
+    programs: &[Program],
+    record: &mut Record,
+) -> Result<()> {
+    let long_rounds = plan.rounds.min(MOST_LONG_ROUNDS);
+    match group {
+        Group::Size => size::take(programs, record),
+        Group::Visits => {
+            let keys =
+                Keys { init: "init", cold: "cold", warm: "warm", memory: "memory", cpu: "cpu" };
+            let deployed = all(lab, programs, &setting("visit", TIMEOUT)).await?;
+            visits::take(lab, &deployed, (group, keys), plan.rounds, record).await;
+        }
+        Group::Far => {
+            let keys = Keys { cold: "far-cold", warm: "far-warm", ..Keys::default() };
+            let far = Far::from(&lab.address()).await?;
+            let setting = Setting { variables: far.variables(), ..setting("far", TIMEOUT) };
+            let deployed = all(lab, programs, &setting).await?;
+            visits::take(lab, &deployed, (group, keys), plan.rounds, record).await;
+        }
+        Group::Small => small(lab, programs, long_rounds, record).await?,
+        Group::Throughput => {
+            let setting = setting("burst", throughput::TIMEOUT);
+            let deployed = all(lab, programs, &setting).await?;
+            throughput::take(lab, &deployed, long_rounds, record).await;
+        }
+        Group::Billed => {
+            let mut functions = Vec::new();
+            for program in programs {
+                let idle = || vec![idle_timeout(billed::IDLE_TIMEOUT)];
+                let setting = |name| setting(name, billed::TIMEOUT);
+                functions.push(Functions {
+                    side: program.side,
+                    one: lab
+                        .deploy(program, &Setting { variables: idle(), ..setting("one") })
+                        .await?,
+                    burst: lab
+                        .deploy(program, &Setting { variables: idle(), ..setting("ten") })
+                        .await?,
+                    whole: lab.deploy(program, &setting("whole")).await?,
+                });
+            }
+            billed::take(lab, &functions, long_rounds, record).await;
+        }
+        Group::Soak => {
+            let variables = vec![idle_timeout("200ms")];
+            let setting = Setting { variables, ..setting("soak", soak::TIMEOUT) };
+            let deployed = all(lab, programs, &setting).await?;
+            soak::take(lab, &deployed, plan.soak, record).await;
+        }
+    }
+    Ok(())
+}
+
+async fn small(lab: &Lab, programs: &[Program], rounds: usize, record: &mut Record) -> Result<()> {
+    let keys =
+        Keys { init: "small-init", cold: "small-cold", warm: "small-warm", ..Keys::default() };
+    let mut deployed = Vec::new();
+    // They outlive the functions that are in them.
+    let mut fractions = Vec::new();
+    for program in programs {
+        match Fraction::new(program.side.key()) {
+            Ok(fraction) => {
+                let cgroup = Some(fraction.procs());
+                let setting = Setting { cgroup, ..setting("small", SMALL_TIMEOUT) };
+                deployed.push((program.side, lab.deploy(program, &setting).await?));
+                fractions.push(fraction);
+            }
+            Err(reason) => record.miss_all(Group::Small, program.side, &reason),
+        }
+    }
+    visits::take(lab, &deployed, (Group::Small, keys), rounds, record).await;
+    Ok(())
+}
+
+async fn all(lab: &Lab, programs: &[Program], setting: &Setting) -> Result<Vec<(Side, Deployed)>> {
+    let mut deployed = Vec::new();
+    for program in programs {
+        deployed.push((program.side, lab.deploy(program, setting).await?));
+    }
+    Ok(deployed)
+}
+
+fn setting(name: &str, timeout: Duration) -> Setting {
+    Setting { name: name.to_owned(), timeout, ..Setting::default() }
+}
+
+/// A setting of ours; the others do not know it.
+fn idle_timeout(time: &str) -> (String, String) {
+    ("TEMPORAL_LAMBDA_IDLE_TIMEOUT".to_owned(), time.to_owned())
+}
