@@ -36,6 +36,7 @@ pub(crate) fn patched_into(folder: &Path) {
     }
     // As here, so that what is compiled already is used.
     config += "[profile.dev]\ndebug = \"line-tables-only\"\n";
+    config += "[profile.dev.build-override]\ndebug = \"line-tables-only\"\n";
     std::fs::create_dir(folder.join(".cargo")).unwrap();
     std::fs::write(folder.join(".cargo/config.toml"), config).unwrap();
 }
