@@ -87,8 +87,7 @@ mod tests {
             configuration
         });
         let mut states = States { current: Some("6".to_owned()), ..States::default() };
-        let left: Vec<_> = left_over(&names, &states, &published).into_iter().collect();
-        assert_eq!(left, [&published[3]]);
+        assert_eq!(left_over(&names, &states, &published), [&published[3]]);
         states.current = None;
         assert!(left_over(&names, &states, &published).is_empty());
         let elsewhere = Names { namespace: "other".to_owned(), ..names };
