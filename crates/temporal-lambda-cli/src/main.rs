@@ -42,7 +42,7 @@ enum Command {
     /// Runs a function under a local Temporal server, until Ctrl-C.
     Dev(dev::Args),
     /// Builds a function, brings it to Lambda, and gives its new version to Temporal.
-    Deploy(deploy::up::Args),
+    Deploy(Box<deploy::up::Args>),
     /// Makes the version current that was so before, or ends a ramp.
     Rollback(deploy::rollback::Args),
     /// Shows the versions of a deployment, in Temporal and in Lambda.
@@ -94,7 +94,7 @@ async fn run(command: Command) -> ExitCode {
         // It ends in good order, and so looks after interruption itself.
         Command::Dev(args) => dev::run(args, interrupted()).await,
         Command::Cloud(args) => cloud::run(args, interrupted()).await,
-        Command::Deploy(args) => unless_interrupted(Box::pin(deploy::up::run(args))).await,
+        Command::Deploy(args) => unless_interrupted(Box::pin(deploy::up::run(*args))).await,
         Command::Rollback(args) => unless_interrupted(Box::pin(deploy::rollback::run(args))).await,
         Command::Status(args) => unless_interrupted(Box::pin(deploy::status::run(args))).await,
         Command::Prune(args) => unless_interrupted(Box::pin(deploy::prune::run(args))).await,

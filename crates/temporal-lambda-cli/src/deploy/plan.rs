@@ -145,7 +145,8 @@ fn function(
         steps.push(Step::CreateFunction { role, memory, timeout, variables });
         return Ok(());
     };
-    if latest.code_sha256 != wanted.sha256 || latest.architectures != [wanted.architecture.clone()]
+    if latest.code_sha256 != wanted.sha256
+        || !latest.architectures.iter().eq([&wanted.architecture])
     {
         steps.push(Step::UpdateCode);
     }
