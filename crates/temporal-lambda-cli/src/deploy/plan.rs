@@ -154,7 +154,7 @@ fn function(
         role: wanted.role.clone().filter(|it| *it != latest.role),
         memory: wanted.memory.filter(|it| *it != latest.memory_size),
         timeout: wanted.timeout.filter(|it| *it != latest.timeout),
-        variables: (variables != before).then(|| Variables(variables.0)),
+        variables: (variables != before).then_some(Variables(variables.0)),
         runtime: latest.runtime != RUNTIME || latest.handler != HANDLER,
     };
     if update != Update::default() {
