@@ -142,6 +142,18 @@ fn succeeds(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}", text(&output));
 }
 
+/// By the API's models, which come with moto.
+#[test]
+fn the_aws_commands_in_the_guide_are_calls_that_aws_has() {
+    let page = "../temporal-lambda-worker/src/docs/deploying.md";
+    let page = File::open(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap();
+    let mut look = Command::new(python().join("venv/bin/python"));
+    let output = run(look.args(["-c", include_str!("aws_commands.py")]).stdin(page));
+    assert!(output.status.success(), "{}", text(&output));
+    let looked_at: usize = text(&output).trim().parse().unwrap();
+    assert!(looked_at > 10, "{looked_at}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn moto_understands_the_calls_of_a_deployment_and_none_is_made_twice() {
     use super::cloud::Cloud;
