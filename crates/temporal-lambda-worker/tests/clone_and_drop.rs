@@ -56,6 +56,7 @@ impl LambdaWorker for Careless {
     async fn configure(&mut self, config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
         config.connection_options = (*self.connection_options).clone();
         config.set_task_queue(QUEUE).register_activities(Nothing);
+        config.worker_options.graceful_shutdown_period = Some(support::GRACE);
         config.shutdown_deadline_buffer = Some(support::BUFFER);
         Ok(())
     }
