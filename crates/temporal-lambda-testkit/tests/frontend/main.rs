@@ -2,6 +2,7 @@
 
 mod activities;
 mod connections;
+mod ended_polls;
 mod parity;
 mod polls;
 mod raw;

@@ -16,7 +16,8 @@
 //! 3. waits for the polls under way. The server answers a poll 1 s before the time that it asks for is
 //!    over, so each asks for a time that ends when polling may end, and lasts 1.25 s at least. If the
 //!    namespace has `worker_poll_complete_on_shutdown`, an idle worker says that it shuts down, and
-//!    the server ends its polls within a round trip.
+//!    the server ends its polls within a round trip. That loses no task in the last second of a poll, in which
+//!    the server does not pass it on to another partition of the task queue.
 //! 4. waits until the worker has seen each task that a poll brought, and says `PollsEnded`.
 //!
 //! If a poll brings a task and there is time, polls begin again. Otherwise draining begins, and the

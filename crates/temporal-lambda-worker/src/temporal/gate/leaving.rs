@@ -33,15 +33,14 @@ const TOLD_AGAIN_AFTER: Duration = Duration::from_millis(150);
 
 impl Gate {
     /// Lets no poll begin, and sends [`Input::PollsEnded`] when no poll is under way and every task that polls
-    /// brought has reached the worker. The server is asked to end the polls of an `idle` worker, if it does so.
-    /// Those of a busy one end by themselves, since the server may lose a task that it hands out in the moment in
-    /// which it ends the poll.
+    /// brought has reached the worker. Polls end by themselves soon after. The server is asked to end those of an
+    /// `idle` worker earlier, if it does so.
     ///
     /// # Cancel safety
     /// When dropped, polls stay held back; [`resume`](Self::resume) lets them go on.
     pub(in crate::temporal) async fn quiesce(&self, idle: bool) {
         let server_ends_them = idle && self.server_ends_polls.load(Ordering::Relaxed);
-        self.hold(server_ends_them);
+        self.hold();
         self.unsticking.store(true, Ordering::SeqCst);
         // However slow the server is, since a workflow becomes sticky when the server gets the answer.
         self.in_flight.until(|state| state.nothing_sticks()).await;
@@ -119,9 +118,11 @@ impl Gate {
         }
     }
 
-    /// Tells the server that this worker shuts down, so that it ends the polls. The request is repeated, since a poll
-    /// may reach the server after it.
+    /// Tells the server that this worker shuts down, so that it ends the polls. If it ends one that it has passed on to
+    /// another partition, it may lose a task that it hands out there in that moment; so it is told afterwards. The
+    /// request is repeated, since a poll may reach the server after it.
     async fn have_polls_ended(&self) {
+        self.is_no_poll_passed_on().await;
         while let Some(request) = self.identity.shutdown() {
             self.shutdown_is_told.store(true, Ordering::SeqCst);
             tokio::join!(self.tell_of_shutdown(request), sleep(TOLD_AGAIN_AFTER));

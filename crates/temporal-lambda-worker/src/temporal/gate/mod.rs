@@ -9,8 +9,8 @@ mod leaving;
 mod polls;
 mod wire;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use prost::Message as _;
@@ -68,6 +68,8 @@ pub(super) struct Gate {
     /// Tracks each poll for as long as it lasts.
     running: TaskTracker,
     stage: watch::Sender<Stage>,
+    /// Until when the server passes polls on from one partition of the task queue to another.
+    passed_on_until: Mutex<Option<Instant>>,
     /// Whether the server ends the polls of a worker that shuts down.
     server_ends_polls: AtomicBool,
     /// Whether completions make no workflow sticky any more.
@@ -97,6 +99,7 @@ impl Gate {
             identity: Identity::default(),
             running,
             stage: watch::Sender::new(Stage::Open),
+            passed_on_until: Mutex::default(),
             server_ends_polls: AtomicBool::default(),
             unsticking: AtomicBool::default(),
             shutdown_is_told: AtomicBool::default(),

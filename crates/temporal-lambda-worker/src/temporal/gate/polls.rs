@@ -1,5 +1,6 @@
 //! Polls: when one may begin, how long it lasts, and how it ends.
 
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -42,8 +43,9 @@ const AFTER: Duration = Duration::from_millis(100);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// A server that ends polls when it is told to has this long: 1 s.
-const ENDED_WITHIN: Duration = Duration::from_secs(1);
+/// The part of a poll in which only the partition that it reached can bring a task: the last 0.9 s. Until 1 s before
+/// the end that partition passes the poll on; 0.1 s is for the way.
+const NOT_PASSED_ON: Duration = Duration::from_millis(900);
 
 /// Which polls may begin.
 #[derive(Clone, Copy, PartialEq)]
@@ -51,10 +53,7 @@ pub(super) enum Stage {
     Open,
     /// None, except for the sticky queue where `sticky` allows it.
     Held {
-        since: Instant,
         sticky: Sticky,
-        /// Whether the server is asked to end the polls under way.
-        server_ends_them: bool,
     },
     /// No further polls; those under way end now.
     Closed,
@@ -84,18 +83,18 @@ impl Gate {
     }
 
     /// Holds back every poll that has not begun, but for the sticky queue.
-    pub(super) fn hold(&self, server_ends_them: bool) {
-        let sticky = Sticky::Begin;
-        self.move_on(Stage::Held { since: Instant::now(), sticky, server_ends_them });
+    pub(super) fn hold(&self) {
+        self.move_on(Stage::Held { sticky: Sticky::Begin });
     }
 
     /// Sets the state of polls for the sticky queue while others are held back.
     pub(super) fn hold_sticky(&self, sticky: Sticky) {
-        let since = Instant::now();
         self.stage.send_if_modified(|stage| {
-            let Stage::Held { server_ends_them, .. } = *stage else { return false };
-            *stage = Stage::Held { since, sticky, server_ends_them };
-            true
+            let held = matches!(stage, Stage::Held { .. });
+            if held {
+                *stage = Stage::Held { sticky };
+            }
+            held
         });
     }
 
@@ -143,6 +142,7 @@ impl Gate {
         let lasts = self.time_to_last(kind, asked_time(&call).unwrap_or(LONGEST));
         let began = Instant::now();
         let due = began + lasts;
+        self.is_passed_on(kind, due);
         set_asked_time(&mut call, lasts + ANSWERED_EARLIER);
         let answer = tokio::select! {
             biased;
@@ -170,6 +170,21 @@ impl Gate {
                 }
                 Ok(answer)
             }
+        }
+    }
+
+    /// Notes how long the server passes a poll on that should end at `due`. A sticky queue has one partition.
+    fn is_passed_on(&self, kind: Kind, due: Instant) {
+        let until = due.checked_sub(NOT_PASSED_ON).filter(|_| kind != Kind::Sticky);
+        let mut known = self.passed_on_until.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = (*known).max(until);
+    }
+
+    /// Waits until the server passes none of the polls on that have begun.
+    pub(super) async fn is_no_poll_passed_on(&self) {
+        let until = *self.passed_on_until.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(until) = until {
+            sleep_until(until).await;
         }
     }
 
@@ -205,7 +220,7 @@ impl Gate {
     fn admits(&self, stage: Stage, kind: Kind) -> bool {
         match stage {
             Stage::Open => true,
-            Stage::Held { sticky: Sticky::Begin, .. } if kind == Kind::Sticky => {
+            Stage::Held { sticky: Sticky::Begin } if kind == Kind::Sticky => {
                 let ends = Instant::now() + SHORTEST;
                 let in_time = self.timing.stop.is_none_or(|stop| ends <= stop);
                 // Where the server refuses polls, waiting for one that it accepts is worth the time.
@@ -222,12 +237,7 @@ impl Gate {
         let is_busy = self.in_flight.is_busy();
         let sticky = kind == Kind::Sticky && self.in_flight.has_sticky();
         let clearing = if sticky { CLEARING } else { Duration::ZERO };
-        // A server that ends polls when asked to needs no shorter polls for idleness.
-        let idle_end = match self.server_ends_polls.load(Ordering::Relaxed) {
-            true => None,
-            false => self.timing.idle_end(now, is_busy, clearing),
-        };
-        let end = [idle_end, self.timing.before_stop()];
+        let end = [self.timing.idle_end(now, is_busy, clearing), self.timing.before_stop()];
         match end.into_iter().flatten().min() {
             Some(end) => end.saturating_duration_since(now).clamp(SHORTEST, longest),
             None => longest,
@@ -245,22 +255,17 @@ impl Gate {
                 Stage::Closed => return false,
                 // The SDK has no Nexus handlers yet: such a poll brings commands for the worker only.
                 Stage::Held { .. } if kind == Kind::Nexus => return false,
-                Stage::Held { sticky: Sticky::EndNow, .. } if kind == Kind::Sticky => return false,
-                Stage::Held { server_ends_them: false, .. } => Some((due + POLL_SPARE, true)),
-                Stage::Held { sticky: Sticky::Begin, .. } => None,
-                Stage::Held { since, .. } => Some((since + ENDED_WITHIN, false)),
+                Stage::Held { sticky: Sticky::EndNow } if kind == Kind::Sticky => return false,
+                Stage::Held { .. } => Some(due + POLL_SPARE),
             };
             let over = async {
                 match until {
                     None => std::future::pending().await,
-                    Some((until, is_silent)) => {
-                        sleep_until(until).await;
-                        is_silent
-                    }
+                    Some(until) => sleep_until(until).await,
                 }
             };
             tokio::select! {
-                is_silent = over => return is_silent,
+                () = over => return true,
                 _ = stage.changed() => {}
             }
         }

@@ -3,6 +3,7 @@
 mod fixture;
 mod giving_back;
 mod refused;
+mod told;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -14,8 +15,7 @@ use temporalio_client::grpc::WorkflowService as _;
 use temporalio_client::tonic::{Code, IntoRequest as _};
 use temporalio_common::protos::temporal::api::enums::v1::TaskQueueKind::{Normal, Sticky};
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
-    PollWorkflowTaskQueueRequest, RespondWorkflowTaskCompletedRequest,
-    RespondWorkflowTaskFailedRequest, ShutdownWorkerRequest,
+    RespondWorkflowTaskCompletedRequest, RespondWorkflowTaskFailedRequest, ShutdownWorkerRequest,
 };
 use tokio::sync::Notify;
 use tokio::time::{Instant, advance};
@@ -69,33 +69,6 @@ async fn a_poll_asks_for_no_more_than_the_sdk_does() {
     let _poll = fixture.poll_for(Normal, 11 * SECOND);
     a_moment().await;
     assert_eq!(fixture.server.times(), [11_000]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn where_the_server_ends_polls_the_stop_time_shortens_them_and_the_idle_timeout_does_not() {
-    for (stop, asked) in [(None, 70_000), (Some(20_000), 20_700)] {
-        let server = Server { ends_polls: true, ..Server::default() };
-        let fixture = Fixture::new(server, stop, Some(5 * SECOND)).await;
-        let _poll = fixture.poll(Normal);
-        a_moment().await;
-        assert_eq!(fixture.server.times(), [asked]);
-    }
-}
-
-/// The server may lose a task that it hands out in the moment in which it ends the poll.
-#[tokio::test(start_paused = true)]
-async fn a_server_that_ends_polls_is_not_told_to_at_the_stop_time() {
-    let server = Server { ends_polls: true, ..Server::default() };
-    let mut fixture = Fixture::new(server, Some(20_000), None).await;
-    let poll = fixture.poll(Normal);
-    a_moment().await;
-    let gate = fixture.gate.clone();
-    let _quiescing = tokio::spawn(async move { gate.quiesce(false).await });
-    a_moment().await;
-    assert!(fixture.server.asked("ShutdownWorker").is_empty() && !poll.is_finished());
-    fixture.server.answer_polls.notify_one();
-    a_moment().await;
-    assert_eq!(fixture.told(), ["PollsEnded"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -212,31 +185,6 @@ async fn a_poll_on_the_sticky_queue_is_not_waited_for_if_no_workflow_is_sticky()
     a_moment().await;
     assert!(sticky.is_finished());
     assert_eq!(fixture.told(), ["PollsEnded"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_server_that_ends_polls_is_asked_to_and_a_worker_that_goes_on_has_another_instance_key() {
-    let server = Server { ends_polls: true, ..Server::default() };
-    let mut fixture = Fixture::new(server, None, Some(2 * SECOND)).await;
-    let poll = fixture.poll(Normal);
-    a_moment().await;
-    let _quiescing = fixture.quiesce();
-    a_moment().await;
-    assert!(poll.is_finished());
-    assert_eq!(fixture.told(), ["PollsEnded"]);
-    fixture.gate.resume();
-    let _poll = fixture.poll(Normal);
-    a_moment().await;
-    let told = fixture.server.asked("ShutdownWorker").pop().unwrap();
-    let told = ShutdownWorkerRequest::decode(told.proto).unwrap();
-    assert_eq!((told.namespace.as_str(), told.task_queue.as_str()), ("n", "everybody's"));
-    let keys =
-        fixture.server.asked("PollWorkflowTaskQueue").into_iter().map(|call| {
-            PollWorkflowTaskQueueRequest::decode(call.proto).unwrap().worker_instance_key
-        });
-    let keys: Vec<_> = keys.collect();
-    assert_eq!((keys[0].as_str(), told.worker_instance_key.as_str()), ("key", "key"));
-    assert_ne!(keys[1], "key", "a server that was told of a shutdown gives that one no task");
 }
 
 /// Server 1.32.0 answers so if the shutdown arrives just as the poll begins.
