@@ -20,8 +20,10 @@ use crate::temporal::in_flight::State;
 
 /// How long each of the three steps of giving back may take: an eighth of a second.
 const GIVE_BACK_CAP: Duration = Duration::from_millis(AFTER_GRACE.as_millis() as u64 / 4);
-/// A task that waited on the sticky queue has arrived when a poll was there for this long: 60 ms, a round trip.
+/// A task that waited on the sticky queue has arrived when a poll was there for this long: 60 ms, a round trip. A busy
+/// worker waits longer, 0.2 s, since more may wait there and its last polls are waited for anyway.
 const POLLED: Duration = Duration::from_millis(60);
+const POLLED_BY_A_BUSY_WORKER: Duration = Duration::from_millis(200);
 /// How many tasks are given back at a time.
 const GIVE_BACK_WIDTH: usize = 32;
 
@@ -47,7 +49,7 @@ impl Gate {
         if !self.in_flight.has_sticky() {
             self.hold_sticky(Sticky::EndNow);
         } else {
-            self.close_sticky_queue().await;
+            self.close_sticky_queue(if idle { POLLED } else { POLLED_BY_A_BUSY_WORKER }).await;
         }
         let received = self.in_flight.until(|state| state.is_received());
         tokio::select! {
@@ -59,15 +61,15 @@ impl Gate {
 
     /// Has the server close the sticky queue: the server ends the poll there, and puts later tasks on the normal
     /// queue. A poll must be under way there in that moment, or a task would wait on the closed queue for its
-    /// timeout. A server that refuses calls for their number is asked for longer.
-    async fn close_sticky_queue(&self) {
+    /// timeout. So would tasks that wait there behind others: they are taken first, until `polled` has brought none. A
+    /// server that refuses calls for their number is asked for longer.
+    async fn close_sticky_queue(&self, polled: Duration) {
         let began = Instant::now();
         loop {
             let refuses = self.server.is_throttling();
             let left = if refuses { REFUSED_FOR } else { TOLD_WITHIN };
             let left = left.saturating_sub(began.elapsed());
-            let polled = self.in_flight.sticky_queue_is_polled(POLLED);
-            let _ = timeout(if refuses { left } else { polls::CLEARING }, polled).await;
+            self.take_what_waits(polled, if refuses { left } else { polls::CLEARING }).await;
             self.hold_sticky(Sticky::GoOn);
             let Some(request) = self.identity.sticky_queue_shutdown().filter(|_| !left.is_zero())
             else {
@@ -81,6 +83,19 @@ impl Gate {
                 // A poll that was on its way to the server meanwhile opens the queue again.
                 (true, Err(_)) => {}
                 (false, _) => self.hold_sticky(Sticky::Begin),
+            }
+        }
+    }
+
+    /// Waits until the sticky queue was polled for this long without a task. It gives up when no poll has begun or ended
+    /// there `within` this time, which is so in the end: before a stop time polls begin no later than they can end.
+    async fn take_what_waits(&self, polled: Duration, within: Duration) {
+        loop {
+            let before = self.in_flight.polls_sticky_queue_since();
+            let is_polled = self.in_flight.sticky_queue_is_polled(polled);
+            let is_over = timeout(within, is_polled).await.is_ok();
+            if is_over || self.in_flight.polls_sticky_queue_since() == before {
+                return;
             }
         }
     }

@@ -176,6 +176,11 @@ impl InFlight {
         let _ = self.state.subscribe().wait_for(holds).await;
     }
 
+    /// Since when a poll is under way on the sticky queue.
+    pub(super) fn polls_sticky_queue_since(&self) -> Option<Instant> {
+        self.state.borrow().polls_sticky_queue_since()
+    }
+
     /// Waits until the sticky queue was polled for `time` without a task.
     pub(super) async fn sticky_queue_is_polled(&self, time: Duration) {
         let mut state = self.state.subscribe();

@@ -51,6 +51,30 @@ async fn a_task_that_waits_on_the_sticky_queue_is_taken_before_the_queue_is_clos
     }
 }
 
+/// A busy worker may have more tasks there than it takes in the time in which one arrives.
+#[tokio::test(start_paused = true)]
+async fn all_tasks_that_wait_on_the_sticky_queue_are_taken_before_the_queue_is_closed() {
+    let fixture = Fixture::with_sticky_workflow(Server::default()).await;
+    let gate = fixture.gate.clone();
+    let _quiescing = tokio::spawn(async move { gate.quiesce(false).await });
+    for task in ["one", "two", "three", "four", "five"] {
+        let sticky = fixture.poll(Sticky);
+        a_moment().await;
+        // Longer than a round trip: the server and this machine are busy.
+        advance(ms(150)).await;
+        a_moment().await;
+        assert!(fixture.server.asked("ShutdownWorker").is_empty(), "before {task}");
+        fixture.hand_out(task);
+        assert_eq!(sticky.await.unwrap(), task);
+    }
+    let sticky = fixture.poll(Sticky);
+    a_moment().await;
+    advance(ms(201)).await;
+    a_moment().await;
+    assert_eq!(fixture.server.asked("ShutdownWorker").len(), 1);
+    assert!(sticky.is_finished());
+}
+
 /// A poll that reaches the server after the request opens the queue again.
 #[tokio::test(start_paused = true)]
 async fn the_sticky_queue_is_closed_again_if_a_poll_has_opened_it_meanwhile() {
