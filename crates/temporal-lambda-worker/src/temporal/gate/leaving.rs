@@ -137,7 +137,7 @@ impl Gate {
     /// another partition, it may lose a task that it hands out there in that moment; so it is told afterwards. The
     /// request is repeated, since a poll may reach the server after it.
     async fn have_polls_ended(&self) {
-        self.is_no_poll_passed_on().await;
+        self.until_no_poll_is_passed_on().await;
         while let Some(request) = self.identity.shutdown() {
             self.shutdown_is_told.store(true, Ordering::SeqCst);
             tokio::join!(self.tell_of_shutdown(request), sleep(TOLD_AGAIN_AFTER));

@@ -142,7 +142,7 @@ impl Gate {
         let lasts = self.time_to_last(kind, asked_time(&call).unwrap_or(LONGEST));
         let began = Instant::now();
         let due = began + lasts;
-        self.is_passed_on(kind, due);
+        self.note_passed_on(kind, due);
         set_asked_time(&mut call, lasts + ANSWERED_EARLIER);
         let answer = tokio::select! {
             biased;
@@ -174,14 +174,14 @@ impl Gate {
     }
 
     /// Notes how long the server passes a poll on that should end at `due`. A sticky queue has one partition.
-    fn is_passed_on(&self, kind: Kind, due: Instant) {
+    fn note_passed_on(&self, kind: Kind, due: Instant) {
         let until = due.checked_sub(NOT_PASSED_ON).filter(|_| kind != Kind::Sticky);
         let mut known = self.passed_on_until.lock().unwrap_or_else(PoisonError::into_inner);
         *known = (*known).max(until);
     }
 
     /// Waits until the server passes none of the polls on that have begun.
-    pub(super) async fn is_no_poll_passed_on(&self) {
+    pub(super) async fn until_no_poll_is_passed_on(&self) {
         let until = *self.passed_on_until.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(until) = until {
             sleep_until(until).await;
