@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use futures_util::future::join_all;
 use temporal_lambda_tests::test_timeout;
 use temporalio_client::{Connection, ConnectionOptions, RetryOptions, Url};
 use temporalio_common::protos::temporal::api::{
@@ -33,7 +34,11 @@ use tonic::{Code, IntoRequest as _, Request as Call, Status};
 
 /// Before a call is made again.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Between two looks at workflows, whichever they are. A throttled server has 100 calls a second for
+/// How many calls of a crowd come at once, and how often: 100 every 5 s. A server that is throttled
+/// refuses calls for about a second then, those of workers too.
+pub(crate) const BURST: usize = 100;
+const BETWEEN_BURSTS: Duration = Duration::from_secs(5);
+/// Between two looks at workflows, whichever they are. A throttled server has 120 calls a second for
 /// everybody, and looks come before a worker's polls: without a pause it would be the swarm itself that
 /// keeps its workers from polling, the more, the more workflows wait for them.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(40);
@@ -210,27 +215,36 @@ impl Client {
         response.await.history.unwrap_or_default().events
     }
 
-    /// Makes ten calls a second of the kinds that a server refuses first: what a worker says when it
-    /// leaves (seen: half of those, where nothing else is refused yet), and what has the priority of
-    /// polls.
-    pub(crate) async fn probe(&self) {
+    /// Makes calls of the kinds that a server refuses first: ten a second of those that a worker makes
+    /// when it leaves, and a [`BURST`] of those with the priority of polls now and then.
+    pub(crate) async fn crowd(&self) {
         let reset =
             ResetStickyTaskQueueRequest { namespace: namespace(), execution: execution("nobody") };
+        let reset = async || {
+            loop {
+                let mut service = self.connection.workflow_service();
+                let reset = service.reset_sticky_task_queue(reset.clone().into_request()).await;
+                reset.err().inspect(|status| self.note(status));
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
         let history = GetWorkflowExecutionHistoryRequest {
             namespace: namespace(),
             execution: execution("nobody"),
             ..Default::default()
         };
-        loop {
+        let history = async || {
             let mut service = self.connection.workflow_service();
-            let reset = service.reset_sticky_task_queue(reset.clone().into_request()).await;
-            tokio::time::sleep(PAUSE).await;
             let history = service.get_workflow_execution_history(history.clone().into_request());
-            for refused in [reset.err(), history.await.err()].iter().flatten() {
-                self.is_of_the_way(refused);
+            history.await.err().inspect(|status| self.note(status));
+        };
+        let bursts = async || {
+            loop {
+                tokio::time::sleep(BETWEEN_BURSTS).await;
+                join_all((0..BURST).map(|_| history())).await;
             }
-            tokio::time::sleep(PAUSE).await;
-        }
+        };
+        tokio::join!(reset(), bursts());
     }
 
     /// How many calls were refused because there were too many.
@@ -266,9 +280,7 @@ impl Client {
 
     /// Whether a call failed on its way or was refused for the moment, and is to be made again.
     fn is_of_the_way(&self, status: &Status) -> bool {
-        if status.code() == Code::ResourceExhausted {
-            self.refused.fetch_add(1, Ordering::Relaxed);
-        }
+        self.note(status);
         let retried = matches!(
             status.code(),
             Code::Unavailable
@@ -283,6 +295,12 @@ impl Client {
                 | Code::FailedPrecondition
         );
         retried && !is_late(status)
+    }
+
+    fn note(&self, status: &Status) {
+        if status.code() == Code::ResourceExhausted {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 

@@ -115,7 +115,7 @@ pub(crate) async fn run(scenario: &Scenario, plan: Plan) -> Ran {
         let readings = tokio::select! {
             readings = join_all(each) => readings,
             () = tell(scenario, &plan, jobs.len(), &progress) => unreachable!("it goes on"),
-            () = client.probe(), if scenario.is_throttled => unreachable!("it goes on"),
+            () = client.crowd(), if scenario.is_throttled => unreachable!("it goes on"),
         };
         finished.cancel();
         readings

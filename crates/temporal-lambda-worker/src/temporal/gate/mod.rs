@@ -139,11 +139,11 @@ impl Gate {
             "RespondWorkflowTaskFailed" => {
                 // Failures are counted where they occur.
                 let _answering = self.in_flight.answer_begins(token(&call), false);
-                self.call(call).await
+                self.answer(call).await
             }
             "RespondQueryTaskCompleted" => {
                 let answering = self.in_flight.answer_begins(token(&call), false);
-                let answer = self.call(call).await;
+                let answer = self.answer(call).await;
                 if answer.is_ok() {
                     answering.was_heard(Heard { sticky: None, next: None });
                 }
@@ -153,7 +153,7 @@ impl Gate {
             | "RespondActivityTaskFailed"
             | "RespondActivityTaskCanceled" => {
                 self.in_flight.activity_is_answered(&token(&call));
-                self.call(call).await
+                self.answer(call).await
             }
             "StartWorkflowExecution" => {
                 let answer = self.call(call).await;
@@ -190,6 +190,11 @@ impl Gate {
         answer
     }
 
+    /// Forwards the answer to a task.
+    async fn answer(&self, call: GrpcRequest) -> Answer {
+        self.while_throttled(|| self.call(copy(&call))).await
+    }
+
     /// Forwards the completion of a workflow task. The sticky queue is taken out once polling ends, since nobody will
     /// poll it, and while the server refuses calls, since it might refuse the one that closes the queue.
     async fn complete(&self, mut call: GrpcRequest) -> Answer {
@@ -207,11 +212,11 @@ impl Gate {
         }
         let completion = Completion::decode(&*call.proto).map_err(unreadable)?;
         if completion.intermediate_page {
-            return self.call(call).await;
+            return self.answer(call).await;
         }
         let (closes, sticks) = (completion.closes(), completion.sticks());
         let answering = self.in_flight.answer_begins(completion.task_token, sticks);
-        let answer = self.call(call).await;
+        let answer = self.answer(call).await;
         if let Ok(answer) = &answer {
             let next = Completed::decode(&*answer.proto).ok().and_then(|it| it.task);
             let (sticky, next) = (Some(sticks && !closes), next.map(WorkflowTask::from));
@@ -244,6 +249,12 @@ impl Gate {
         capabilities.worker_poll_complete_on_shutdown = false;
         Ok(answered_with(description.encode_to_vec()))
     }
+}
+
+fn copy(call: &GrpcRequest) -> GrpcRequest {
+    let GrpcRequest { service, rpc, headers, proto } = call;
+    let (service, rpc) = (service.clone(), rpc.clone());
+    GrpcRequest { service, rpc, headers: headers.clone(), proto: proto.clone() }
 }
 
 /// The token of the task that a call is about.

@@ -10,7 +10,7 @@ use temporalio_client::tonic::{Code, Status};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::wire::{Task, asked_time, set_asked_time, task_token};
-use super::{Gate, Timing};
+use super::{Gate, Timing, copy};
 use crate::connection::{Answer, answered_with, is_throttled};
 use crate::lifecycle::POLL_SPARE;
 use crate::temporal::in_flight::{Brought, Kind, PollUnderWay};
@@ -38,7 +38,7 @@ const WORK: Duration = Duration::from_millis(300);
 /// would be followed by another.
 const AFTER: Duration = Duration::from_millis(100);
 
-/// A poll that the server refuses for the number of calls is made again after 0.1 s, then after twice the
+/// A call that the server refuses for the number of calls is made again after 0.1 s, then after twice the
 /// time before, until it is 2 s; every 0.1 s when polling is about to end.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -118,26 +118,33 @@ impl Gate {
     pub(super) async fn poll(&self, call: GrpcRequest) -> Answer {
         let _running = self.running.token();
         let kind = Kind::of(&call);
+        self.while_throttled(|| self.poll_once(&call, kind)).await
+    }
+
+    /// Makes a call again while the server refuses it for the number of calls, until the worker is gone. The SDK would
+    /// pause for 1 to 10 s after a refusal. Many invocations are shorter, and tasks on the sticky queue would wait
+    /// meanwhile.
+    pub(super) async fn while_throttled<F>(&self, call: impl Fn() -> F) -> Answer
+    where
+        F: Future<Output = Answer>,
+    {
         let mut pause = FIRST_PAUSE;
         loop {
-            let Some(under_way) = self.begin(kind).await else { return Ok(nothing()) };
-            let GrpcRequest { service, rpc, headers, proto } = &call;
-            let (service, rpc) = (service.clone(), rpc.clone());
-            let call = GrpcRequest { service, rpc, headers: headers.clone(), proto: proto.clone() };
-            match self.poll_once(call, kind, under_way).await {
-                // The SDK would pause for up to 10 s after a refusal. Many invocations are shorter, and tasks on
-                // the sticky queue would wait meanwhile.
-                Err(status) if is_throttled(&status) => {
-                    self.pause(pause).await;
-                    pause = LONGEST_PAUSE.min(2 * pause);
-                }
-                answer => return answer,
+            let answer = call().await;
+            if !answer.as_ref().is_err_and(is_throttled) {
+                return answer;
             }
+            self.pause(pause).await;
+            if self.is_left.load(Ordering::SeqCst) {
+                return answer;
+            }
+            pause = LONGEST_PAUSE.min(2 * pause);
         }
     }
 
-    async fn poll_once(&self, call: GrpcRequest, kind: Kind, under_way: PollUnderWay) -> Answer {
-        let mut call = self.identity.sign(call);
+    async fn poll_once(&self, call: &GrpcRequest, kind: Kind) -> Answer {
+        let Some(under_way) = self.begin(kind).await else { return Ok(nothing()) };
+        let mut call = self.identity.sign(copy(call));
         let rpc = call.rpc.clone();
         let lasts = self.time_to_last(kind, asked_time(&call).unwrap_or(LONGEST));
         let began = Instant::now();
@@ -188,7 +195,7 @@ impl Gate {
         }
     }
 
-    /// Waits before a refused poll is made again, for a shorter time if polling is about to end.
+    /// Waits before a refused call is made again, for a shorter time if polling is about to end.
     async fn pause(&self, pause: Duration) {
         let mut stage = self.stage.subscribe();
         let pause = if self.are_held() { FIRST_PAUSE } else { pause };

@@ -57,6 +57,35 @@ async fn a_throttled_poll_is_made_again_after_0_1_s_to_2_s() {
     assert_eq!(fixture.gate.trouble.noted()[0].count, 8);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_throttled_answer_is_made_again_after_0_1_s_to_2_s_until_the_worker_is_dropped() {
+    for is_dropped in [false, true] {
+        let fixture = Fixture::new(Server::default(), None, None).await;
+        *fixture.server.refuses.lock().unwrap() = Some((Code::ResourceExhausted, "too many"));
+        let request = RespondWorkflowTaskCompletedRequest::default();
+        let mut worker = fixture.worker.clone();
+        let call =
+            async move { worker.respond_workflow_task_completed(request.into_request()).await };
+        let completion = tokio::spawn(call);
+        let completions = || fixture.server.asked("RespondWorkflowTaskCompleted").len();
+        for (number, pause) in (1..).zip([0, 100, 200, 400, 800, 1_600, 2_000]) {
+            advance(ms(pause)).await;
+            a_moment().await;
+            assert_eq!(completions(), number, "after {pause} ms more");
+        }
+        if is_dropped {
+            fixture.gate.close();
+            fixture.gate.give_back().await;
+        } else {
+            *fixture.server.refuses.lock().unwrap() = None;
+        }
+        advance(2 * SECOND).await;
+        a_moment().await;
+        assert_eq!(completions(), if is_dropped { 7 } else { 8 });
+        assert_eq!(completion.await.unwrap().is_err(), is_dropped, "the worker sees a slow call");
+    }
+}
+
 /// Seen in the swarm: a signal came to the sticky queue while the SDK paused after a refusal, and waited there
 /// for its timeout.
 #[tokio::test(start_paused = true)]
