@@ -36,7 +36,7 @@ pub(crate) async fn run(
         let port = (args.port != 0).then_some(args.port);
         LocalCloud::start_around(lambda, true, port, &args.server).await
     };
-    let cloud = tokio::select! {
+    let mut cloud = tokio::select! {
         cloud = start => cloud?,
         () = &mut interrupted => return Err(CliError::Interrupted),
     };
@@ -46,8 +46,11 @@ pub(crate) async fn run(
         timestamps.print("temporal", format!("UI at {ui}"));
     }
     timestamps.print("lambda", format!("endpoint {}", cloud.lambda.endpoint_url()));
-    interrupted.await;
+    let ended = tokio::select! {
+        () = interrupted => Ok(ExitCode::SUCCESS),
+        died = cloud.server.died() => Err(died.into()),
+    };
     event_log.caught_up().await;
     cloud.stop().await;
-    Ok(ExitCode::SUCCESS)
+    ended
 }

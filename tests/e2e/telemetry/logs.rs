@@ -118,3 +118,18 @@ async fn an_invocations_figures_are_one_line_of_the_embedded_metric_format() {
         assert_eq!(line["Polling"], report["state_ms"]["polling"]);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invocation_that_is_refused_for_its_configuration_has_figures_too() {
+    let world = World::new("emf-refused").await;
+    let collector = OtlpReceiver::start().await.unwrap();
+    for (asked, lines) in [("true", 1), ("false", 0)] {
+        let refused = traced(&world, &collector, asked).env("TEMPORAL_LAMBDA_EMF", asked);
+        let function = world.add(refused.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "soon"));
+        let invocation = function.invoke("{}").await.unwrap();
+        let figures = json_lines(&invocation).into_iter().filter(|line| line.get("_aws").is_some());
+        let figures: Vec<_> = figures.collect();
+        assert_eq!(figures.len(), lines, "{}", invocation.log_text());
+        assert!(figures.iter().all(|line| line["Errors"] == 1), "{figures:?}");
+    }
+}

@@ -182,10 +182,19 @@ impl Dev {
                 }
                 self.view.complain(&error);
             }
-            let Some(sources) = &mut self.sources else {
-                return std::future::pending().await;
+            let died = async {
+                match &mut self.server {
+                    Some(server) => server.died().await,
+                    None => std::future::pending().await,
+                }
             };
-            sources.changed().await;
+            let Some(sources) = &mut self.sources else {
+                return Err(died.await.into());
+            };
+            tokio::select! {
+                () = sources.changed() => {}
+                died = died => return Err(died.into()),
+            }
             self.view.say("cargo", "sources changed: building");
             match sources.build().await {
                 Ok(None) => self.view.say("cargo", "the program is the same as before"),

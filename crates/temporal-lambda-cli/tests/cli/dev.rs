@@ -86,6 +86,29 @@ async fn a_workflow_is_done_within_seconds_and_ctrl_c_leaves_nothing() {
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
 }
 
+/// Whoever deploys or starts workflows would only see that nothing listens any more.
+#[tokio::test]
+async fn dev_and_cloud_say_that_their_server_is_gone_and_end() {
+    let mut dev = dev("hello");
+    dev.args(["--port", "0", "--"]).arg(hello());
+    let mut cloud = command();
+    cloud.args(["cloud", "--port", "0", "--lambda-port", "0"]);
+    for (mut command, ready) in [(dev, "is current"), (cloud, "endpoint")] {
+        let mut running = Running::start(&mut command);
+        running.line(ready);
+        let hello = hello();
+        let functions = running.children_of(&hello);
+        let servers = running.children().into_iter().filter(|pid| !functions.contains(pid));
+        for server in servers {
+            let server = nix::unistd::Pid::from_raw(server.cast_signed());
+            nix::sys::signal::kill(server, nix::sys::signal::Signal::SIGKILL).unwrap();
+        }
+        let line = running.line("the Temporal dev server at");
+        assert!(line.contains("ended (signal: 9"), "{line}");
+        assert_eq!(running.ended().code(), Some(1));
+    }
+}
+
 #[tokio::test]
 async fn a_server_may_be_left_as_it_is() {
     let args = ["--port", "0", "--stock-server", "--"];

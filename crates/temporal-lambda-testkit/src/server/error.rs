@@ -51,6 +51,16 @@ pub enum DevServerError {
         /// The last lines of its log.
         log_tail: String,
     },
+    /// The server ended by itself after it had started: it crashed, or somebody ended its process.
+    #[error("the Temporal dev server at {address} ended ({status}); it said:\n{log_tail}")]
+    Died {
+        /// Where it answered.
+        address: String,
+        /// Its exit status.
+        status: String,
+        /// The last lines of its log.
+        log_tail: String,
+    },
     /// The server does not answer.
     #[error(
         "the Temporal dev server at {address} did not become healthy within {within:?}; is the \

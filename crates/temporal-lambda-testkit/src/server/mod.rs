@@ -195,6 +195,23 @@ impl DevServer {
         self.process.log_tail()
     }
 
+    /// Waits until the server ends by itself: [`DevServerError::Died`]. It is looked at every 20 ms.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    pub async fn died(&mut self) -> DevServerError {
+        loop {
+            if let Some(status) = self.process.ended() {
+                return DevServerError::Died {
+                    address: self.address(),
+                    status: status.to_string(),
+                    log_tail: self.log_tail(),
+                };
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// Ends the server in good order (SIGTERM), by force after 10 s. Its port is free afterwards.
     pub async fn stop(self) {
         self.process.stop().await;

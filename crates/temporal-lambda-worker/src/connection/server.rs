@@ -202,3 +202,40 @@ pub(crate) fn status_fault(status: &Status, target: String, reason: String) -> F
         _ => Fault::Answered { target, code, reason },
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use temporalio_client::Url;
+
+    use super::*;
+
+    /// A server whose probe is answered with `status`, or taken if there is none.
+    fn server_that_says(status: Arc<Mutex<Option<Code>>>) -> Server {
+        Server::new(Route::Overridden(service(move |_| {
+            let refused = status.lock().unwrap().map(|code| Status::new(code, "not now"));
+            Box::pin(async { refused.map_or_else(|| Ok(answered_with(Vec::new())), Err) })
+        })))
+    }
+
+    #[tokio::test]
+    async fn a_kept_channel_is_used_while_its_server_only_refuses_the_probe_for_the_moment() {
+        let options = ConnectionOptions::new(Url::parse("http://nowhere:7233").unwrap()).build();
+        let status = Arc::new(Mutex::new(None));
+        let server = server_that_says(status.clone());
+        let link = async |code| {
+            *status.lock().unwrap() = code;
+            server.link(&options, ConnectionUse::Reused).await.map(|link| link.how)
+        };
+        let refused = link(Some(Code::ResourceExhausted)).await;
+        assert!(matches!(refused, Err(Fault::Answered { .. })), "nothing is known of it yet");
+        assert_eq!(link(None).await.unwrap(), ConnectionUse::Reused);
+        for code in [Code::ResourceExhausted, Code::Unavailable, Code::Unimplemented] {
+            assert_eq!(link(Some(code)).await.unwrap(), ConnectionUse::Reused, "{code}");
+        }
+        for code in [Code::Unauthenticated, Code::PermissionDenied] {
+            let refused = link(Some(code)).await;
+            assert!(matches!(refused, Err(Fault::Refused { .. })), "{code}: these credentials");
+        }
+    }
+}

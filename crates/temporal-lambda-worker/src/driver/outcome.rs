@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::config::LambdaWorkerConfig;
 use crate::error::Fault;
 use crate::hooks::Shutdown;
-use crate::invocation::Invocation;
+use crate::invocation::{Invocation, WriteFigures};
 use crate::lifecycle::{Cause, Machine, Moment, State, Step};
 use crate::report::{self, InvocationReport, LambdaWorkerError, Reason, ReportedError, StateTimes};
 
@@ -93,7 +93,7 @@ fn timeline(machine: &Machine<Fault>) -> Vec<(State, Duration)> {
 pub(super) fn conclude(
     mut report: InvocationReport,
     causes: Vec<Cause<Fault>>,
-    figures: Option<fn(&InvocationReport)>,
+    figures: Option<WriteFigures>,
 ) -> Result<InvocationReport, LambdaWorkerError> {
     let mut faults: Vec<Fault> = causes.into_iter().map(fault).collect();
     report.errors = faults.iter().map(ReportedError::of).collect();

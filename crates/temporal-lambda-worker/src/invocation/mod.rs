@@ -13,7 +13,7 @@ use lambda_runtime::{Context, LambdaEvent};
 use tokio::time::Instant;
 
 pub use codec_work::{CodecWork, CodecWorkGuard};
-pub(crate) use telemetry::{Scope, Telemetry, as_workflow_thread};
+pub(crate) use telemetry::{Scope, Telemetry, WriteFigures, as_workflow_thread};
 
 /// The facts of one invocation: who called, and until when.
 ///

@@ -15,20 +15,23 @@ use tracing::Instrument as _;
 
 use crate::report::InvocationReport;
 
+/// Writes the figures of an invocation.
+pub(crate) type WriteFigures = fn(&InvocationReport);
+
 /// What telemetry keeps for the environment, as one invocation's configuration sees it.
 #[derive(Clone, Default)]
 pub(crate) struct Telemetry {
     /// Where the SDK's own metrics go. The SDK's runtime takes it when it is made.
     pub(crate) core_meter: Option<Arc<dyn CoreMeter>>,
     /// Writes the figures of an invocation; `None`: nothing that does is built in.
-    pub(crate) figures: Option<fn(&InvocationReport)>,
+    pub(crate) figures: Option<WriteFigures>,
     /// Whether this invocation has its flush.
     pub(crate) flushes: bool,
     kept: Arc<OnceLock<Arc<dyn Any + Send + Sync>>>,
 }
 
 impl Telemetry {
-    pub(crate) fn new(figures: Option<fn(&InvocationReport)>) -> Self {
+    pub(crate) fn new(figures: Option<WriteFigures>) -> Self {
         Self { figures, ..Self::default() }
     }
 

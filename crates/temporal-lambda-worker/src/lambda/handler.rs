@@ -20,7 +20,7 @@ use crate::error::Fault;
 use crate::invocation::Invocation;
 use crate::lambda::check::{CheckVerdict, Checker, Findings};
 use crate::lambda::event::{Asked, asked_by};
-use crate::lambda::load::{load, refused};
+use crate::lambda::load::{figures, load, refused};
 use crate::lambda::poison::PoisonLayer;
 use crate::lambda::runtime_api::events_at_once;
 use crate::observe::{LifecycleMove, Transitions};
@@ -243,12 +243,13 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
             let (invocation, admission) = admission?;
             let scope = invocation.scope().clone();
             let handling = async move {
+                let figures = figures(&environment, &variables);
                 let loaded = load(&environment, origin, variables, invocation.clone()).await;
                 let config = match loaded {
                     Ok(config) => config,
                     Err(fault) => {
                         admission.refuse();
-                        return Err(refused(fault, &invocation));
+                        return Err(refused(fault, &invocation, figures));
                     }
                 };
                 // Boxed, so that this future stays small.

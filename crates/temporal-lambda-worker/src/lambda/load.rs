@@ -10,7 +10,7 @@ use crate::config::{LambdaWorkerConfig, Origin, Variables};
 use crate::driver::environment::Environment;
 use crate::error::{ConfigError, Fault};
 use crate::hooks::ShutdownHooks;
-use crate::invocation::Invocation;
+use crate::invocation::{Invocation, WriteFigures};
 use crate::lifecycle::RESPONSE_RESERVE;
 use crate::report::{self, InvocationReport, LambdaWorkerError, ReportedError};
 
@@ -48,8 +48,19 @@ pub(crate) async fn load(
     Ok(config)
 }
 
+/// The function that writes an invocation's figures if its configuration cannot be read: only a variable can ask for
+/// them then.
+pub(crate) fn figures(environment: &Environment, variables: &Variables) -> Option<WriteFigures> {
+    let asked = matches!(variables.boolean("TEMPORAL_LAMBDA_EMF"), Ok(Some(true)));
+    environment.telemetry.figures.filter(|_| asked)
+}
+
 /// The error of an invocation that was refused for its configuration, before anything else began.
-pub(crate) fn refused(fault: Fault, invocation: &Invocation) -> LambdaWorkerError {
+pub(crate) fn refused(
+    fault: Fault,
+    invocation: &Invocation,
+    figures: Option<WriteFigures>,
+) -> LambdaWorkerError {
     let report = InvocationReport {
         request_id: invocation.request_id.clone(),
         function_arn: invocation.function_arn.clone(),
@@ -58,5 +69,8 @@ pub(crate) fn refused(fault: Fault, invocation: &Invocation) -> LambdaWorkerErro
         ..InvocationReport::default()
     };
     report::log(&report);
+    if let Some(write) = figures {
+        write(&report);
+    }
     LambdaWorkerError::new(fault, Vec::new(), report)
 }

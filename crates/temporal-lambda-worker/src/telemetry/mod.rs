@@ -7,8 +7,7 @@ pub(crate) mod logs;
 #[cfg(feature = "otel")]
 pub mod otel;
 
-use crate::invocation::Telemetry;
-use crate::report::InvocationReport;
+use crate::invocation::{Telemetry, WriteFigures};
 
 /// The interface to telemetry for a new environment, which each invocation's configuration gets.
 pub(crate) fn begin() -> Telemetry {
@@ -17,9 +16,9 @@ pub(crate) fn begin() -> Telemetry {
 
 /// The function that writes the figures of an invocation; `None` without the feature `emf`.
 #[cfg(feature = "emf")]
-const FIGURES: Option<fn(&InvocationReport)> = Some(emf::write);
+const FIGURES: Option<WriteFigures> = Some(emf::write);
 #[cfg(not(feature = "emf"))]
-const FIGURES: Option<fn(&InvocationReport)> = None;
+const FIGURES: Option<WriteFigures> = None;
 
 /// A variable's value. One that is not Unicode counts as unset.
 #[cfg(any(feature = "otel", feature = "emf"))]

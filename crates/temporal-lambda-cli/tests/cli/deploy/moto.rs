@@ -203,4 +203,38 @@ async fn moto_understands_the_calls_of_a_deployment_and_none_is_made_twice() {
     let told = cloud.fails(denied).await;
     assert!(told.contains("AWS denies"), "{told}");
     assert!(!told.contains(&user.secret), "{told}");
+
+    // With a profile it is the `aws` program that knows the keys, whatever the environment has.
+    let of_profile = |aws: Option<&str>| {
+        let programs = tempfile::tempdir().unwrap();
+        if let Some(aws) = aws {
+            write_program(&programs.path().join("aws"), aws);
+        }
+        let mut command = deploy(&["--dry-run", "--profile", "ops"]);
+        command.env("PATH", programs.path());
+        (command, programs)
+    };
+    let (key_id, secret) = (&user.key_id, &user.secret);
+    let asked = "configure export-credentials --format process --profile ops";
+    let keys = json!({ "Version": 1, "AccessKeyId": key_id, "SecretAccessKey": secret });
+    let expired = "The SSO session associated with this profile has expired";
+    for (aws, says) in [
+        (Some(format!("test \"$*\" = '{asked}' && echo '{keys}'")), "AWS denies"),
+        (Some(format!("echo '{expired}' >&2; exit 255")), expired),
+        (Some("exit 255".to_owned()), "aws sso login"),
+        (Some(format!("echo 'keys: {secret}'")), "needs version 2"),
+        (None, "cannot be run"),
+    ] {
+        let (command, _programs) = of_profile(aws.as_deref());
+        let told = cloud.fails(command).await;
+        assert!(told.contains(says) && !told.contains(secret), "{says}: {told}");
+        assert_eq!(told.contains("user/ada"), says == "AWS denies", "{told}");
+    }
+}
+
+fn write_program(file: &Path, lines: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    std::fs::write(file, format!("#!/bin/sh\n{lines}\n")).unwrap();
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
 }

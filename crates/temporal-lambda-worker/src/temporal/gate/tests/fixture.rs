@@ -21,7 +21,8 @@ use temporalio_common::protos::temporal::api::taskqueue::v1::{
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
     DescribeNamespaceRequest, DescribeNamespaceResponse, PollActivityTaskQueueRequest,
     PollWorkflowTaskQueueRequest, PollWorkflowTaskQueueResponse,
-    RespondWorkflowTaskCompletedRequest, ShutdownWorkerRequest,
+    RespondWorkflowTaskCompletedRequest, ShutdownWorkerRequest, StartWorkflowExecutionRequest,
+    StartWorkflowExecutionResponse,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::{Notify, watch};
@@ -108,19 +109,12 @@ impl Server {
                         return Ok(answered_with(Vec::new()));
                     }
                 }
-                let Some(task) = self.task.lock().unwrap().take() else {
-                    return Ok(answered_with(Vec::new()));
-                };
-                Ok(answer(&PollWorkflowTaskQueueResponse {
-                    task_token: task.into(),
-                    workflow_execution: Some(WorkflowExecution {
-                        workflow_id: format!("workflow of {task}"),
-                        run_id: format!("run of {task}"),
-                    }),
-                    attempt: 1,
-                    ..Default::default()
-                }))
+                Ok(self.take_task().map_or_else(|| answered_with(Vec::new()), |it| answer(&it)))
             }
+            "StartWorkflowExecution" => Ok(answer(&StartWorkflowExecutionResponse {
+                eager_workflow_task: self.take_task(),
+                ..Default::default()
+            })),
             "RespondWorkflowTaskCompleted" => {
                 if let Some(told) = self.completions_wait {
                     told.notified().await;
@@ -145,6 +139,19 @@ impl Server {
             }
             _ => Ok(answered_with(Vec::new())),
         }
+    }
+
+    fn take_task(&self) -> Option<PollWorkflowTaskQueueResponse> {
+        let task = self.task.lock().unwrap().take()?;
+        Some(PollWorkflowTaskQueueResponse {
+            task_token: task.into(),
+            workflow_execution: Some(WorkflowExecution {
+                workflow_id: format!("workflow of {task}"),
+                run_id: format!("run of {task}"),
+            }),
+            attempt: 1,
+            ..Default::default()
+        })
     }
 
     pub(super) fn asked(&self, rpc: &str) -> Vec<GrpcRequest> {
@@ -283,6 +290,12 @@ impl Fixture {
         tokio::spawn(async move {
             worker.respond_workflow_task_completed(request.into_request()).await.unwrap();
         })
+    }
+
+    /// A client in the worker's process starts a workflow.
+    pub(super) async fn start_workflow(&self) {
+        let request = StartWorkflowExecutionRequest::default();
+        self.worker.clone().start_workflow_execution(request.into_request()).await.unwrap();
     }
 
     /// The worker sends a page of a completion that has more.

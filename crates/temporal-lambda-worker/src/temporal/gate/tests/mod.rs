@@ -157,6 +157,26 @@ async fn a_workflow_task_is_in_flight_until_the_last_page_of_its_completion_is_a
     assert_eq!(fixture.told(), ["Quiet"]);
 }
 
+/// The answer to a client that runs in the worker's process and asks for the first task of its workflow.
+#[tokio::test(start_paused = true)]
+async fn a_workflow_task_that_comes_with_the_start_of_its_workflow_is_in_flight_until_it_is_answered()
+{
+    let mut fixture = Fixture::new(Server::default(), None, Some(2 * SECOND)).await;
+    fixture.start_workflow().await;
+    assert!(fixture.told().is_empty(), "a workflow that starts without a task");
+    *fixture.server.task.lock().unwrap() = Some("task");
+    fixture.start_workflow().await;
+    assert_eq!(fixture.told(), ["Busy"]);
+    let _quiescing = fixture.quiesce();
+    a_moment().await;
+    assert!(fixture.told().is_empty(), "the worker has not seen the task yet");
+    fixture.in_flight.workflow_task_is_seen("run of task");
+    a_moment().await;
+    assert_eq!(fixture.told(), ["PollsEnded"]);
+    fixture.complete("task").await;
+    assert_eq!(fixture.told(), ["Quiet"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn completions_ask_for_no_sticky_queue_while_polls_are_held_back() {
     let fixture = Fixture::new(Server::default(), None, Some(2 * SECOND)).await;
