@@ -38,6 +38,7 @@ struct Kept {
 /// The settings that connecting depends on.
 pub(crate) struct Request {
     options: ConnectionOptions,
+    namespace: String,
     reuse: bool,
     max_age: Duration,
 }
@@ -46,7 +47,16 @@ impl Request {
     pub(crate) fn of(config: &LambdaWorkerConfig) -> Self {
         let mut options = config.connection_options.clone();
         options.identity = config.identity();
-        Self { options, reuse: config.reuse_connection, max_age: config.max_connection_age }
+        Self {
+            options,
+            namespace: config.client_options.namespace.clone(),
+            reuse: config.reuse_connection,
+            max_age: config.max_connection_age,
+        }
+    }
+
+    fn namespace(&self) -> Option<&str> {
+        Some(&self.namespace)
     }
 }
 
@@ -59,7 +69,7 @@ impl ChannelCache {
     pub(crate) async fn connect(self, request: Request) -> Result<Link, Fault> {
         if !request.reuse {
             self.keep(None);
-            return dial(&request.options, ConnectionUse::New).await;
+            return dial(&request.options, request.namespace(), ConnectionUse::New).await;
         }
         let fingerprint = fingerprint(&request.options);
         let tried = self.kept();
@@ -80,7 +90,7 @@ impl ChannelCache {
                 Err(why_not) => how = why_not,
             }
         }
-        let link = dial(&request.options, how).await?;
+        let link = dial(&request.options, request.namespace(), how).await?;
         let server = link.server.clone();
         self.keep(Some(Kept { server, fingerprint, dialed: SystemTime::now() }));
         Ok(link)
@@ -111,7 +121,8 @@ impl ChannelCache {
         if kept.fingerprint != fingerprint || !age.is_ok_and(|it| it <= request.max_age) {
             return Err(ConnectionUse::Replaced);
         }
-        let linking = kept.server.link(&request.options, ConnectionUse::Reused);
+        let namespace = request.namespace();
+        let linking = kept.server.link(&request.options, namespace, ConnectionUse::Reused);
         match tokio::time::timeout(PROBE_CAP, linking).await {
             Ok(Err(Fault::Unreachable { .. })) | Err(_) => {
                 tracing::info!("the kept connection does not answer; connecting anew");

@@ -19,7 +19,7 @@ pub(crate) use trouble::Trouble;
 
 /// A connection made as for an invocation, but outside of one.
 pub(crate) async fn connect(options: &ConnectionOptions) -> Result<Connection, Fault> {
-    Ok(server::dial(options, ConnectionUse::New).await?.connection)
+    Ok(server::dial(options, None, ConnectionUse::New).await?.connection)
 }
 
 /// A connection for one invocation, under that invocation's identity and with its credentials.

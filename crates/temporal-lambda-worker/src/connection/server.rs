@@ -8,11 +8,13 @@ use prost::Message as _;
 use temporalio_client::callback_based::{GrpcRequest, GrpcSuccessResponse};
 use temporalio_client::errors::ClientConnectError;
 use temporalio_client::tonic::{Code, Status};
-use temporalio_client::{Connection, ConnectionOptions};
+use temporalio_client::grpc::WorkflowService as _;
+use temporalio_client::tonic::IntoRequest as _;
+use temporalio_client::{Connection, ConnectionOptions, RetryOptions};
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
-    DescribeNamespaceResponse, GetSystemInfoResponse,
+    DescribeNamespaceRequest, DescribeNamespaceResponse, GetSystemInfoResponse,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::Link;
 use super::channel::{Answer, DialError, Route, is_unanswered, service};
@@ -22,6 +24,9 @@ use crate::report::ConnectionUse;
 
 /// For how long a server that has refused a call because there were too many is expected to do so again: 60 s.
 const THROTTLED_FOR: Duration = Duration::from_secs(60);
+
+/// How long an invocation waits for the description of its namespace before the worker asks for it again: 0.5 s.
+const DESCRIBED_WITHIN: Duration = Duration::from_millis(500);
 
 /// A channel, and the facts that are known of the server at its other end.
 #[derive(Clone)]
@@ -50,10 +55,12 @@ impl Server {
     }
 
     /// A connection of the SDK over this channel, under the identity and with the credentials of
-    /// `options`. The server is asked for its capabilities, which proves both.
+    /// `options`. The server is asked for its capabilities, which proves both, and in the same round trip for the
+    /// description of `namespace`, if that is not known yet.
     pub(super) async fn link(
         &self,
         options: &ConnectionOptions,
+        namespace: Option<&str>,
         how: ConnectionUse,
     ) -> Result<Link, Fault> {
         let server = self.clone();
@@ -70,8 +77,27 @@ impl Server {
                 }
             })
         }));
-        let connection = Connection::connect(bare).await.map_err(|error| fault(error, options))?;
+        let describing = timeout(DESCRIBED_WITHIN, self.describe(bare.clone(), namespace));
+        let connecting = async {
+            Connection::connect(bare).await.map_err(|error| fault(error, options))
+        };
+        let (connection, _) = tokio::try_join!(connecting, async { Ok(describing.await) })?;
         Ok(Link { connection, how, server: self.clone() })
+    }
+
+    /// Asks for the description of a namespace. If the server refuses that, the worker asks again, and reports what
+    /// it says.
+    async fn describe(&self, mut options: ConnectionOptions, namespace: Option<&str>) {
+        let unknown = |name: &&str| !self.known().namespaces.contains_key(*name);
+        let Some(namespace) = namespace.filter(unknown) else { return };
+        options.set_skip_get_system_info(true);
+        options.retry_options = RetryOptions::no_retries();
+        let Ok(mut connection) = Connection::connect(options).await else { return };
+        let request =
+            DescribeNamespaceRequest { namespace: namespace.to_owned(), ..Default::default() };
+        if let Ok(answer) = connection.describe_namespace(request.into_request()).await {
+            self.known().namespaces.insert(namespace.to_owned(), answer.into_inner());
+        }
     }
 
     /// The server's answer to `GetSystemInfo`, or its earlier one if it is only busy now.
@@ -132,7 +158,11 @@ pub(crate) fn without_network(options: &ConnectionOptions) -> ConnectionOptions 
 }
 
 /// A connection over a new channel.
-pub(super) async fn dial(options: &ConnectionOptions, how: ConnectionUse) -> Result<Link, Fault> {
+pub(super) async fn dial(
+    options: &ConnectionOptions,
+    namespace: Option<&str>,
+    how: ConnectionUse,
+) -> Result<Link, Fault> {
     // With a feature of the SDK's client there is a certificate resolver, which is called in each handshake. It
     // cannot be given to a channel that is dialed here.
     if format!("{:?}", options.tls_options).contains("client_cert_resolver: Some") {
@@ -151,9 +181,9 @@ pub(super) async fn dial(options: &ConnectionOptions, how: ConnectionUse) -> Res
             Fault::Unreachable { target: options.target.to_string(), reason }
         }
     })?;
-    match Server::new(route.clone()).link(options, how).await {
+    match Server::new(route.clone()).link(options, namespace, how).await {
         Err(Fault::Answered { reason, .. }) if is_about_compression(&reason) => {
-            Server::new(route.uncompressed()).link(options, how).await
+            Server::new(route.uncompressed()).link(options, namespace, how).await
         }
         link => link,
     }
@@ -225,7 +255,7 @@ mod tests {
         let server = server_that_says(status.clone());
         let link = async |code| {
             *status.lock().unwrap() = code;
-            server.link(&options, ConnectionUse::Reused).await.map(|link| link.how)
+            server.link(&options, None, ConnectionUse::Reused).await.map(|link| link.how)
         };
         let refused = link(Some(Code::ResourceExhausted)).await;
         assert!(matches!(refused, Err(Fault::Answered { .. })), "nothing is known of it yet");
@@ -236,6 +266,31 @@ mod tests {
         for code in [Code::Unauthenticated, Code::PermissionDenied] {
             let refused = link(Some(code)).await;
             assert!(matches!(refused, Err(Fault::Refused { .. })), "{code}: these credentials");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_namespace_is_described_in_the_round_trip_of_the_probe_and_once() {
+        let options = ConnectionOptions::new(Url::parse("http://nowhere:7233").unwrap()).build();
+        for is_described in [true, false] {
+            let asked = Arc::new(Mutex::new(Vec::new()));
+            let calls = asked.clone();
+            let server = Server::new(Route::Overridden(service(move |call| {
+                calls.lock().unwrap().push(call.rpc.clone());
+                let is_answered = is_described || call.rpc == "GetSystemInfo";
+                Box::pin(async move {
+                    tokio::time::sleep(Duration::from_millis(25)).await;
+                    let refusal = || Status::permission_denied("not this one");
+                    if is_answered { Ok(answered_with(Vec::new())) } else { Err(refusal()) }
+                })
+            })));
+            for names in [2, if is_described { 3 } else { 4 }] {
+                let began = Instant::now();
+                server.link(&options, Some("n"), ConnectionUse::New).await.unwrap();
+                assert_eq!(began.elapsed(), Duration::from_millis(25));
+                assert_eq!(asked.lock().unwrap().len(), names, "{:?}", asked.lock().unwrap());
+            }
+            assert_eq!(server.known().namespaces.contains_key("n"), is_described);
         }
     }
 }
