@@ -7,9 +7,8 @@ use std::time::Duration;
 use prost::Message as _;
 use temporalio_client::callback_based::{GrpcRequest, GrpcSuccessResponse};
 use temporalio_client::errors::ClientConnectError;
-use temporalio_client::tonic::{Code, Status};
 use temporalio_client::grpc::WorkflowService as _;
-use temporalio_client::tonic::IntoRequest as _;
+use temporalio_client::tonic::{Code, IntoRequest as _, Status};
 use temporalio_client::{Connection, ConnectionOptions, RetryOptions};
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
     DescribeNamespaceRequest, DescribeNamespaceResponse, GetSystemInfoResponse,
@@ -78,9 +77,8 @@ impl Server {
             })
         }));
         let describing = timeout(DESCRIBED_WITHIN, self.describe(bare.clone(), namespace));
-        let connecting = async {
-            Connection::connect(bare).await.map_err(|error| fault(error, options))
-        };
+        let connecting =
+            async { Connection::connect(bare).await.map_err(|error| fault(error, options)) };
         let (connection, _) = tokio::try_join!(connecting, async { Ok(describing.await) })?;
         Ok(Link { connection, how, server: self.clone() })
     }

@@ -160,7 +160,7 @@ async fn a_workflow_task_is_in_flight_until_the_last_page_of_its_completion_is_a
 /// The answer to a client that runs in the worker's process and asks for the first task of its workflow.
 #[tokio::test(start_paused = true)]
 async fn a_workflow_task_that_comes_with_the_start_of_its_workflow_is_in_flight_until_it_is_answered()
-{
+ {
     let mut fixture = Fixture::new(Server::default(), None, Some(2 * SECOND)).await;
     fixture.start_workflow().await;
     assert!(fixture.told().is_empty(), "a workflow that starts without a task");
