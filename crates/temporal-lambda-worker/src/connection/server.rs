@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::{FutureExt as _, TryFutureExt as _};
 use prost::Message as _;
 use temporalio_client::callback_based::{GrpcRequest, GrpcSuccessResponse};
 use temporalio_client::errors::ClientConnectError;
@@ -77,9 +78,9 @@ impl Server {
             })
         }));
         let describing = timeout(DESCRIBED_WITHIN, self.describe(bare.clone(), namespace));
-        let connecting =
-            async { Connection::connect(bare).await.map_err(|error| fault(error, options)) };
-        let (connection, _) = tokio::try_join!(connecting, async { Ok(describing.await) })?;
+        let connecting = Connection::connect(bare).map_err(|error| fault(error, options));
+        // Boxed, so that the future of connecting stays small.
+        let (connection, _) = tokio::try_join!(connecting.boxed(), describing.map(Ok).boxed())?;
         Ok(Link { connection, how, server: self.clone() })
     }
 
