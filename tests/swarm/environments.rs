@@ -2,10 +2,11 @@
 
 use std::{
     path::PathBuf,
+    pin::pin,
     time::{Duration, SystemTime},
 };
 
-use temporal_lambda_testkit::lambda::{Function, FunctionConfig, Invocation};
+use temporal_lambda_testkit::lambda::{Environment, Function, FunctionConfig, Invocation};
 use temporal_lambda_tests::World;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,9 @@ const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/swarm");
 const GRACE_SECONDS: u64 = 1;
 /// Between two invocations of an environment, at most.
 const GAP: Duration = Duration::from_millis(600);
+/// Where processes are killed: one invocation of so many is meant to be, and this long after its event, at most.
+const KILLED_ONE_OF: u64 = 3;
+const KILLED_WITHIN: Duration = Duration::from_secs(4);
 
 /// Whose worker it is.
 #[derive(Clone)]
@@ -59,6 +63,8 @@ const PEER_WINDOWS: [Window; 4] = [
 pub(crate) enum Exit {
     Idle,
     Deadline,
+    /// Its process was killed by the swarm.
+    Killed,
     Failed,
 }
 
@@ -107,26 +113,39 @@ impl Window {
     }
 }
 
-/// Invokes a function again and again until `finished`.
+/// Invokes a function again and again until `finished`. With `kills`, its process is killed now and then.
 pub(crate) async fn roll(
     function: &Function,
     mut random: Random,
+    kills: bool,
     finished: &CancellationToken,
 ) -> Vec<Invoked> {
     let mut invoked = Vec::new();
     while !finished.is_cancelled() {
-        let invocation = function.invoke("{}").await.expect("the emulator runs");
-        invoked.push(Invoked::of(function, &invocation));
+        let is_meant = kills && random.below(KILLED_ONE_OF) == 0;
+        let after = random.between(Duration::ZERO, KILLED_WITHIN);
+        let mut invoking = pin!(function.invoke("{}"));
+        let (invocation, is_killed) = tokio::select! {
+            invocation = &mut invoking => (invocation, false),
+            () = sleep(after), if is_meant => {
+                function.environments().iter().for_each(Environment::kill);
+                (invoking.await, true)
+            }
+        };
+        let invocation = invocation.expect("the emulator runs");
+        invoked.push(Invoked::of(function, &invocation, is_killed));
         sleep(random.between(Duration::ZERO, GAP)).await;
     }
     invoked
 }
 
 impl Invoked {
-    fn of(function: &Function, invocation: &Invocation) -> Self {
+    fn of(function: &Function, invocation: &Invocation, is_killed: bool) -> Self {
         // Python's package returns nothing.
         let report = invocation.json().unwrap_or_default();
         let exit = match report["reason"].as_str() {
+            // It may have ended in the moment in which it was killed.
+            _ if is_killed && !invocation.outcome.is_success() => Exit::Killed,
             _ if !invocation.outcome.is_success() => Exit::Failed,
             Some("idle") => Exit::Idle,
             _ => Exit::Deadline,

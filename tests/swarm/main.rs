@@ -1,4 +1,5 @@
-//! Many workflows over many short invocations: no task is lost between them.
+//! Many workflows over many short invocations: no task is lost between them, and where processes are
+//! killed, no other task than those that they had.
 //!
 //! In a program of its own, so that it has the machine for itself: what it looks for are moments.
 //! Without arguments it runs a few scenarios for less than a minute each, as CI does. By hand:

@@ -72,6 +72,12 @@ impl Ran {
         Some((invoked, invoked.ended.duration_since(*at).unwrap_or_default()))
     }
 
+    /// How many tasks were lost that were given to an invocation whose process was killed.
+    pub(crate) fn lost_by_kills(&self) -> usize {
+        let invoked = self.lost.iter().filter_map(|(_, loss)| self.invoked(loss));
+        invoked.filter(|(it, _)| it.exit == Exit::Killed).count()
+    }
+
     /// How many tasks were lost that were given out within [`AT_AN_EXIT`] of an invocation's end.
     pub(crate) fn lost_at_exits(&self) -> usize {
         let invoked = self.lost.iter().filter_map(|(_, loss)| self.invoked(loss));
@@ -106,7 +112,7 @@ pub(crate) async fn run(scenario: &Scenario, plan: Plan) -> Ran {
     let (progress, load, finished) = (Progress::default(), Load::watch(), CancellationToken::new());
     let began = Instant::now();
     let environments = functions.iter().zip(1..).map(|(function, number)| {
-        environments::roll(function, plan.random.fork(number), &finished)
+        environments::roll(function, plan.random.fork(number), scenario.kills, &finished)
     });
     let ids = (0..jobs.len()).map(|number| world.id(number)).collect::<Vec<_>>();
     let swarm = async {

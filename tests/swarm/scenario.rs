@@ -12,6 +12,9 @@ pub(crate) struct Scenario {
     pub(crate) round_trip: Duration,
     /// Whether the server refuses calls now and then.
     pub(crate) is_throttled: bool,
+    /// Whether processes of functions are killed now and then. What they had is lost until its timeout; nothing else
+    /// may be.
+    pub(crate) kills: bool,
     /// The server's dynamic configuration; values are JSON.
     config: &'static [(&'static str, &'static str)],
     /// Whether it is part of the short form.
@@ -26,12 +29,13 @@ const FAR: Duration = Duration::from_millis(50);
 
 const ENDS_POLLS: (&str, &str) = ("frontend.enableCancelWorkerPollsOnShutdown", "true");
 
-pub(crate) const SCENARIOS: [Scenario; 8] = [
+pub(crate) const SCENARIOS: [Scenario; 9] = [
     Scenario {
         name: "stock",
         about: "a stock server, near",
         round_trip: NEAR,
         is_throttled: false,
+        kills: false,
         config: &[],
         is_short: false,
         is_strict: true,
@@ -41,6 +45,7 @@ pub(crate) const SCENARIOS: [Scenario; 8] = [
         about: "a stock server, 50 ms there and back",
         round_trip: FAR,
         is_throttled: false,
+        kills: false,
         config: &[],
         is_short: true,
         is_strict: true,
@@ -50,6 +55,7 @@ pub(crate) const SCENARIOS: [Scenario; 8] = [
         about: "a server that ends the polls of a worker that shuts down, near",
         round_trip: NEAR,
         is_throttled: false,
+        kills: false,
         config: &[ENDS_POLLS],
         is_short: true,
         is_strict: true,
@@ -59,6 +65,7 @@ pub(crate) const SCENARIOS: [Scenario; 8] = [
         about: "a server that ends the polls of a worker that shuts down, 50 ms there and back",
         round_trip: FAR,
         is_throttled: false,
+        kills: false,
         config: &[ENDS_POLLS],
         is_short: false,
         is_strict: true,
@@ -68,6 +75,7 @@ pub(crate) const SCENARIOS: [Scenario; 8] = [
         about: "a server that closes connections every 4 s; calls under way have 5 s to end",
         round_trip: NEAR,
         is_throttled: false,
+        kills: false,
         config: &[
             ("frontend.keepAliveMaxConnectionAge", "\"4s\""),
             ("frontend.keepAliveMaxConnectionAgeGrace", "\"5s\""),
@@ -80,6 +88,7 @@ pub(crate) const SCENARIOS: [Scenario; 8] = [
         about: "a server that closes connections every 2 s; calls under way have 0.3 s to end",
         round_trip: NEAR,
         is_throttled: false,
+        kills: false,
         config: &[
             ("frontend.keepAliveMaxConnectionAge", "\"2s\""),
             ("frontend.keepAliveMaxConnectionAgeGrace", "\"300ms\""),
@@ -92,6 +101,7 @@ pub(crate) const SCENARIOS: [Scenario; 8] = [
         about: "a server that refuses calls for a moment now and then, a worker's farewell first, near",
         round_trip: NEAR,
         is_throttled: true,
+        kills: false,
         config: THROTTLED,
         is_short: false,
         is_strict: true,
@@ -101,8 +111,19 @@ pub(crate) const SCENARIOS: [Scenario; 8] = [
         about: "a server that refuses calls for a moment now and then, 50 ms there and back",
         round_trip: FAR,
         is_throttled: true,
+        kills: false,
         config: THROTTLED,
         is_short: false,
+        is_strict: true,
+    },
+    Scenario {
+        name: "killed",
+        about: "one invocation of three is killed, near",
+        round_trip: NEAR,
+        is_throttled: false,
+        kills: true,
+        config: &[ENDS_POLLS],
+        is_short: true,
         is_strict: true,
     },
 ];

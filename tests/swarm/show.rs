@@ -63,7 +63,8 @@ impl Row<'_> {
 
     fn cells(&self) -> Vec<String> {
         let (ran, worst) = (&self.ran, self.ran.worst);
-        let exits = [Exit::Idle, Exit::Deadline, Exit::Failed].map(|exit| ran.exits(exit));
+        let exits = [Exit::Idle, Exit::Deadline, Exit::Killed, Exit::Failed];
+        let exits = exits.map(|exit| ran.exits(exit));
         let load = worst.load.map_or("?".to_owned(), |load| format!("{load:.1}"));
         vec![
             self.scenario.name.to_owned(),
@@ -73,7 +74,7 @@ impl Row<'_> {
             by_kind(ran.done),
             ran.lost.len().to_string(),
             by_kind(ran.lost_by_kind()),
-            ran.lost_at_exits().to_string(),
+            format!("{} / {}", ran.lost_at_exits(), ran.lost_by_kills()),
             format!("{load} / {:.0?}", worst.late),
             format!("{:.0?}", ran.took),
         ]
@@ -89,12 +90,12 @@ pub(crate) fn print_table(rows: &[Row<'_>]) {
     let head = [
         "scenario",
         "worker",
-        "exits: idle / deadline / failed",
+        "exits: idle / deadline / killed / failed",
         "workflows",
         "done: workflow tasks / activities / local / signals / queries / updates",
         "lost",
         "lost: workflow tasks / activities / local / signals / queries / updates",
-        "of these at exits",
+        "of these at exits / by kills",
         "worst load / lateness",
         "took",
     ];
@@ -110,7 +111,7 @@ pub(crate) fn faults(rows: &[Row<'_>]) -> Vec<String> {
     let beside_a_peer = rows.iter().any(|row| !row.is_ours());
     for row in rows.iter().filter(|row| row.is_ours()) {
         let (ran, name) = (&row.ran, row.scenario.name);
-        let lost = ran.lost.len();
+        let lost = ran.lost.len() - ran.lost_by_kills();
         let peer = rows.iter().find(|it| !it.is_ours() && it.scenario.name == name);
         match peer {
             _ if row.scenario.is_strict && lost > 0 => {
@@ -135,6 +136,9 @@ pub(crate) fn faults(rows: &[Row<'_>]) -> Vec<String> {
         let idle = ran.exits(Exit::Idle) > 0 || beside_a_peer;
         if !idle || ran.exits(Exit::Deadline) == 0 {
             faults.push(format!("{name}: there was not every kind of exit"));
+        }
+        if row.scenario.kills && ran.exits(Exit::Killed) == 0 {
+            faults.push(format!("{name}: no invocation was killed"));
         }
         if row.scenario.is_throttled && ran.refused == 0 {
             faults.push(format!("{name}: the server refused nothing"));
