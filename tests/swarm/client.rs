@@ -34,9 +34,9 @@ use tonic::{Code, IntoRequest as _, Request as Call, Status};
 
 /// Before a call is made again.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How many calls of a crowd come at once, and how often: 100 every 5 s. A server that is throttled
-/// refuses calls for about a second then, those of workers too.
-pub(crate) const BURST: usize = 100;
+/// How many calls of a crowd come at once, and how often: 200 every 5 s, more than a throttled server takes
+/// in a second.
+pub(crate) const BURST: usize = 200;
 const BETWEEN_BURSTS: Duration = Duration::from_secs(5);
 /// Between two looks at workflows, whichever they are. A throttled server has 120 calls a second for
 /// everybody, and looks come before a worker's polls: without a pause it would be the swarm itself that

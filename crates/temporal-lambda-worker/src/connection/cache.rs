@@ -54,10 +54,6 @@ impl Request {
             max_age: config.max_connection_age,
         }
     }
-
-    fn namespace(&self) -> Option<&str> {
-        Some(&self.namespace)
-    }
 }
 
 impl ChannelCache {
@@ -67,9 +63,10 @@ impl ChannelCache {
     /// # Cancel safety
     /// Dropping the future leaves the cache as it was.
     pub(crate) async fn connect(self, request: Request) -> Result<Link, Fault> {
+        let namespace = Some(request.namespace.as_str());
         if !request.reuse {
             self.keep(None);
-            return dial(&request.options, request.namespace(), ConnectionUse::New).await;
+            return dial(&request.options, namespace, ConnectionUse::New).await;
         }
         let fingerprint = fingerprint(&request.options);
         let tried = self.kept();
@@ -90,7 +87,7 @@ impl ChannelCache {
                 Err(why_not) => how = why_not,
             }
         }
-        let link = dial(&request.options, request.namespace(), how).await?;
+        let link = dial(&request.options, namespace, how).await?;
         let server = link.server.clone();
         self.keep(Some(Kept { server, fingerprint, dialed: SystemTime::now() }));
         Ok(link)
@@ -121,7 +118,7 @@ impl ChannelCache {
         if kept.fingerprint != fingerprint || !age.is_ok_and(|it| it <= request.max_age) {
             return Err(ConnectionUse::Replaced);
         }
-        let namespace = request.namespace();
+        let namespace = Some(request.namespace.as_str());
         let linking = kept.server.link(&request.options, namespace, ConnectionUse::Reused);
         match tokio::time::timeout(PROBE_CAP, linking).await {
             Ok(Err(Fault::Unreachable { .. })) | Err(_) => {

@@ -35,6 +35,7 @@ use crate::worker::LambdaWorker;
 use callbacks::Keeper;
 
 pub(crate) use callbacks::MakeWorker;
+pub(crate) use outcome::conclude;
 
 /// Messages from tasks to the driver. Their contents stay in the driver; the machine gets inputs without them.
 enum Message {
@@ -278,7 +279,7 @@ impl<W: LambdaWorker> Driver<W> {
             }
         }
         let figures = self.environment.telemetry.figures.filter(|_| self.emf);
-        outcome::conclude(report, causes, figures)
+        conclude(report, causes.into_iter().map(outcome::fault).collect(), figures)
     }
 
     /// Tells observers about the moves since the last time.

@@ -89,13 +89,12 @@ fn timeline(machine: &Machine<Fault>) -> Vec<(State, Duration)> {
     timeline
 }
 
-/// The invocation's result.
-pub(super) fn conclude(
+/// The result of an invocation that has come to its end with these faults. It is logged, and its figures are written.
+pub(crate) fn conclude(
     mut report: InvocationReport,
-    causes: Vec<Cause<Fault>>,
+    mut faults: Vec<Fault>,
     figures: Option<WriteFigures>,
 ) -> Result<InvocationReport, LambdaWorkerError> {
-    let mut faults: Vec<Fault> = causes.into_iter().map(fault).collect();
     report.errors = faults.iter().map(ReportedError::of).collect();
     report::log(&report);
     if let Some(write) = figures {
@@ -123,7 +122,7 @@ fn reported(cause: &Cause<Fault>) -> ReportedError {
     ReportedError::of(&fault(plain))
 }
 
-fn fault(cause: Cause<Fault>) -> Fault {
+pub(super) fn fault(cause: Cause<Fault>) -> Fault {
     match cause {
         Cause::Reported(fault) => fault,
         Cause::Late { remaining } => Fault::Late { remaining },

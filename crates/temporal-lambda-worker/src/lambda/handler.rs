@@ -249,7 +249,7 @@ impl<W: LambdaWorker> LambdaWorkerHandler<W> {
                     Ok(config) => config,
                     Err(fault) => {
                         admission.refuse();
-                        return Err(refused(fault, &invocation, figures));
+                        return refused(fault, &invocation, figures);
                     }
                 };
                 // Boxed, so that this future stays small.

@@ -7,12 +7,13 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::config::{LambdaWorkerConfig, Origin, Variables};
+use crate::driver::conclude;
 use crate::driver::environment::Environment;
 use crate::error::{ConfigError, Fault};
 use crate::hooks::ShutdownHooks;
 use crate::invocation::{Invocation, WriteFigures};
 use crate::lifecycle::RESPONSE_RESERVE;
-use crate::report::{self, InvocationReport, LambdaWorkerError, ReportedError};
+use crate::report::{InvocationReport, LambdaWorkerError};
 
 /// How long reading the configuration may take: 10 s, as connecting, and half of the invocation's time at
 /// most. It takes milliseconds, unless a file is on a network.
@@ -55,22 +56,17 @@ pub(crate) fn figures(environment: &Environment, variables: &Variables) -> Optio
     environment.telemetry.figures.filter(|_| asked)
 }
 
-/// The error of an invocation that was refused for its configuration, before anything else began.
+/// The result of an invocation that was refused for its configuration, before anything else began.
 pub(crate) fn refused(
     fault: Fault,
     invocation: &Invocation,
     figures: Option<WriteFigures>,
-) -> LambdaWorkerError {
+) -> Result<InvocationReport, LambdaWorkerError> {
     let report = InvocationReport {
         request_id: invocation.request_id.clone(),
         function_arn: invocation.function_arn.clone(),
         cold_start: invocation.cold_start,
-        errors: vec![ReportedError::of(&fault)],
         ..InvocationReport::default()
     };
-    report::log(&report);
-    if let Some(write) = figures {
-        write(&report);
-    }
-    LambdaWorkerError::new(fault, Vec::new(), report)
+    conclude(report, vec![fault], figures)
 }

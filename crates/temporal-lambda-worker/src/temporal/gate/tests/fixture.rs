@@ -30,7 +30,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::super::{Gate, Timing};
+use super::super::{Gate, Timing, copy};
 use crate::connection::{Answer, Link, Route, Server as Known, answered_with};
 use crate::error::Fault;
 use crate::lifecycle::Input;
@@ -156,13 +156,7 @@ impl Server {
 
     pub(super) fn asked(&self, rpc: &str) -> Vec<GrpcRequest> {
         let is_it = |call: &&GrpcRequest| call.rpc == rpc;
-        let clone = |call: &GrpcRequest| GrpcRequest {
-            service: call.service.clone(),
-            rpc: call.rpc.clone(),
-            headers: call.headers.clone(),
-            proto: call.proto.clone(),
-        };
-        self.asked.lock().unwrap().iter().filter(is_it).map(clone).collect()
+        self.asked.lock().unwrap().iter().filter(is_it).map(copy).collect()
     }
 
     /// The times that the polls asked for, in milliseconds.
