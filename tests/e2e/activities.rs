@@ -3,13 +3,23 @@
 use std::time::Duration;
 
 use temporal_lambda_test_timing::assert_soon;
+use temporal_lambda_testkit::lambda::{Function, Invocation};
 use temporal_lambda_tests::{
     Invoked as _, World,
+    invoked::{invoked_until, tasks},
     temporal::{count, timeouts, workers},
 };
 use temporalio_common::protos::temporal::api::enums::v1::EventType;
 
 use crate::{HELLO, PROBE};
+
+/// The first invocation in which a task of this kind had this outcome.
+async fn first_with(function: &Function, kind: &str, outcome: &str) -> Invocation {
+    let has = async |invocation: &Invocation| {
+        (invocation.reported()?["tasks"][kind][outcome] == 1).then_some(())
+    };
+    invoked_until(function, &format!("a {kind} task that is {outcome}"), has).await.1.pop().unwrap()
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_shorter_than_the_grace_period_completes() {
@@ -24,21 +34,22 @@ async fn one_that_is_shorter_than_the_grace_period_completes() {
     let probe = world.add(probe);
     let id = world.id("it");
     temporal.start(&world.name, &id, "Doze", 3000).await;
-    let first = probe.invoke("{}").await.unwrap();
-    let report = first.report();
-    assert_eq!(report["reason"], "deadline_near");
-    assert_eq!(report["tasks"]["activity"]["completed"], 1, "{report}");
+    let first = first_with(&probe, "activity", "completed").await;
+    assert_eq!(first.report()["reason"], "deadline_near");
     assert!(first.duration >= Duration::from_secs(3), "it waited for the activity");
     assert_soon("an invocation with an activity", first.duration, Duration::from_secs(3));
     let history = temporal.history(&id).await;
     assert_eq!(count(&history, EventType::ActivityTaskCompleted), 1);
 
     // The workflow goes on in the next invocation.
-    let second = probe.invoke("{}").await.unwrap();
+    let second = temporal.served_by(&probe, &id).await.pop().unwrap();
     assert_eq!(temporal.result(&id).await, 1, "one attempt");
     let history = temporal.history(&id).await;
     assert_eq!(timeouts(&history), 0);
-    assert_eq!(workers(&history), [first.identity(&probe), second.identity(&probe)]);
+    let workers = workers(&history);
+    for invocation in [first, second] {
+        assert!(workers.contains(&invocation.identity(&probe)), "{workers:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,13 +67,11 @@ async fn one_that_is_longer_is_cancelled_and_tried_again_in_the_next_invocation(
     let long = world.add(world.config("long", HELLO).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "4s"));
     let id = world.id("it");
     temporal.start(&world.name, &id, "SleepWorkflow", 4000).await;
-    let first = short.invoke("{}").await.unwrap();
-    let report = first.report();
-    assert_eq!(report["tasks"]["activity"]["cancelled"], 1, "{report}");
-    assert_eq!(report["tasks"]["activity"]["abandoned"], 0);
+    let first = first_with(&short, "activity", "cancelled").await;
+    assert_eq!(first.report()["tasks"]["activity"]["abandoned"], 0);
     assert!(first.duration >= Duration::from_millis(3250), "{:?}", first.duration);
 
-    let second = long.invoke("{}").await.unwrap();
+    let second = temporal.served_by(&long, &id).await.pop().unwrap();
     assert_eq!(temporal.result(&id).await, 2, "two attempts");
     let history = temporal.history(&id).await;
     assert_eq!(timeouts(&history), 0, "the server knew at once that it had to try again");
@@ -82,15 +91,14 @@ async fn one_that_ignores_its_cancellation_is_dropped_and_tried_again() {
     let probe = world.add(probe);
     let id = world.id("it");
     temporal.start(&world.name, &id, "Stubborn", ()).await;
-    let first = probe.invoke("{}").await.unwrap();
+    let first = first_with(&probe, "activity", "abandoned").await;
     let report = first.report();
-    assert_eq!(report["tasks"]["activity"]["abandoned"], 1, "{report}");
     assert_eq!(report["poisoned"], false);
     assert!(first.time_left_at_response > Duration::from_millis(100), "{}", first.outcome);
     // Its hooks had their time.
     assert_eq!(report["on_shutdown"]["outcome"], "ok");
 
-    let second = probe.invoke("{}").await.unwrap();
+    let second = temporal.served_by(&probe, &id).await.remove(0);
     assert!(!second.cold, "the environment is healthy");
     assert_eq!(temporal.result(&id).await, 2, "two attempts");
     assert_eq!(timeouts(&temporal.history(&id).await), 0, "it was not waited for");
@@ -111,13 +119,11 @@ async fn a_local_one_that_outlasts_the_grace_period_is_run_again_and_its_workflo
     let long = world.add(long.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
     let id = world.id("it");
     temporal.start(&world.name, &id, "LocalDoze", 4500).await;
-    let first = short.invoke("{}").await.unwrap();
-    let report = first.report();
-    assert_eq!(report["tasks"]["local_activity"]["abandoned"], 1, "{report}");
-    assert_eq!(report["poisoned"], false);
+    let first = first_with(&short, "local_activity", "abandoned").await;
+    assert_eq!(first.report()["poisoned"], false);
 
-    let second = long.invoke("{}").await.unwrap();
-    assert_eq!(second.report()["tasks"]["local_activity"]["completed"], 1);
+    let rest = temporal.served_by(&long, &id).await;
+    assert_eq!(tasks(&rest, "local_activity", "completed"), 1);
     assert_eq!(temporal.result(&id).await, 1, "nobody cancelled it");
     // The server was told that the workflow task would not be completed.
     assert_eq!(timeouts(&temporal.history(&id).await), 0, "it was not waited for");
@@ -130,11 +136,10 @@ async fn a_panic_in_one_is_a_failed_attempt_and_nothing_else() {
     let probe = world.add(world.config("probe", PROBE).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
     let id = world.id("it");
     temporal.start(&world.name, &id, "Panics", ()).await;
-    let invocation = probe.invoke("{}").await.unwrap();
+    let invocations = temporal.served_by(&probe, &id).await;
     assert_eq!(temporal.result(&id).await, 2, "two attempts");
-    let report = invocation.report();
-    assert_eq!(report["tasks"]["activity"]["failed"], 1, "{report}");
-    assert_eq!(report["tasks"]["activity"]["completed"], 1);
+    assert_eq!(tasks(&invocations, "activity", "failed"), 1);
+    assert_eq!(tasks(&invocations, "activity", "completed"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,10 +152,11 @@ async fn while_one_runs_the_worker_is_not_idle() {
     for (kind, counted) in [("Doze", "activity"), ("LocalDoze", "local_activity")] {
         let id = world.id(kind);
         temporal.start(&world.name, &id, kind, 3000).await;
-        let invocation = probe.invoke("{}").await.unwrap();
-        let report = invocation.report();
-        assert_eq!(report["tasks"][counted]["completed"], 1, "{report}");
-        assert_eq!(report["reason"], "idle");
+        let invocation = first_with(&probe, counted, "completed").await;
+        assert_eq!(invocation.report()["reason"], "idle");
+        if !temporal.has_ended(&id).await {
+            temporal.served_by(&probe, &id).await;
+        }
         assert_eq!(temporal.result(&id).await, 1, "within the first attempt");
         assert!(invocation.duration >= Duration::from_secs(5), "it was idle before it ended");
         assert_soon("an invocation", invocation.duration, Duration::from_secs(5));
@@ -164,7 +170,7 @@ async fn they_know_how_much_time_the_invocation_has() {
     let probe = world.add(world.config("probe", PROBE).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "3s"));
     let id = world.id("it");
     temporal.start(&world.name, &id, "TimeLeft", ()).await;
-    probe.invoke("{}").await.unwrap();
+    temporal.served_by(&probe, &id).await;
     let left = temporal.result(&id).await.as_u64().unwrap();
     assert!((10_000..20_000).contains(&left), "{left} ms of 20 s");
 }
@@ -177,12 +183,16 @@ async fn a_workflow_outlives_invocations_without_a_workflow_task_that_times_out(
     let id = world.id("it");
     // It fires when nobody polls any more.
     temporal.start(&world.name, &id, "Patient", 9000).await;
-    probe.invoke("{}").await.unwrap();
+    let has_timer = async |_: &Invocation| {
+        let history = temporal.history(&id).await;
+        (count(&history, EventType::TimerStarted) == 1).then_some(())
+    };
+    invoked_until(&probe, "a timer", has_timer).await;
     assert_eq!(count(&temporal.history(&id).await, EventType::TimerFired), 0);
     temporal.wait_for(&id, EventType::TimerFired).await;
     // On the sticky queue of the worker that left, the task would not be found until its timeout of
     // 10 s, when this invocation is long over.
-    probe.invoke("{}").await.unwrap();
+    temporal.served_by(&probe, &id).await;
     assert_eq!(temporal.result(&id).await, 2, "one attempt of each");
     assert_eq!(timeouts(&temporal.history(&id).await), 0);
 }

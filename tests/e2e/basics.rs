@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-use temporal_lambda_test_timing::{assert_soon, test_timeout};
+use temporal_lambda_test_timing::assert_soon;
 use temporal_lambda_testkit::lambda::FunctionConfig;
-use temporal_lambda_tests::{Invoked as _, World, temporal::count, world::assert_workers};
+use temporal_lambda_tests::{
+    Invoked as _, World,
+    invoked::tasks,
+    temporal::{count, workers},
+};
 use temporalio_common::protos::temporal::api::enums::v1::{EventType, VersioningBehavior};
 
 use crate::{HELLO, PROBE};
@@ -17,23 +21,27 @@ async fn a_cold_and_a_warm_invocation_complete_workflows_under_their_own_identit
     for (name, cold) in [("cold", true), ("warm", false)] {
         let id = world.id(name);
         temporal.start(&world.name, &id, "HelloWorkflow", name).await;
-        let invocation = hello.invoke("{}").await.unwrap();
+        let invocations = temporal.served_by(&hello, &id).await;
         assert_eq!(temporal.result(&id).await, format!("Hello, {name}!"));
+        assert_eq!(invocations[0].cold, cold);
+        assert_eq!(invocations[0].report()["cold_start"], cold);
+        let connection = if cold { "new" } else { "reused" };
+        assert_eq!(invocations[0].report()["connection"], connection);
+        assert_eq!(tasks(&invocations, "activity", "completed"), 1);
+        assert_eq!(tasks(&invocations, "workflow", "completed"), 2);
 
-        let report = invocation.report();
-        assert_eq!(invocation.cold, cold);
-        assert_eq!(report["cold_start"], cold);
-        assert_eq!(report["reason"], "idle");
-        assert_eq!(report["connection"], if cold { "new" } else { "reused" });
-        assert_eq!(report["tasks"]["activity"]["completed"], 1);
-        assert_eq!(report["tasks"]["workflow"]["completed"], 2);
-        assert_eq!(report["request_id"], invocation.request_id.as_str());
-        assert_eq!(report["function_arn"], hello.arn());
-
-        let identity = invocation.identity(&hello);
-        assert_eq!(report["identity"], identity.as_str());
+        let mut identities = Vec::new();
+        for invocation in &invocations {
+            let report = invocation.report();
+            assert_eq!(report["reason"], "idle");
+            assert_eq!(report["request_id"], invocation.request_id.as_str());
+            assert_eq!(report["function_arn"], hello.arn());
+            identities.push(invocation.identity(&hello));
+            assert_eq!(report["identity"], *identities.last().unwrap());
+        }
         let history = temporal.history(&id).await;
-        assert_workers(&history, &[identity]);
+        let workers = workers(&history);
+        assert!(workers.iter().all(|it| identities.contains(it)), "{workers:?}: {identities:?}");
         assert_eq!(count(&history, EventType::WorkflowTaskTimedOut), 0);
     }
 }
@@ -45,10 +53,9 @@ async fn describe_shows_the_version_and_that_the_workflow_is_pinned() {
     let hello = world.add(world.config("hello", HELLO).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
     let id = world.id("it");
     temporal.start(&world.name, &id, "HelloWorkflow", "you").await;
-    let invocation = hello.invoke("").await.unwrap();
-    temporal.result(&id).await;
-    assert_eq!(invocation.report()["deployment_name"], world.name.as_str());
-    assert_eq!(invocation.report()["build_id"], "b1");
+    let report = temporal.served_by(&hello, &id).await[0].report();
+    assert_eq!(report["deployment_name"], world.name.as_str());
+    assert_eq!(report["build_id"], "b1");
 
     let described = temporal.describe(&id).await;
     let info = described.workflow_execution_info.unwrap();
@@ -93,18 +100,9 @@ async fn with_an_idle_timeout_it_leaves_long_before_the_deadline() {
     let hello = world.add(hello.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "500ms"));
     let id = world.id("it");
     temporal.start(&world.name, &id, "HelloWorkflow", "you").await;
-    // A busy server may bring a task later than a worker stays; then there is another invocation.
-    let served = async {
-        loop {
-            let invocation = hello.invoke("{}").await.unwrap();
-            assert_eq!(invocation.report()["reason"], "idle");
-            if temporal.has_ended(&id).await {
-                break invocation;
-            }
-        }
-    };
-    let served = tokio::time::timeout(test_timeout(), served).await;
-    let invocation = served.expect("the workflow is served");
+    let invocations = temporal.served_by(&hello, &id).await;
+    let invocation = invocations.last().unwrap();
+    assert_eq!(invocation.report()["reason"], "idle");
     // Not the 53 s after which polling would have stopped.
     // The last polls are waited for, up to 1.85 s after the idle timeout or the minimum stay.
     assert_soon("a billed invocation", invocation.billed, Duration::from_millis(2900));

@@ -7,7 +7,7 @@ use serde_json::Value;
 use temporal_lambda_testkit::frontend::{MockFrontend, Rpc};
 use temporal_lambda_testkit::lambda::{Function, Invocation};
 use temporal_lambda_testkit::server::DevServer;
-use temporal_lambda_tests::{Invoked as _, World, temporal::Version};
+use temporal_lambda_tests::{Invoked as _, World, invoked::invoked_until, temporal::Version};
 use temporalio_client::tonic::Code;
 
 use crate::{HELLO, PROBE};
@@ -118,8 +118,9 @@ async fn nothing_is_said_of_invocations_without_a_task_where_all_is_well_nor_aft
     let stays = world.config("hello", HELLO).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s");
     let hello = world.add(stays.timeout(Duration::from_secs(120)));
     temporal_too.start(&world.name, &world.id("it"), "SleepWorkflow", 1).await;
-    let first = hello.invoke("{}").await.unwrap();
-    assert_eq!(first.report()["tasks"]["activity"]["completed"], 1, "{}", first.report());
+    let has_it =
+        async |it: &Invocation| (it.report()["tasks"]["activity"]["completed"] == 1).then_some(());
+    invoked_until(&hello, "the activity", has_it).await;
     temporal.make_current(Version { build_id: "b2", ..world.version() }).await;
     for _ in 0..2 {
         assert_none(&hello.invoke("{}").await.unwrap());
@@ -199,9 +200,8 @@ async fn an_activity_whose_timeout_no_window_holds_is_named_once_unless_it_heart
             "SleepWorkflow" => temporal.start(&world.name, &id, kind, 1).await,
             _ => temporal.start(&world.name, &id, kind, "you").await,
         }
-        let invocation = hello.invoke("{}").await.unwrap();
-        temporal.result(&id).await;
-        said.push(texts(&invocation, "does_not_fit"));
+        let invocations = temporal.served_by(&hello, &id).await;
+        said.push(invocations.iter().flat_map(|it| texts(it, "does_not_fit")).collect::<Vec<_>>());
     }
     assert!(said[0].is_empty(), "it heartbeats: {said:?}");
     assert!(said[2].is_empty(), "it was said before: {said:?}");
@@ -215,7 +215,7 @@ async fn an_activity_whose_timeout_no_window_holds_is_named_once_unless_it_heart
     let roomy = world.add(roomy.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
     let id = world.id("roomy");
     temporal.start(&world.name, &id, "HelloWorkflow", "you").await;
-    assert_none(&roomy.invoke("{}").await.unwrap());
+    temporal.served_by(&roomy, &id).await.iter().for_each(assert_none);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -231,13 +231,13 @@ async fn an_activity_that_a_window_cut_off_is_named_at_its_next_attempt() {
     let probe = world.add(probe);
     let id = world.id("it");
     temporal.start(&world.name, &id, "Doze", 4500).await;
-    let first = probe.invoke("{}").await.unwrap();
-    assert_eq!(first.report()["tasks"]["activity"]["cancelled"], 1, "{}", first.report());
+    let is_cut =
+        async |it: &Invocation| (it.report()["tasks"]["activity"]["cancelled"] == 1).then_some(());
+    let first = invoked_until(&probe, "the first attempt", is_cut).await.1.pop().unwrap();
     let first = texts(&first, "does_not_fit");
     assert!(first.iter().all(|text| !text.contains("cut off")), "{first:?}");
-    let second = probe.invoke("{}").await.unwrap();
-    let second = texts(&second, "does_not_fit");
-    let [text] = &*second else { panic!("{second:?}") };
+    let says = async |it: &Invocation| it.reported().and_then(|_| texts(it, "does_not_fit").pop());
+    let (text, _) = invoked_until(&probe, "what is said of the second attempt", says).await;
     assert!(text.contains("doze") && text.contains("attempt 2"), "{text}");
     assert!(text.contains("cut off after"), "{text}");
 }

@@ -53,9 +53,8 @@ async fn a_function_with_snap_start_is_restored_before_it_connects_or_asks_for_a
     for connection in ["new", "reused"] {
         let id = world.id(connection);
         temporal.start(&world.name, &id, "HelloWorkflow", "you").await;
-        let invocation = hello.invoke("{}").await.unwrap();
-        assert_eq!(invocation.report()["connection"], connection);
-        temporal.result(&id).await;
+        let invocations = temporal.served_by(&hello, &id).await;
+        assert_eq!(invocations[0].report()["connection"], connection);
     }
     assert_eq!(proxy.accepted(), 1);
     let restores = environment.events().into_iter();

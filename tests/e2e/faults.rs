@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use temporal_lambda_test_timing::{assert_soon, test_timeout};
+use temporal_lambda_test_timing::assert_soon;
 use temporal_lambda_testkit::frontend::{MockFrontend, Rpc, WorkflowStart};
-use temporal_lambda_testkit::lambda::Outcome;
+use temporal_lambda_testkit::lambda::Invocation;
 use temporal_lambda_testkit::server::DevServer;
-use temporal_lambda_tests::{Invoked as _, Proxy, World};
+use temporal_lambda_tests::{Invoked as _, Proxy, World, invoked::invoked_until};
 
 use crate::{
     HELLO, PROBE,
@@ -190,17 +190,12 @@ async fn a_workflow_task_that_fails_in_every_invocation_is_named_and_delays_no_e
     );
     let id = world.id("it");
     temporal.start(&world.name, &id, "NoSuchWorkflow", "you").await;
-    let failed_again = async {
-        loop {
-            let report = hello.invoke("{}").await.unwrap().report();
-            let named = report["failed_workflow_tasks"][0].clone();
-            if named["attempt"].as_u64() >= Some(2) {
-                return (named, report);
-            }
-        }
+    let failed_again = async |it: &Invocation| {
+        let report = it.report();
+        let named = report["failed_workflow_tasks"][0].clone();
+        (named["attempt"].as_u64() >= Some(2)).then_some((named, report))
     };
-    let failed_again = tokio::time::timeout(test_timeout(), failed_again).await;
-    let (named, report) = failed_again.expect("a second attempt fails");
+    let ((named, report), _) = invoked_until(&hello, "a second attempt", failed_again).await;
     assert_eq!(named["workflow_id"], id);
     assert_eq!(named["workflow_type"], "NoSuchWorkflow");
     assert!(named["failure"].as_str().unwrap().contains("NoSuchWorkflow"), "{named}");
@@ -215,28 +210,19 @@ async fn a_server_that_throttles_is_named_once_in_the_log_and_is_no_fault_of_the
     let world = World::at(&server.address(), "throttled").await;
     let hello = world.config("hello", HELLO).timeout(Duration::from_secs(60));
     let hello = world.add(hello.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
-    let throttled = async {
-        loop {
-            let invocation = hello.invoke("{}").await.unwrap();
-            let log = invocation.log_text();
-            assert!(!log.contains("WorkerNotStopped"), "{log}");
-            let report = match &invocation.outcome {
-                Outcome::FunctionError { error_type, .. } => {
-                    assert!(
-                        error_type.contains("ServerTrouble") || error_type.contains("Temporal"),
-                        "{log}"
-                    );
-                    continue;
-                }
-                _ => invocation.report(),
-            };
-            if !report["server_trouble"].as_array().unwrap().is_empty() {
-                return (report, log);
-            }
+    let throttled = async |invocation: &Invocation| {
+        let log = invocation.log_text();
+        assert!(!log.contains("WorkerNotStopped"), "{log}");
+        if !invocation.outcome.is_success() {
+            let kind = invocation.error().0;
+            let the_servers = ["ServerTrouble", "TemporalAnsweredWithError", "TemporalUnreachable"];
+            assert!(the_servers.contains(&kind.as_str()), "{log}");
+            return None;
         }
+        let report = invocation.report();
+        (report["server_trouble"] != serde_json::json!([])).then_some((report, log))
     };
-    let throttled = tokio::time::timeout(test_timeout(), throttled).await;
-    let (report, log) = throttled.expect("an invocation that is throttled while it polls");
+    let ((report, log), _) = invoked_until(&hello, "polls that are refused", throttled).await;
     let troubles = report["server_trouble"].as_array().unwrap();
     assert!(troubles.iter().any(|it| it["status"] == "ResourceExhausted"), "{report}");
     let is_warning = |line: &&str| line.contains("\"WARN\"") && line.contains("server_trouble");

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use temporal_lambda_test_timing::{assert_soon, test_timeout};
-use temporal_lambda_testkit::server::DevServer;
+use temporal_lambda_test_timing::assert_soon;
+use temporal_lambda_testkit::{lambda::Invocation, server::DevServer};
 use temporal_lambda_tests::{
     Invoked as _, World,
+    invoked::invoked_until,
     temporal::{count, timeouts},
 };
 use temporalio_common::protos::temporal::api::enums::v1::EventType;
@@ -29,11 +30,12 @@ async fn a_server_that_ends_them_is_not_waited_for() {
     for number in 0..3 {
         let id = world.id(number);
         temporal.start(&world.name, &id, "HelloWorkflow", "you").await;
-        let report = hello.invoke("{}").await.unwrap().report();
-        assert_eq!(report["reason"], "idle", "{report}");
-        drained.push(Duration::from_millis(report["state_ms"]["draining"].as_u64().unwrap()));
-        first_polls.push(Duration::from_millis(report["first_poll_ms"].as_u64().unwrap()));
-        assert!(temporal.has_ended(&id).await, "{report}");
+        for invocation in temporal.served_by(&hello, &id).await {
+            let report = invocation.report();
+            assert_eq!(report["reason"], "idle", "{report}");
+            drained.push(Duration::from_millis(report["state_ms"]["draining"].as_u64().unwrap()));
+            first_polls.push(Duration::from_millis(report["first_poll_ms"].as_u64().unwrap()));
+        }
     }
     println!("drained in {drained:?}, first polls after {first_polls:?}");
     // A busy machine may make some of them late, but waiting would make all of them so.
@@ -48,10 +50,9 @@ async fn one_that_does_not_ends_them_soon_after_the_idle_timeout() {
     let hello = world.add(hello.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "3s"));
     let id = world.id("it");
     temporal.start(&world.name, &id, "HelloWorkflow", "you").await;
-    let invocation = hello.invoke("{}").await.unwrap();
+    let invocation = temporal.served_by(&hello, &id).await.pop().unwrap();
     let report = invocation.report();
     assert_eq!(report["reason"], "idle", "{report}");
-    assert!(temporal.has_ended(&id).await, "{report}");
     // Not 60 s, which polls last where nothing is asked for.
     assert_soon("the end of the polls", invocation.duration, Duration::from_secs(6));
     println!("{:?} with an idle timeout of 3 s", invocation.duration);
@@ -66,15 +67,13 @@ async fn a_signal_to_a_workflow_whose_worker_has_left_waits_for_nothing_but_the_
     let function = world.config("swarming", SWARMING).timeout(Duration::from_secs(60));
     let function = world.add(function.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
     let id = world.id("it");
-    // A busy server may bring a task later than a worker stays; then there is another invocation.
     let completed = async |tasks: usize| {
-        let completed = async {
-            while count(&temporal.history(&id).await, EventType::WorkflowTaskCompleted) < tasks {
-                assert_eq!(function.invoke("{}").await.unwrap().report()["reason"], "idle");
-            }
+        let are_completed = async |invocation: &Invocation| {
+            assert_eq!(invocation.report()["reason"], "idle");
+            let history = temporal.history(&id).await;
+            (count(&history, EventType::WorkflowTaskCompleted) >= tasks).then_some(())
         };
-        let completed = tokio::time::timeout(test_timeout(), completed).await;
-        completed.unwrap_or_else(|_| panic!("{tasks} workflow tasks are not completed"));
+        invoked_until(&function, &format!("{tasks} workflow tasks"), are_completed).await;
     };
     temporal.start(&world.name, &id, "Mailbox", 2).await;
     completed(1).await;

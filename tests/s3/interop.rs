@@ -6,7 +6,7 @@ use temporal_lambda_s3::{
     StorageDriver as _, StorageDriverActivityInfo, StorageDriverClaim, StorageDriverStoreContext,
     StorageDriverTargetInfo, StorageDriverWorkflowInfo,
 };
-use temporal_lambda_tests::{Invoked as _, Temporal, World, server};
+use temporal_lambda_tests::{Temporal, World, invoked::tasks, server};
 use temporalio_client::{WorkflowGetResultOptions, WorkflowStartOptions};
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
@@ -25,12 +25,12 @@ async fn a_peer_starts_and_we_work(peer: Peer) {
     let (id, name) = (world.id("it"), format!("from {peer:?}"));
     let mut starter = peer.run(&bucket, &["start", &world.name, &id, &name]).await;
     starter.until("started").await;
-    let invocation = function.invoke("{}").await.unwrap();
+    let invocations = temporal.served_by(&function, &id).await;
     let result: String = serde_json::from_str(&starter.line().await).unwrap();
     assert!(result == large(&name).to_uppercase(), "{} bytes came back", result.len());
     starter.end().await;
-    assert_eq!(invocation.report()["tasks"]["activity"]["completed"], 1);
-    assert_secret(&invocation);
+    assert_eq!(tasks(&invocations, "activity", "completed"), 1);
+    invocations.iter().for_each(assert_secret);
     assert_small(&temporal.history(&id).await);
 }
 

@@ -1,5 +1,7 @@
 //! Large payloads of all kinds: signals, queries, updates, memos, heartbeats, failures' details.
 
+use temporal_lambda_testkit::lambda::Invocation;
+use temporal_lambda_tests::invoked::{invoked_until, invoked_while, tasks};
 use temporal_lambda_tests::temporal::count;
 use temporal_lambda_tests::{Invoked as _, World};
 use temporalio_client::{
@@ -37,8 +39,8 @@ async fn signals_queries_updates_memos_heartbeats_and_failure_details_may_be_lar
         handle.signal(MailboxWorkflow::deliver, large("signal"), signal).await.unwrap();
         handle.get_result(WorkflowGetResultOptions::default()).await.unwrap()
     };
-    let (invocation, result) = tokio::join!(function.invoke("{}"), interact);
-    let invocation = invocation.unwrap();
+    let (result, invocations) =
+        invoked_while(&function, "what it is asked for", Box::pin(interact)).await;
     let expected = [
         large("signal"),
         large("Update").to_uppercase(),
@@ -51,9 +53,9 @@ async fn signals_queries_updates_memos_heartbeats_and_failure_details_may_be_lar
     }
     assert_eq!(result.len(), expected.len());
     assert_small(&temporal.history(&id).await);
-    assert_secret(&invocation);
+    invocations.iter().for_each(assert_secret);
     // Activity `beats` twice, `fails` once.
-    assert_eq!(invocation.report()["tasks"]["activity"]["completed"], 1);
+    assert_eq!(tasks(&invocations, "activity", "completed"), 1);
     // What the client sent lies under the workflow that it sent it to.
     let keys = bucket.keys().await;
     let under = |prefix: &str| keys.iter().filter(|key| key.starts_with(prefix)).count();
@@ -78,18 +80,15 @@ async fn a_workflow_that_goes_on_in_another_invocation_is_replayed_from_referenc
     let handle = client.start_workflow(MailboxWorkflow::run, "activity".to_owned(), options).await;
     let handle = handle.unwrap();
     // Until its activities are done, and it waits for a signal.
-    let mut invocations = Vec::new();
-    while count(&temporal.history(&id).await, EventType::ActivityTaskFailed) == 0 {
-        invocations.push(function.invoke("{}").await.unwrap());
-        assert!(invocations.len() < 10, "its activities do not end");
-    }
+    let has_failed = async |_: &Invocation| {
+        let history = temporal.history(&id).await;
+        (count(&history, EventType::ActivityTaskFailed) == 1).then_some(())
+    };
+    let (_, mut invocations) = invoked_until(&function, "its activities", has_failed).await;
     assert!(!temporal.has_ended(&id).await);
     let signal = WorkflowSignalOptions::default();
     handle.signal(MailboxWorkflow::deliver, large("signal"), signal).await.unwrap();
-    while !temporal.has_ended(&id).await {
-        invocations.push(function.invoke("{}").await.unwrap());
-        assert!(invocations.len() < 20, "it does not end");
-    }
+    invocations.extend(temporal.served_by(&function, &id).await);
     let result = handle.get_result(WorkflowGetResultOptions::default()).await.unwrap();
     assert!(result[0] == large("signal") && result[3] == large("activity"));
     assert!(invocations.len() >= 2);

@@ -1,7 +1,7 @@
 //! A large input and a large result, through our client and our function.
 
 use temporal_lambda_s3::refuse_references;
-use temporal_lambda_tests::{Invoked as _, World};
+use temporal_lambda_tests::{World, invoked::tasks};
 use temporalio_client::{ClientOptions, WorkflowGetResultOptions, WorkflowStartOptions};
 use temporalio_common::protos::temporal::api::enums::v1::EventType;
 use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
@@ -27,15 +27,15 @@ async fn a_large_input_and_result_round_trip_and_the_history_holds_references() 
             let (id, input) = (world.id(name), large(name));
             let options = WorkflowStartOptions::new(world.name.clone(), id.clone()).build();
             let handle = client.start_workflow(CapitalsWorkflow::run, input.clone(), options).await;
-            let invocation = function.invoke("{}").await.unwrap();
+            let invocations = temporal.served_by(&function, &id).await;
             let result = handle.unwrap().get_result(WorkflowGetResultOptions::default()).await;
             assert!(result.unwrap() == input.to_uppercase());
             let history = temporal.history(&id).await;
             assert_small(&history);
             assert_eq!(history.last().unwrap().event_type(), EventType::WorkflowExecutionCompleted);
-            assert_eq!(invocation.report()["tasks"]["activity"]["completed"], 1);
-            assert_eq!(invocation.cold, name == "cold");
-            assert_secret(&invocation);
+            assert_eq!(tasks(&invocations, "activity", "completed"), 1);
+            assert_eq!(invocations[0].cold, name == "cold");
+            invocations.iter().for_each(assert_secret);
         }
     }
 }
@@ -51,7 +51,7 @@ async fn each_payload_is_stored_for_the_execution_that_is_known_where_it_is_enco
     let options = WorkflowStartOptions::new(world.name.clone(), id.clone()).build();
     let handle = client.start_workflow(CapitalsWorkflow::run, large("t"), options).await.unwrap();
     let run_id = handle.run_id().unwrap().to_owned();
-    function.invoke("{}").await.unwrap();
+    temporal.served_by(&function, &id).await;
     handle.get_result(WorkflowGetResultOptions::default()).await.unwrap();
     let key_of = |payload| {
         let (reference, _) = reference(&payload);
@@ -86,14 +86,14 @@ async fn each_payload_is_stored_for_the_execution_that_is_known_where_it_is_enco
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_without_storage_refuses_a_stored_result_with_temporals_mark() {
     let world = World::new("without").await;
-    let _temporal = world.temporal().await;
+    let temporal = world.temporal().await;
     let bucket = TestBucket::new("without").await;
     let function = world.add(stored(&world, &bucket));
     let id = world.id("it");
     let options = WorkflowStartOptions::new(world.name.clone(), id.clone()).build();
     let with = client(&bucket).await;
     with.start_workflow(CapitalsWorkflow::run, large("w"), options).await.unwrap();
-    function.invoke("{}").await.unwrap();
+    temporal.served_by(&function, &id).await;
     let mut options = ClientOptions::new("default").build();
     refuse_references(&mut options);
     let without = client_with(options).await;

@@ -1,6 +1,8 @@
 //! For whom a client stores what it sends.
 
+use temporal_lambda_testkit::lambda::Invocation;
 use temporal_lambda_tests::World;
+use temporal_lambda_tests::invoked::{invoked_until, invoked_while};
 use temporalio_client::schedules::{
     CreateScheduleOptions, DeleteScheduleOptions, ScheduleAction, ScheduleSpec,
 };
@@ -56,18 +58,12 @@ async fn a_schedules_input_is_stored_for_the_workflows_that_it_starts_and_read_b
     assert_eq!(keys.len(), 1, "{keys:?}");
     assert!(keys[0].starts_with(&prefix), "{keys:?}");
     // The server adds the time to the workflow's ID.
-    let mut invocations = 0;
-    let started = loop {
-        function.invoke("{}").await.unwrap();
-        invocations += 1;
-        assert!(invocations < 20, "its workflow does not end");
-        if let Some(action) =
-            schedule.describe(RpcOptions::default()).await.unwrap().recent_actions().pop()
-            && temporal.has_ended(&action.workflow_id).await
-        {
-            break action.workflow_id;
-        }
+    let ended = async |_: &Invocation| {
+        let described = schedule.describe(RpcOptions::default()).await.unwrap();
+        let started = described.recent_actions().pop()?.workflow_id;
+        temporal.has_ended(&started).await.then_some(started)
     };
+    let (started, _) = invoked_until(&function, "the end of its workflow", ended).await;
     let handle = client.get_workflow_handle::<CapitalsWorkflow>(started);
     let result = handle.get_result(WorkflowGetResultOptions::default()).await.unwrap();
     assert!(result == large("schedule").to_uppercase());
@@ -87,9 +83,8 @@ async fn an_update_with_start_is_stored_for_the_workflow_that_it_starts() {
     let (run, replace) = (MailboxWorkflow::run, MailboxWorkflow::replace);
     let (input, update) = ("activity".to_owned(), large("Update"));
     let updated = client.execute_update_with_start_workflow(run, input, replace, update, options);
-    let (updated, invocation) = tokio::join!(updated, function.invoke("{}"));
+    let (updated, _) = invoked_while(&function, "the update", Box::pin(updated)).await;
     assert!(updated.unwrap() == large("Update").to_lowercase());
-    invocation.unwrap();
     let keys = bucket.keys().await;
     let prefix = format!("v0/ns/default/wt/MailboxWorkflow/wi/{id}/ri/null/d/sha256/");
     let under = keys.iter().filter(|key| key.starts_with(&prefix)).count();

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use temporal_lambda_s3::{
     StorageDriver as _, StorageDriverStoreContext, StorageDriverTargetInfo,
     StorageDriverWorkflowInfo,
 };
-use temporal_lambda_testkit::lambda::{Function, FunctionConfig, Invocation};
-use temporal_lambda_tests::{Invoked as _, Temporal, World, test_timeout};
+use temporal_lambda_testkit::lambda::FunctionConfig;
+use temporal_lambda_tests::{Invoked as _, Temporal, World, invoked::invoked_until};
 use temporalio_client::{Client, WorkflowGetResultOptions, WorkflowStartOptions};
 use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
@@ -61,18 +61,6 @@ impl Gate {
     }
 }
 
-/// Invokes the function until the workflow has ended. An invocation ends when its worker is idle,
-/// and the server waits longer and longer between attempts.
-async fn work_until_the_end(function: &Function, temporal: &Temporal, id: &str) -> Vec<Invocation> {
-    let began = Instant::now();
-    let mut invocations = Vec::new();
-    while !temporal.has_ended(id).await {
-        assert!(began.elapsed() < test_timeout(), "{id} does not end");
-        invocations.push(function.invoke("{}").await.unwrap());
-    }
-    invocations
-}
-
 async fn start(client: &Client, world: &World, id: &str, input: String) {
     let options = WorkflowStartOptions::new(world.name.clone(), id.to_owned()).build();
     client.start_workflow(CapitalsWorkflow::run, input, options).await.unwrap();
@@ -81,23 +69,6 @@ async fn start(client: &Client, world: &World, id: &str, input: String) {
 async fn capitals_of(client: &Client, id: &str) -> String {
     let handle = client.get_workflow_handle::<CapitalsWorkflow>(id.to_owned());
     handle.get_result(WorkflowGetResultOptions::default()).await.unwrap()
-}
-
-/// Invokes the function until `look` finds a failure. The first invocation may be over before the
-/// server hands the task out.
-async fn work_until_it_fails(
-    function: &Function,
-    look: impl AsyncFn() -> Option<String>,
-) -> (String, Vec<Invocation>) {
-    let began = Instant::now();
-    let mut invocations = Vec::new();
-    loop {
-        invocations.push(function.invoke("{}").await.unwrap());
-        if let Some(failure) = look().await {
-            return (failure, invocations);
-        }
-        assert!(began.elapsed() < test_timeout(), "nothing failed");
-    }
 }
 
 /// Why the first workflow task of a workflow that failed did so.
@@ -129,7 +100,7 @@ async fn a_workflow_task_whose_input_cannot_be_fetched_is_tried_again_until_s3_a
     let id = world.id("it");
     start(&client, &world, &id, large("down")).await;
     let (failure, first) =
-        work_until_it_fails(&function, async || task_failure(&temporal, &id).await).await;
+        invoked_until(&function, "a failure", async |_| task_failure(&temporal, &id).await).await;
     let report = first.last().unwrap().report();
     let named = &report["failed_workflow_tasks"][0];
     assert_eq!(named["workflow_id"], *id, "{report}");
@@ -141,7 +112,7 @@ async fn a_workflow_task_whose_input_cannot_be_fetched_is_tried_again_until_s3_a
     }
     assert!(!temporal.has_ended(&id).await);
     gate.open();
-    let mut invocations = work_until_the_end(&function, &temporal, &id).await;
+    let mut invocations = temporal.served_by(&function, &id).await;
     assert!(capitals_of(&client, &id).await == large("down").to_uppercase());
     invocations.extend(first);
     invocations.iter().for_each(assert_secret);
@@ -161,7 +132,8 @@ async fn an_activitys_result_that_cannot_be_stored_fails_the_attempt_and_is_stor
     let handle = handle.unwrap();
     let run = handle.run_id().unwrap().to_owned();
     let (failure, first) =
-        work_until_it_fails(&function, async || attempt_failure(&temporal, &id).await).await;
+        invoked_until(&function, "a failure", async |_| attempt_failure(&temporal, &id).await)
+            .await;
     let key = format!("key=v0/ns/default/wt/GrowWorkflow/wi/{id}/ri/{run}/d/sha256/");
     let place = format!("S3 store failed [bucket={}, {key}", bucket.name);
     assert!(failure.contains(&place), "{failure}");
@@ -170,7 +142,7 @@ async fn an_activitys_result_that_cannot_be_stored_fails_the_attempt_and_is_stor
     let named = report["codec_failures"]["latest"][0].as_str().unwrap();
     assert!(named.contains(&place), "{report}");
     bucket.make().await;
-    let mut invocations = work_until_the_end(&function, &temporal, &id).await;
+    let mut invocations = temporal.served_by(&function, &id).await;
     let result = handle.get_result(WorkflowGetResultOptions::default()).await.unwrap();
     assert!(result == large("grown"));
     // The activity's result, and the workflow's.
@@ -196,7 +168,8 @@ async fn an_object_that_expired_or_was_replaced_fails_the_task_until_it_is_back(
             bucket.replace(&key, "something else").await;
         }
         let (failure, _) =
-            work_until_it_fails(&function, async || task_failure(&temporal, &id).await).await;
+            invoked_until(&function, "a failure", async |_| task_failure(&temporal, &id).await)
+                .await;
         assert!(failure.contains(reason) && failure.contains(&key), "{failure}");
         assert_eq!(failure.contains("lifecycle rule"), name == "expired", "{failure}");
         assert!(!temporal.has_ended(&id).await, "the workflow waits for its input");
@@ -215,7 +188,7 @@ async fn an_object_that_expired_or_was_replaced_fails_the_task_until_it_is_back(
         let payload = crate::scene::json_payload(&large(name));
         driver(&bucket).store(&context, vec![payload]).await.unwrap();
         assert_eq!(bucket.keys().await, [key]);
-        work_until_the_end(&function, &temporal, &id).await;
+        temporal.served_by(&function, &id).await;
         assert!(capitals_of(&client, &id).await == large(name).to_uppercase());
     }
 }
@@ -231,7 +204,8 @@ async fn a_result_over_the_limit_fails_the_attempt_with_both_sizes() {
     let options = WorkflowStartOptions::new(world.name.clone(), id.clone()).build();
     client.start_workflow(GrowWorkflow::run, "limit".to_owned(), options).await.unwrap();
     let (failure, _) =
-        work_until_it_fails(&function, async || attempt_failure(&temporal, &id).await).await;
+        invoked_until(&function, "a failure", async |_| attempt_failure(&temporal, &id).await)
+            .await;
     // The text, its quotes, 24 bytes of metadata and 4 of the data's header.
     let size = large("limit").len() + 2 + 28;
     let expected = format!("The payload has {size} bytes, more than the 500000 bytes");
@@ -256,7 +230,8 @@ async fn an_s3_that_never_answers_does_not_hold_an_invocation_past_its_deadline(
     let options = WorkflowStartOptions::new(world.name.clone(), id.clone()).build();
     client.start_workflow(GrowWorkflow::run, "silent".to_owned(), options).await.unwrap();
     let (failure, invocations) =
-        work_until_it_fails(&function, async || attempt_failure(&temporal, &id).await).await;
+        invoked_until(&function, "a failure", async |_| attempt_failure(&temporal, &id).await)
+            .await;
     // It answered with a report, and not because Lambda ended it.
     let report = invocations.last().unwrap().report();
     assert_eq!(report["reason"], "deadline_near", "{report}");
@@ -280,7 +255,7 @@ async fn a_transfer_that_outlasts_the_idle_timeout_keeps_the_worker() {
     let id = world.id("it");
     let options = WorkflowStartOptions::new(world.name.clone(), id.clone()).build();
     client.start_workflow(GrowWorkflow::run, "slow".to_owned(), options).await.unwrap();
-    work_until_the_end(&function, &temporal, &id).await;
+    temporal.served_by(&function, &id).await;
     for event in temporal.history(&id).await {
         if let Some(Attributes::ActivityTaskStartedEventAttributes(started)) = event.attributes {
             assert_eq!(started.attempt, 1, "an attempt was lost: {started:?}");
@@ -300,12 +275,12 @@ async fn a_function_without_storage_fails_tasks_with_temporals_mark_and_one_with
     let id = world.id("it");
     start(&client, &world, &id, large("n")).await;
     let (failure, invocations) =
-        work_until_it_fails(&without, async || task_failure(&temporal, &id).await).await;
+        invoked_until(&without, "a failure", async |_| task_failure(&temporal, &id).await).await;
     assert!(failure.contains("[TMPRL1105]") && failure.contains("aws.s3driver"), "{failure}");
     let report = invocations.last().unwrap().report();
     let named = report["failed_workflow_tasks"][0]["failure"].as_str().unwrap();
     assert!(named.contains("[TMPRL1105]"), "{report}");
     assert!(!temporal.has_ended(&id).await, "the task failed, and not the workflow");
-    work_until_the_end(&with, &temporal, &id).await;
+    temporal.served_by(&with, &id).await;
     assert!(capitals_of(&client, &id).await == large("n").to_uppercase());
 }

@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: one real Temporal server per test process, functions that run
 //! as child processes in the Lambda emulator, and a TCP proxy that makes networks misbehave.
 
+pub mod invoked;
 pub mod losses;
 mod nothing;
 pub mod peer;
@@ -11,10 +12,11 @@ pub mod temporal;
 pub mod tls;
 pub mod world;
 
+pub use invoked::Invoked;
 pub use nothing::Nothing;
 pub use proxy::Proxy;
 pub use runtime_api::{Answer, RuntimeApi};
 pub use temporal::Temporal;
-pub use world::{API_KEY, Invoked, World};
+pub use world::{API_KEY, World};
 
 pub use temporal_lambda_test_timing::test_timeout;

@@ -19,6 +19,8 @@ use temporalio_common::protos::temporal::api::{
 };
 use tonic::IntoRequest as _;
 
+use crate::invoked::invoked_until;
+
 /// The namespace of all tests.
 const NAMESPACE: &str = "default";
 const RETRY: Duration = Duration::from_millis(50);
@@ -69,34 +71,13 @@ impl Temporal {
         result.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Invokes a function until a workflow has ended: the invocation after which it had. A busy server may
-    /// bring a task later than a worker stays; then the next invocation has it.
+    /// Invokes a function until a workflow has ended: the invocations, of which there is one at least.
     ///
     /// # Panics
     /// When it does not end within [`test_timeout`].
-    pub async fn served_by(&self, function: &Function, id: &str) -> Invocation {
-        self.invoked_until(function, id, async |temporal| temporal.has_ended(id).await).await
-    }
-
-    /// Invokes a function until something holds of a workflow: the invocation after which it did.
-    ///
-    /// # Panics
-    /// When it does not come to hold within [`test_timeout`].
-    pub async fn invoked_until(
-        &self,
-        function: &Function,
-        id: &str,
-        holds: impl AsyncFn(&Self) -> bool,
-    ) -> Invocation {
-        let invoking = async {
-            loop {
-                let invocation = function.invoke("{}").await.expect("there is an environment");
-                if holds(self).await {
-                    return invocation;
-                }
-            }
-        };
-        within(format!("what {} does for {id}", function.name()), invoking).await
+    pub async fn served_by(&self, function: &Function, id: &str) -> Vec<Invocation> {
+        let ended = async |_: &Invocation| self.has_ended(id).await.then_some(());
+        invoked_until(function, &format!("the end of {id}"), ended).await.1
     }
 
     /// Sends a signal with one argument.

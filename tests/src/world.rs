@@ -2,17 +2,11 @@
 
 use std::{path::Path, time::Duration};
 
-use serde_json::Value;
 use tempfile::TempDir;
 use temporal_lambda_test_timing::TimeLimit;
-use temporal_lambda_testkit::lambda::{
-    EnvEvent, Function, FunctionConfig, Invocation, LambdaEmulator, Outcome,
-};
+use temporal_lambda_testkit::lambda::{EnvEvent, Function, FunctionConfig, LambdaEmulator};
 
-use crate::{
-    Temporal, server,
-    temporal::{Version, workers},
-};
+use crate::{Temporal, server, temporal::Version};
 
 /// The API key of every function. It must never be seen in any log, response or error; the
 /// [`World`] looks when it is dropped.
@@ -126,46 +120,7 @@ impl Drop for World {
     }
 }
 
-/// What tests ask of an invocation.
-pub trait Invoked {
-    /// The report of a successful invocation.
-    fn report(&self) -> Value;
-    /// `errorType` (without the library's prefix) and `errorMessage` of a failed one.
-    fn error(&self) -> (String, String);
-    /// The identity that the worker should have had.
-    fn identity(&self, function: &Function) -> String;
-}
-
-impl Invoked for Invocation {
-    fn report(&self) -> Value {
-        self.json().unwrap_or_else(|| panic!("{}\n{}", self.outcome, self.log_text()))
-    }
-
-    fn error(&self) -> (String, String) {
-        match &self.outcome {
-            Outcome::FunctionError { error_type, message, .. } => {
-                let kind = error_type.strip_prefix("TemporalLambdaWorker.");
-                let kind = kind.unwrap_or_else(|| panic!("{error_type} has no prefix: {message}"));
-                (kind.to_owned(), message.clone())
-            }
-            other => panic!("expected an error of the function, got: {other}\n{}", self.log_text()),
-        }
-    }
-
-    fn identity(&self, function: &Function) -> String {
-        format!("{}@{}", self.request_id, function.arn())
-    }
-}
-
 /// Where in an environment's life something happened; panics if it did not.
 pub fn position(events: &[EnvEvent], what: impl Fn(&EnvEvent) -> bool) -> usize {
     events.iter().position(what).unwrap_or_else(|| panic!("it is not among {events:?}"))
-}
-
-/// Asserts that all workers of a history are these, in order.
-pub fn assert_workers(
-    events: &[temporalio_common::protos::temporal::api::history::v1::HistoryEvent],
-    expected: &[String],
-) {
-    assert_eq!(workers(events), expected);
 }

@@ -30,6 +30,20 @@ pub(crate) struct Trouble {
 struct Noted {
     kinds: Vec<ServerTrouble>,
     polls_taken: u64,
+    /// The answers to tasks that the server has not taken yet, by the names of the calls.
+    answers: Vec<String>,
+}
+
+/// An answer to a task that the server has not taken yet.
+pub(crate) struct AnswerUntaken<'a>(&'a Trouble, String);
+
+impl Drop for AnswerUntaken<'_> {
+    fn drop(&mut self) {
+        let answers = &mut self.0.lock().answers;
+        if let Some(place) = answers.iter().position(|rpc| *rpc == self.1) {
+            answers.swap_remove(place);
+        }
+    }
 }
 
 impl Trouble {
@@ -71,6 +85,20 @@ impl Trouble {
         );
         if is_refused || is_unanswered(status) {
             self.note(rpc, status);
+        }
+    }
+
+    /// Counts an answer to a task as not taken by the server until the result is dropped.
+    pub(crate) fn answer_begins(&self, rpc: &str) -> AnswerUntaken<'_> {
+        self.lock().answers.push(rpc.to_owned());
+        AnswerUntaken(self, rpc.to_owned())
+    }
+
+    /// The worker is given up: what it waited for is the server's.
+    pub(crate) fn worker_is_given_up(&self) {
+        let waiting = self.lock().answers.clone();
+        for rpc in waiting {
+            self.note(&rpc, &Status::deadline_exceeded("no answer came in the worker's time"));
         }
     }
 

@@ -117,7 +117,8 @@ pub enum Fault {
     WorkerStopped,
     /// The worker did not end in time, not even after its activities were cancelled and dropped.
     #[error(
-        "the worker did not stop within its time: an activity or a workflow blocks its thread. Let activities react to cancellation and not block"
+        "the worker did not stop within its time: an activity or a workflow blocks its thread, or the function had too little CPU. \
+         Let activities react to cancellation and not block; if they do, raise the function's memory, with which Lambda gives it CPU"
     )]
     WorkerNotStopped,
     /// Something of the invocation still ran when its response was due.

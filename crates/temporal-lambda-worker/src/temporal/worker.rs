@@ -181,6 +181,7 @@ impl Launched for SdkWorker {
     }
 
     fn abandon(&self) {
+        self.parts.gate.trouble.worker_is_given_up();
         self.go_on_to(Phase::Dropped);
     }
 
@@ -206,7 +207,7 @@ impl Drop for SdkWorker {
         self.stop();
         self.diagnoses().invocation_ends();
         self.parts.interceptors.abandon.cancel();
-        self.abandon();
+        self.go_on_to(Phase::Dropped);
         self.finalize();
     }
 }

@@ -30,7 +30,8 @@ impl Fixture {
                 goodbyes.iter().any(|it| it.worker_instance_key == poll.worker_instance_key)
             })
         };
-        if !self.strike.is_server_gone() && seen.after == After::Healthy {
+        let hears_of_tasks = !self.strike.is_server_gone() && !self.strike.is_unanswered();
+        if hears_of_tasks && seen.after == After::Healthy {
             let is_held = |frontend: &MockFrontend| {
                 let history = frontend.workflow_history("task").unwrap_or_default();
                 let last = history.last().map(|it| it.event_type());

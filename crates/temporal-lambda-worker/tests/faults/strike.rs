@@ -41,6 +41,8 @@ pub(crate) enum Strike {
     ServerGone(Step, Gone),
     /// A task of the worker goes wrong.
     Task(Task),
+    /// The server never responds to the worker's answer to this task.
+    Unanswered(Task),
     /// The handler's stop token is cancelled in this step.
     Cancelled(Step),
     /// The handler's stop token is cancelled before the event arrives.
@@ -158,6 +160,12 @@ impl Strike {
                 }
                 crate::polls(frontend, |on| drop(on.fail(Code::PermissionDenied, "no").always()));
             }
+            Self::Unanswered(task) => {
+                for rpc in ANSWERS {
+                    frontend.on(rpc).hang().always();
+                }
+                task.hand_out(frontend);
+            }
             // Something that ends while nobody looks, or that the server never hears of.
             Self::Frozen(Step::Stopping, _) | Self::ServerGone(Step::Stopping, _) => {
                 Task::Activity("polite").hand_out(frontend);
@@ -178,11 +186,23 @@ impl Strike {
         }
     }
 
+    /// Whether the server keeps what it was told of a task to itself.
+    pub(crate) fn is_unanswered(self) -> bool {
+        matches!(self, Self::Unanswered(_))
+    }
+
     /// Whether the server hears nothing of the worker's end.
     pub(crate) fn is_server_gone(self) -> bool {
         matches!(self, Self::ServerGone(_, Gone::Away))
     }
 }
+
+const ANSWERS: [Rpc; 4] = [
+    Rpc::RespondWorkflowTaskCompleted,
+    Rpc::RespondActivityTaskCompleted,
+    Rpc::RespondActivityTaskFailed,
+    Rpc::RespondActivityTaskCanceled,
+];
 
 /// Takes back what was done to the server.
 pub(crate) fn heal(frontend: &MockFrontend) {
@@ -192,12 +212,9 @@ pub(crate) fn heal(frontend: &MockFrontend) {
         Rpc::PollWorkflowTaskQueue,
         Rpc::PollActivityTaskQueue,
         Rpc::PollNexusTaskQueue,
-        Rpc::RespondActivityTaskCompleted,
-        Rpc::RespondActivityTaskFailed,
-        Rpc::RespondActivityTaskCanceled,
         Rpc::ShutdownWorker,
     ];
-    for rpc in scripted {
+    for rpc in scripted.into_iter().chain(ANSWERS) {
         frontend.clear_scripts(&rpc);
     }
     frontend.permission_granted();

@@ -172,7 +172,7 @@ impl LambdaWorker for Subject {
         config.shutdown_deadline_buffer = Some(BUFFER);
         worker.register_activities(Work(self.0.clone()));
         worker.register_workflow::<BlocksItsThread>()?;
-        worker.register_workflow::<WaitsForItself>()?;
+        worker.register_workflow::<EndsAtOnce>()?.register_workflow::<WaitsForItself>()?;
         let this = self.clone();
         config.shutdown_hooks.add("first", move |ending| async move {
             this.note(&ending.invocation.request_id, "first hook", Some(&ending));
@@ -274,6 +274,19 @@ impl BlocksItsThread {
     #[run]
     pub(crate) async fn run(_context: &mut WorkflowContext<Self>) -> WorkflowResult<()> {
         std::thread::sleep(2 * TIME);
+        Ok(())
+    }
+}
+
+/// A workflow that has nothing to do.
+#[workflow]
+#[derive(Default)]
+pub(crate) struct EndsAtOnce;
+
+#[workflow_methods]
+impl EndsAtOnce {
+    #[run]
+    pub(crate) async fn run(_context: &mut WorkflowContext<Self>) -> WorkflowResult<()> {
         Ok(())
     }
 }

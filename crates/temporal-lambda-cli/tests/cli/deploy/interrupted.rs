@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
-use temporal_lambda_test_timing::{TimeLimit, test_timeout};
+use temporal_lambda_test_timing::TimeLimit;
 
 use temporal_lambda_testkit::lambda::LambdaEmulator;
 
@@ -14,7 +14,7 @@ const STEPS: usize = 7;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_that_is_killed_at_any_step_goes_on_when_it_is_run_again() {
-    let cloud = Cloud::start(TimeLimit::of(test_timeout() * 5)).await;
+    let cloud = Cloud::start(TimeLimit::of_this_test()).await;
     for step in 1..=STEPS {
         let function = format!("killed-{step}");
         let package = cloud.package(&function);
@@ -38,7 +38,7 @@ async fn a_deployment_that_is_killed_at_any_step_goes_on_when_it_is_run_again() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_does_not_poll_gets_no_workflows_and_the_reason_is_told_where_to_find() {
-    let cloud = Cloud::start(TimeLimit::of(test_timeout() * 2)).await;
+    let cloud = Cloud::start(TimeLimit::of_this_test()).await;
     let package = cloud.package("deaf");
     let mut command = cloud.deploy("deaf", &package);
     command.args(["--env", "TEMPORAL_ADDRESS=127.0.0.1:1", "--first-poll", "3s"]);
@@ -68,7 +68,7 @@ async fn a_second_source_of_the_build_id_is_refused_before_anything_is_made() {
 async fn a_role_that_temporal_may_not_assume_is_told_and_the_deployment_goes_on_with_the_right_one()
 {
     let lambda = LambdaEmulator::builder().expect_external_id("the-right-one").start().await;
-    let cloud = Cloud::around(TimeLimit::of(test_timeout() * 2), lambda.unwrap()).await;
+    let cloud = Cloud::around(TimeLimit::of_this_test(), lambda.unwrap()).await;
     let package = cloud.package("roles");
     let with = |external_id: &str| {
         let mut command = cloud.deploy("roles", &package);

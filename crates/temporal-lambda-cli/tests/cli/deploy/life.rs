@@ -59,7 +59,7 @@ async fn drained(deployment: &Deployment, build_id: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_goes_from_a_first_version_to_a_second_and_back_and_loses_the_first_when_it_is_drained()
  {
-    let cloud = Cloud::start(TimeLimit::of(test_timeout() * 4)).await;
+    let cloud = Cloud::start(TimeLimit::of_this_test()).await;
     let (one, two) = (cloud.package("one"), cloud.package("two"));
     let deployment = cloud.temporal.deployment(FUNCTION);
 

@@ -157,9 +157,9 @@ fn the_aws_commands_in_the_guide_are_calls_that_aws_has() {
 #[tokio::test(flavor = "multi_thread")]
 async fn moto_understands_the_calls_of_a_deployment_and_none_is_made_twice() {
     use super::cloud::Cloud;
-    use temporal_lambda_test_timing::{TimeLimit, test_timeout};
+    use temporal_lambda_test_timing::TimeLimit;
 
-    let limit = TimeLimit::of(test_timeout() * 5);
+    let limit = TimeLimit::of_this_test();
     let moto = tokio::task::spawn_blocking(Moto::start).await.unwrap();
     let cloud = Cloud::at(limit, &moto.endpoint()).await;
     let package = cloud.package("moto");

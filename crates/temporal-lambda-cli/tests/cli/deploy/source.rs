@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use temporal_lambda_test_timing::{TimeLimit, test_timeout};
+use temporal_lambda_test_timing::TimeLimit;
 
 use super::cloud::Cloud;
 use crate::support::{example, run, text};
@@ -33,7 +33,7 @@ fn cargo_lambda() -> PathBuf {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_package_is_built_by_cargo_lambda_and_deployed_and_an_unchanged_one_makes_no_version() {
-    let cloud = Cloud::start(TimeLimit::of(test_timeout() * 5)).await;
+    let cloud = Cloud::start(TimeLimit::of_this_test()).await;
     let tool = tokio::task::spawn_blocking(cargo_lambda).await.unwrap();
     let program = tokio::task::spawn_blocking(|| example("versions")).await.unwrap();
     // Its program becomes the example, so that there is next to nothing to compile.

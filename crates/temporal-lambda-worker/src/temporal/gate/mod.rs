@@ -192,6 +192,7 @@ impl Gate {
 
     /// Forwards the answer to a task.
     async fn answer(&self, call: GrpcRequest) -> Answer {
+        let _untaken = self.trouble.answer_begins(&call.rpc);
         self.while_throttled(|| self.call(copy(&call))).await
     }
 
