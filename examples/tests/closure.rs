@@ -1,4 +1,4 @@
-use temporal_lambda_tests::{Invoked as _, World};
+use temporal_lambda_tests::World;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_async_closure_has_loaded_is_kept_for_the_next_invocation() {
@@ -8,7 +8,7 @@ async fn what_an_async_closure_has_loaded_is_kept_for_the_next_invocation() {
     for (article, price) in [("bread", 320), ("milk", 95)] {
         let id = world.id(article);
         temporal.start(&world.name, &id, "Quote", article).await;
-        temporal.served_by(&function, &id).await.report();
+        temporal.served_by(&function, &id).await;
         assert_eq!(temporal.result(&id).await, price);
     }
     let [environment] = &function.environments()[..] else { panic!("one environment") };

@@ -24,7 +24,7 @@ impl Embedded {
         let temporal = self.world.temporal().await;
         let id = self.world.id("it");
         temporal.start(&self.world.name, &id, kind, input).await;
-        let invocation = temporal.served_by(&self.function, &id).await;
+        let invocation = temporal.served_by(&self.function, &id).await.pop().unwrap();
         assert_eq!(invocation.report()["reason"], "idle");
         assert!(!invocation.cold, "the environment of the other work is used");
         temporal.result(&id).await

@@ -11,7 +11,7 @@ async fn traces_and_metrics_are_at_the_collector_when_the_invocation_returns() {
     let function = world.add(config);
     let id = world.id("it");
     temporal.start(&world.name, &id, "TracedWorkflow", "you").await;
-    let invocation = temporal.served_by(&function, &id).await;
+    let invocation = temporal.served_by(&function, &id).await.pop().unwrap();
     invocation.report();
     let spans = collector.spans();
     let of_this = spans

@@ -13,7 +13,7 @@ async fn each_invocation_has_a_scratch_folder_of_its_own_and_leaves_none() {
     for number in 0..2 {
         let id = world.id(number);
         temporal.start(&world.name, &id, "Sort", "b\na\nc").await;
-        let invocation = temporal.served_by(&function, &id).await;
+        let invocation = temporal.served_by(&function, &id).await.pop().unwrap();
         assert_eq!(invocation.report()["on_shutdown"]["outcome"], "ok");
         let result = temporal.result(&id).await;
         assert_eq!(result[0], json!("a\nb\nc"));

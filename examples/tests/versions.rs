@@ -1,7 +1,8 @@
 use serde_json::json;
 use temporal_lambda_testkit::lambda::Function;
+use temporal_lambda_testkit::lambda::Invocation;
 use temporal_lambda_tests::temporal::{Version, count};
-use temporal_lambda_tests::{Invoked as _, Temporal, World};
+use temporal_lambda_tests::{Invoked as _, Temporal, World, invoked::invoked_until};
 use temporalio_common::protos::temporal::api::enums::v1::EventType;
 
 const VERSIONS: &str = env!("CARGO_BIN_EXE_versions");
@@ -30,10 +31,11 @@ async fn goes_on_at(behavior: &str, expected: &str) {
     make_current(&temporal, &world, OLD).await;
     let id = world.id("it");
     temporal.start(&world.name, &id, "Approval", ()).await;
-    let waits = async |temporal: &Temporal| {
-        count(&temporal.history(&id).await, EventType::WorkflowTaskCompleted) == 1
+    let waits = async |_: &Invocation| {
+        let history = temporal.history(&id).await;
+        (count(&history, EventType::WorkflowTaskCompleted) == 1).then_some(())
     };
-    temporal.invoked_until(&old, &id, waits).await.report();
+    invoked_until(&old, "its first task", waits).await;
 
     make_current(&temporal, &world, NEW).await;
     temporal.signal(&id, "approve", "Ada").await;
@@ -42,7 +44,7 @@ async fn goes_on_at(behavior: &str, expected: &str) {
     let report = other.invoke("{}").await.unwrap().report();
     assert_eq!(report["tasks"]["workflow"]["completed"], 0, "{report}");
     assert!(!temporal.has_ended(&id).await);
-    temporal.served_by(&function, &id).await.report();
+    temporal.served_by(&function, &id).await;
     assert_eq!(temporal.result(&id).await, json!([OLD, expected]));
 }
 

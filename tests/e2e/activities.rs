@@ -3,23 +3,15 @@
 use std::time::Duration;
 
 use temporal_lambda_test_timing::assert_soon;
-use temporal_lambda_testkit::lambda::{Function, Invocation};
+use temporal_lambda_testkit::lambda::Invocation;
 use temporal_lambda_tests::{
     Invoked as _, World,
-    invoked::{invoked_until, tasks},
+    invoked::{invoked_until, invoked_until_a_task, tasks},
     temporal::{count, timeouts, workers},
 };
 use temporalio_common::protos::temporal::api::enums::v1::EventType;
 
 use crate::{HELLO, PROBE};
-
-/// The first invocation in which a task of this kind had this outcome.
-async fn first_with(function: &Function, kind: &str, outcome: &str) -> Invocation {
-    let has = async |invocation: &Invocation| {
-        (invocation.reported()?["tasks"][kind][outcome] == 1).then_some(())
-    };
-    invoked_until(function, &format!("a {kind} task that is {outcome}"), has).await.1.pop().unwrap()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_shorter_than_the_grace_period_completes() {
@@ -34,7 +26,7 @@ async fn one_that_is_shorter_than_the_grace_period_completes() {
     let probe = world.add(probe);
     let id = world.id("it");
     temporal.start(&world.name, &id, "Doze", 3000).await;
-    let first = first_with(&probe, "activity", "completed").await;
+    let first = invoked_until_a_task(&probe, "activity", "completed").await;
     assert_eq!(first.report()["reason"], "deadline_near");
     assert!(first.duration >= Duration::from_secs(3), "it waited for the activity");
     assert_soon("an invocation with an activity", first.duration, Duration::from_secs(3));
@@ -67,7 +59,7 @@ async fn one_that_is_longer_is_cancelled_and_tried_again_in_the_next_invocation(
     let long = world.add(world.config("long", HELLO).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "4s"));
     let id = world.id("it");
     temporal.start(&world.name, &id, "SleepWorkflow", 4000).await;
-    let first = first_with(&short, "activity", "cancelled").await;
+    let first = invoked_until_a_task(&short, "activity", "cancelled").await;
     assert_eq!(first.report()["tasks"]["activity"]["abandoned"], 0);
     assert!(first.duration >= Duration::from_millis(3250), "{:?}", first.duration);
 
@@ -91,7 +83,7 @@ async fn one_that_ignores_its_cancellation_is_dropped_and_tried_again() {
     let probe = world.add(probe);
     let id = world.id("it");
     temporal.start(&world.name, &id, "Stubborn", ()).await;
-    let first = first_with(&probe, "activity", "abandoned").await;
+    let first = invoked_until_a_task(&probe, "activity", "abandoned").await;
     let report = first.report();
     assert_eq!(report["poisoned"], false);
     assert!(first.time_left_at_response > Duration::from_millis(100), "{}", first.outcome);
@@ -119,7 +111,7 @@ async fn a_local_one_that_outlasts_the_grace_period_is_run_again_and_its_workflo
     let long = world.add(long.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
     let id = world.id("it");
     temporal.start(&world.name, &id, "LocalDoze", 4500).await;
-    let first = first_with(&short, "local_activity", "abandoned").await;
+    let first = invoked_until_a_task(&short, "local_activity", "abandoned").await;
     assert_eq!(first.report()["poisoned"], false);
 
     let rest = temporal.served_by(&long, &id).await;
@@ -152,7 +144,7 @@ async fn while_one_runs_the_worker_is_not_idle() {
     for (kind, counted) in [("Doze", "activity"), ("LocalDoze", "local_activity")] {
         let id = world.id(kind);
         temporal.start(&world.name, &id, kind, 3000).await;
-        let invocation = first_with(&probe, counted, "completed").await;
+        let invocation = invoked_until_a_task(&probe, counted, "completed").await;
         assert_eq!(invocation.report()["reason"], "idle");
         if !temporal.has_ended(&id).await {
             temporal.served_by(&probe, &id).await;

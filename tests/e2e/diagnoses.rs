@@ -7,7 +7,11 @@ use serde_json::Value;
 use temporal_lambda_testkit::frontend::{MockFrontend, Rpc};
 use temporal_lambda_testkit::lambda::{Function, Invocation};
 use temporal_lambda_testkit::server::DevServer;
-use temporal_lambda_tests::{Invoked as _, World, invoked::invoked_until, temporal::Version};
+use temporal_lambda_tests::{
+    Invoked as _, World,
+    invoked::{invoked_until, invoked_until_a_task},
+    temporal::Version,
+};
 use temporalio_client::tonic::Code;
 
 use crate::{HELLO, PROBE};
@@ -118,9 +122,7 @@ async fn nothing_is_said_of_invocations_without_a_task_where_all_is_well_nor_aft
     let stays = world.config("hello", HELLO).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s");
     let hello = world.add(stays.timeout(Duration::from_secs(120)));
     temporal_too.start(&world.name, &world.id("it"), "SleepWorkflow", 1).await;
-    let has_it =
-        async |it: &Invocation| (it.report()["tasks"]["activity"]["completed"] == 1).then_some(());
-    invoked_until(&hello, "the activity", has_it).await;
+    invoked_until_a_task(&hello, "activity", "completed").await;
     temporal.make_current(Version { build_id: "b2", ..world.version() }).await;
     for _ in 0..2 {
         assert_none(&hello.invoke("{}").await.unwrap());
@@ -231,9 +233,7 @@ async fn an_activity_that_a_window_cut_off_is_named_at_its_next_attempt() {
     let probe = world.add(probe);
     let id = world.id("it");
     temporal.start(&world.name, &id, "Doze", 4500).await;
-    let is_cut =
-        async |it: &Invocation| (it.report()["tasks"]["activity"]["cancelled"] == 1).then_some(());
-    let first = invoked_until(&probe, "the first attempt", is_cut).await.1.pop().unwrap();
+    let first = invoked_until_a_task(&probe, "activity", "cancelled").await;
     let first = texts(&first, "does_not_fit");
     assert!(first.iter().all(|text| !text.contains("cut off")), "{first:?}");
     let says = async |it: &Invocation| it.reported().and_then(|_| texts(it, "does_not_fit").pop());

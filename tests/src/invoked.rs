@@ -34,6 +34,19 @@ pub async fn invoked_until<T>(
     (found, invocations)
 }
 
+/// Invokes a function until a task of this kind has this outcome: the invocation in which it has.
+///
+/// # Panics
+/// When there is none within [`test_timeout`](crate::test_timeout).
+pub async fn invoked_until_a_task(function: &Function, kind: &str, outcome: &str) -> Invocation {
+    let has = async |invocation: &Invocation| {
+        (invocation.reported()?["tasks"][kind][outcome] == 1).then_some(())
+    };
+    let (_, mut invocations) =
+        invoked_until(function, &format!("a task, {kind}, that is {outcome}"), has).await;
+    invocations.pop().expect("there is one")
+}
+
 /// Invokes a function as long as `work` is not done: what came of it, and the invocations.
 ///
 /// # Panics
