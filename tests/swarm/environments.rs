@@ -8,10 +8,10 @@ use std::{
 
 use temporal_lambda_testkit::lambda::{Environment, Function, FunctionConfig, Invocation};
 use temporal_lambda_tests::World;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::random::Random;
+use crate::{random::Random, scenario::Trouble};
 
 /// The function of the swarm.
 const SWARMING: &str = env!("CARGO_BIN_EXE_swarming");
@@ -22,9 +22,12 @@ const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/swarm");
 const GRACE_SECONDS: u64 = 1;
 /// Between two invocations of an environment, at most.
 const GAP: Duration = Duration::from_millis(600);
-/// Where processes are killed: one invocation of so many is meant to be, and this long after its event, at most.
-const KILLED_ONE_OF: u64 = 3;
-const KILLED_WITHIN: Duration = Duration::from_secs(4);
+/// Where processes are killed or stand still: one invocation of so many is meant to be, and this long after its event,
+/// at most.
+const DISTURBED_ONE_OF: u64 = 3;
+const DISTURBED_WITHIN: Duration = Duration::from_secs(6);
+/// For how long a process stands still, at most. A buffer of 3 s has room for that.
+const STILL: Duration = Duration::from_secs(1);
 
 /// Whose worker it is.
 #[derive(Clone)]
@@ -73,6 +76,9 @@ pub(crate) struct Invoked {
     pub(crate) function: String,
     pub(crate) request_id: String,
     pub(crate) exit: Exit,
+    /// Whether its process stood still for a while, or was killed.
+    pub(crate) is_disturbed: bool,
+    pub(crate) began: SystemTime,
     pub(crate) ended: SystemTime,
     /// What it said, where it failed.
     pub(crate) error: Option<String>,
@@ -113,49 +119,69 @@ impl Window {
     }
 }
 
-/// Invokes a function again and again until `finished`. With `kills`, its process is killed now and then.
+/// Invokes a function again and again until `finished`, with such trouble for its process.
 pub(crate) async fn roll(
     function: &Function,
     mut random: Random,
-    kills: bool,
+    trouble: Trouble,
     finished: &CancellationToken,
 ) -> Vec<Invoked> {
     let mut invoked = Vec::new();
     while !finished.is_cancelled() {
-        let is_meant = kills && random.below(KILLED_ONE_OF) == 0;
-        let after = random.between(Duration::ZERO, KILLED_WITHIN);
+        let disturbs = matches!(trouble, Trouble::Kills | Trouble::Freezes);
+        let is_meant = disturbs && random.below(DISTURBED_ONE_OF) == 0;
+        let after = random.between(Duration::ZERO, DISTURBED_WITHIN);
+        let still = random.between(Duration::ZERO, STILL);
+        let began = SystemTime::now();
         let mut invoking = pin!(function.invoke("{}"));
-        let (invocation, is_killed) = tokio::select! {
+        let (invocation, is_disturbed) = tokio::select! {
             invocation = &mut invoking => (invocation, false),
             () = sleep(after), if is_meant => {
-                function.environments().iter().for_each(Environment::kill);
-                (invoking.await, true)
+                let environments = function.environments();
+                let invocation = if trouble == Trouble::Kills {
+                    environments.iter().for_each(Environment::kill);
+                    invoking.await
+                } else {
+                    environments.iter().for_each(|it| drop(it.freeze()));
+                    match timeout(still, &mut invoking).await {
+                        // It had answered already, and stays frozen.
+                        Ok(invocation) => invocation,
+                        Err(_) => {
+                            environments.iter().for_each(|it| drop(it.thaw()));
+                            invoking.await
+                        }
+                    }
+                };
+                (invocation, true)
             }
         };
         let invocation = invocation.expect("the emulator runs");
-        invoked.push(Invoked::of(function, &invocation, is_killed));
+        let is_killed = is_disturbed && trouble == Trouble::Kills;
+        let exit = Exit::of(&invocation, is_killed);
+        invoked.push(Invoked {
+            function: function.name().to_owned(),
+            request_id: invocation.request_id.clone(),
+            exit,
+            is_disturbed,
+            began,
+            ended: SystemTime::now(),
+            error: (exit == Exit::Failed).then(|| invocation.outcome.to_string()),
+        });
         sleep(random.between(Duration::ZERO, GAP)).await;
     }
     invoked
 }
 
-impl Invoked {
-    fn of(function: &Function, invocation: &Invocation, is_killed: bool) -> Self {
+impl Exit {
+    fn of(invocation: &Invocation, is_killed: bool) -> Self {
         // Python's package returns nothing.
         let report = invocation.json().unwrap_or_default();
-        let exit = match report["reason"].as_str() {
+        match report["reason"].as_str() {
             // It may have ended in the moment in which it was killed.
-            _ if is_killed && !invocation.outcome.is_success() => Exit::Killed,
-            _ if !invocation.outcome.is_success() => Exit::Failed,
-            Some("idle") => Exit::Idle,
-            _ => Exit::Deadline,
-        };
-        Self {
-            function: function.name().to_owned(),
-            request_id: invocation.request_id.clone(),
-            exit,
-            ended: SystemTime::now(),
-            error: (exit == Exit::Failed).then(|| invocation.outcome.to_string()),
+            _ if is_killed && !invocation.outcome.is_success() => Self::Killed,
+            _ if !invocation.outcome.is_success() => Self::Failed,
+            Some("idle") => Self::Idle,
+            _ => Self::Deadline,
         }
     }
 }

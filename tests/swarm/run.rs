@@ -1,8 +1,12 @@
 //! One scenario, from the start of its server to the last workflow.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, SystemTime},
+};
 
-use futures_util::future::{join, join_all};
+use futures_util::future::{join_all, join3};
+use temporal_lambda_testkit::server::DevServer;
 use temporal_lambda_tests::{
     Proxy, World,
     losses::{Counts, Loss},
@@ -15,7 +19,7 @@ use crate::{
     environments::{self, Exit, Invoked, Program, functions},
     load::{Load, Worst},
     random::Random,
-    scenario::Scenario,
+    scenario::{Scenario, Trouble},
     work::{self, Progress},
 };
 
@@ -25,6 +29,9 @@ const LINE: Duration = Duration::from_secs(10);
 /// A task that is given out so soon before the end of an invocation is given out at its exit: its
 /// draining takes about a second.
 const AT_AN_EXIT: Duration = Duration::from_millis(1_500);
+
+/// For how long a server that is restarted now and then runs, at least and at most.
+const UP: (Duration, Duration) = (Duration::from_secs(12), Duration::from_secs(18));
 
 /// How a scenario is run.
 #[derive(Clone)]
@@ -48,6 +55,8 @@ pub(crate) struct Ran {
     pub(crate) lost: Vec<(String, Loss)>,
     /// How many of the swarm's own calls were refused because there were too many.
     pub(crate) refused: usize,
+    /// When the server was restarted: from its end until it answered again.
+    pub(crate) restarts: Vec<(SystemTime, SystemTime)>,
     pub(crate) worst: Worst,
     pub(crate) took: Duration,
 }
@@ -72,10 +81,19 @@ impl Ran {
         Some((invoked, invoked.ended.duration_since(*at).unwrap_or_default()))
     }
 
-    /// How many tasks were lost that were given to an invocation whose process was killed.
-    pub(crate) fn lost_by_kills(&self) -> usize {
+    /// How many tasks were lost that were given to an invocation whose process was killed, or that had no server for a
+    /// while after that.
+    pub(crate) fn lost_by_trouble(&self) -> usize {
         let invoked = self.lost.iter().filter_map(|(_, loss)| self.invoked(loss));
-        invoked.filter(|(it, _)| it.exit == Exit::Killed).count()
+        let in_trouble = |(it, before): &(&Invoked, Duration)| {
+            it.exit == Exit::Killed || self.saw_no_server(it.ended - *before, it.ended)
+        };
+        invoked.filter(in_trouble).count()
+    }
+
+    /// Whether the server was away in some of this time.
+    pub(crate) fn saw_no_server(&self, from: SystemTime, to: SystemTime) -> bool {
+        self.restarts.iter().any(|(end, start)| from <= *start && *end <= to)
     }
 
     /// How many tasks were lost that were given out within [`AT_AN_EXIT`] of an invocation's end.
@@ -99,7 +117,8 @@ impl Ran {
 }
 
 pub(crate) async fn run(scenario: &Scenario, plan: Plan) -> Ran {
-    let server = scenario.server().start().await.expect("the dev server starts");
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = scenario.server(folder.path()).start().await.expect("the dev server starts");
     let proxy = Proxy::with_round_trip(&server.address(), scenario.round_trip).await;
     // Functions take the long way only where there is one.
     let address = if scenario.round_trip.is_zero() { server.address() } else { proxy.address() };
@@ -112,7 +131,7 @@ pub(crate) async fn run(scenario: &Scenario, plan: Plan) -> Ran {
     let (progress, load, finished) = (Progress::default(), Load::watch(), CancellationToken::new());
     let began = Instant::now();
     let environments = functions.iter().zip(1..).map(|(function, number)| {
-        environments::roll(function, plan.random.fork(number), scenario.kills, &finished)
+        environments::roll(function, plan.random.fork(number), scenario.trouble, &finished)
     });
     let ids = (0..jobs.len()).map(|number| world.id(number)).collect::<Vec<_>>();
     let swarm = async {
@@ -121,12 +140,14 @@ pub(crate) async fn run(scenario: &Scenario, plan: Plan) -> Ran {
         let readings = tokio::select! {
             readings = join_all(each) => readings,
             () = tell(scenario, &plan, jobs.len(), &progress) => unreachable!("it goes on"),
-            () = client.crowd(), if scenario.is_throttled => unreachable!("it goes on"),
+            () = client.crowd(), if scenario.trouble == Trouble::Refusals => unreachable!("it goes on"),
         };
         finished.cancel();
         readings
     };
-    let (readings, invocations) = join(swarm, join_all(environments)).await;
+    let keeping = keep(server, scenario.trouble, plan.random.fork(99), &finished);
+    let (readings, invocations, (server, restarts)) =
+        join3(swarm, join_all(environments), keeping).await;
 
     let mut done = Counts::default();
     let mut lost = Vec::new();
@@ -137,7 +158,30 @@ pub(crate) async fn run(scenario: &Scenario, plan: Plan) -> Ran {
     let invocations = invocations.into_iter().flatten().collect();
     let (worst, took) = (load.worst(), began.elapsed());
     server.stop().await;
-    Ran { workflows: jobs.len(), invocations, done, lost, refused: client.refused(), worst, took }
+    let (workflows, refused) = (jobs.len(), client.refused());
+    Ran { workflows, invocations, done, lost, refused, restarts, worst, took }
+}
+
+/// Keeps the server until the swarm has `finished`, with restarts if they are its trouble: the server, and when it was
+/// away.
+async fn keep(
+    mut server: DevServer,
+    trouble: Trouble,
+    mut random: Random,
+    finished: &CancellationToken,
+) -> (DevServer, Vec<(SystemTime, SystemTime)>) {
+    let mut restarts = Vec::new();
+    loop {
+        let up = random.between(UP.0, UP.1);
+        tokio::select! {
+            () = finished.cancelled() => return (server, restarts),
+            () = sleep(up), if trouble == Trouble::Restarts => {
+                let end = SystemTime::now();
+                server = server.restart().await.expect("the dev server starts again");
+                restarts.push((end, SystemTime::now()));
+            }
+        }
+    }
 }
 
 /// Says now and then how far it is.

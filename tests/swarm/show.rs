@@ -8,7 +8,7 @@ use temporal_lambda_tests::losses::{Counts, Kind};
 use crate::{
     environments::{Exit, Invoked},
     run::Ran,
-    scenario::Scenario,
+    scenario::{Scenario, Trouble},
 };
 
 /// Details of so many losses of a run are shown.
@@ -74,7 +74,7 @@ impl Row<'_> {
             by_kind(ran.done),
             ran.lost.len().to_string(),
             by_kind(ran.lost_by_kind()),
-            format!("{} / {}", ran.lost_at_exits(), ran.lost_by_kills()),
+            format!("{} / {}", ran.lost_at_exits(), ran.lost_by_trouble()),
             format!("{load} / {:.0?}", worst.late),
             format!("{:.0?}", ran.took),
         ]
@@ -95,7 +95,7 @@ pub(crate) fn print_table(rows: &[Row<'_>]) {
         "done: workflow tasks / activities / local / signals / queries / updates",
         "lost",
         "lost: workflow tasks / activities / local / signals / queries / updates",
-        "of these at exits / by kills",
+        "of these at exits / by kills and restarts",
         "worst load / lateness",
         "took",
     ];
@@ -111,7 +111,7 @@ pub(crate) fn faults(rows: &[Row<'_>]) -> Vec<String> {
     let beside_a_peer = rows.iter().any(|row| !row.is_ours());
     for row in rows.iter().filter(|row| row.is_ours()) {
         let (ran, name) = (&row.ran, row.scenario.name);
-        let lost = ran.lost.len() - ran.lost_by_kills();
+        let lost = ran.lost.len() - ran.lost_by_trouble();
         let peer = rows.iter().find(|it| !it.is_ours() && it.scenario.name == name);
         match peer {
             _ if row.scenario.is_strict && lost > 0 => {
@@ -128,11 +128,17 @@ pub(crate) fn faults(rows: &[Row<'_>]) -> Vec<String> {
             faults
                 .push(format!("{name}: the machine is too busy to blame the worker ({late:.1?})"));
         }
-        // An invocation may be over before a server that refuses calls has taken one of its polls.
-        let is_refused = |it: &&Invoked| {
-            row.scenario.is_throttled && it.error.as_deref().is_some_and(is_refusal)
+        let is_excused = |it: &&Invoked| {
+            let error = it.error.as_deref().unwrap_or_default();
+            match row.scenario.trouble {
+                Trouble::Refusals => is_refusal(error),
+                Trouble::Restarts => {
+                    is_without_server(error) && ran.saw_no_server(it.began, it.ended)
+                }
+                _ => false,
+            }
         };
-        let failed = ran.exits(Exit::Failed) - ran.invocations.iter().filter(is_refused).count();
+        let failed = ran.exits(Exit::Failed) - ran.invocations.iter().filter(is_excused).count();
         if failed > 0 {
             faults.push(format!("{name}: {failed} invocations failed"));
         }
@@ -141,11 +147,14 @@ pub(crate) fn faults(rows: &[Row<'_>]) -> Vec<String> {
         if !idle || ran.exits(Exit::Deadline) == 0 {
             faults.push(format!("{name}: there was not every kind of exit"));
         }
-        if row.scenario.kills && ran.exits(Exit::Killed) == 0 {
-            faults.push(format!("{name}: no invocation was killed"));
-        }
-        if row.scenario.is_throttled && ran.refused == 0 {
-            faults.push(format!("{name}: the server refused nothing"));
+        let had_trouble = match row.scenario.trouble {
+            Trouble::Nothing => true,
+            Trouble::Refusals => ran.refused > 0,
+            Trouble::Kills | Trouble::Freezes => ran.invocations.iter().any(|it| it.is_disturbed),
+            Trouble::Restarts => !ran.restarts.is_empty(),
+        };
+        if !had_trouble {
+            faults.push(format!("{name}: it had not the trouble that it is about"));
         }
         for kind in Kind::ALL.into_iter().filter(|kind| ran.done.of(*kind) == 0) {
             faults.push(format!("{name}: there were no {}", kind.name()));
@@ -154,7 +163,15 @@ pub(crate) fn faults(rows: &[Row<'_>]) -> Vec<String> {
     faults
 }
 
-/// Whether this is how an invocation fails that could not poll once, because the server refused it for the number of calls.
+/// Whether this is how an invocation fails whose server is away.
+fn is_without_server(error: &str) -> bool {
+    ["TemporalUnreachable", "TemporalAnsweredWithError", "ServerTrouble", "OutOfTime"]
+        .iter()
+        .any(|kind| error.contains(kind))
+}
+
+/// An invocation may be over before a server that refuses calls has taken one of its polls. Whether this is how an invocation
+/// fails that could not poll once, because the server refused it for the number of calls.
 fn is_refusal(error: &str) -> bool {
     error.contains("ServerTrouble") && error.contains("Poll") && error.contains("ResourceExhausted")
 }

@@ -2,7 +2,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use temporal_lambda_test_timing::{assert_soon, within};
+use temporal_lambda_test_timing::assert_soon;
 use temporal_lambda_testkit::server::DevServer;
 use temporal_lambda_tests::tls::{Authority, TlsProxy};
 use temporalio_client::tonic::IntoRequest as _;
@@ -13,7 +13,7 @@ use temporalio_common::protos::temporal::api::workflowservice::v1::{
     DescribeNamespaceRequest, DescribeTaskQueueRequest,
 };
 
-use crate::support::{Running, client, command, exists, hello, start};
+use crate::support::{Running, client, command, exists, hello, patience, start};
 
 /// `dev` with a function that leaves soon when it has nothing to do.
 pub(crate) fn dev(name: &str) -> Command {
@@ -26,7 +26,7 @@ pub(crate) fn dev(name: &str) -> Command {
 /// Waits for a workflow's result.
 pub(crate) async fn done(workflow: &UntypedWorkflowHandle<Client>) -> Value {
     let result = workflow.get_result(WorkflowGetResultOptions::default());
-    let result = within("the result of a workflow", result).await.unwrap();
+    let result = tokio::time::timeout(patience(), result).await.expect("it ends").unwrap();
     serde_json::from_slice(&result.payloads[0].data).unwrap()
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use temporal_lambda_test_timing::within;
 use temporal_lambda_testkit::frontend::{MockFrontend, MockTls, Rpc};
 use temporal_lambda_testkit::lambda::{Function, FunctionConfig, LambdaEmulator};
-use temporal_lambda_testkit::server::DevServer;
+use temporal_lambda_testkit::server::{Deployment, DevServer};
 use temporalio_client::tonic::Code;
 
 use crate::support::{command, hello, text};
@@ -129,6 +129,18 @@ fn deployed(lambda: &LambdaEmulator, name: &str, server: &DevServer) -> Function
     lambda.add_function(config).unwrap()
 }
 
+/// Invokes the function until the server knows of a poll of its version. A busy one may end all polls of an invocation
+/// before it does.
+async fn has_polled(function: &Function, deployment: &Deployment) {
+    let polled = async {
+        while deployment.wait_for_poll("dev", Duration::from_secs(1)).await.is_err() {
+            function.invoke("").await.unwrap();
+        }
+    };
+    function.invoke("").await.unwrap();
+    within("a poll that the server knows of", polled).await;
+}
+
 async fn a_function_from_its_first_step_to_one_that_works() -> Doctor {
     let lambda = LambdaEmulator::start().await.unwrap();
     let server = DevServer::builder()
@@ -154,7 +166,7 @@ async fn a_function_from_its_first_step_to_one_that_works() -> Doctor {
     let polled_by_nobody = ["no-task-queue", "not-current"];
     doctor.and_the_function_find(&function, &polled_by_nobody, &known).await;
 
-    function.invoke("").await.unwrap();
+    has_polled(&function, &deployment).await;
     doctor.and_the_function_find(&function, &["not-current"], &known).await;
     let other = [("TEMPORAL_TASK_QUEUE", "other")];
     doctor.finds_with(&["task-queue-mismatch", "not-current"], &other, &known).await;
@@ -187,7 +199,7 @@ async fn a_version_that_a_poll_made() -> Doctor {
     let lambda = LambdaEmulator::start().await.unwrap();
     let server = DevServer::start().await.unwrap();
     let function = deployed(&lambda, "function", &server);
-    function.invoke("").await.unwrap();
+    has_polled(&function, &server.temporal().await.unwrap().deployment("hello")).await;
     let mut doctor = Doctor::of(&server.address());
     let known = [NAMED.as_slice(), &ENOUGH].concat();
     let codes = ["slow-idle-exit", "no-compute-provider", "not-current"];

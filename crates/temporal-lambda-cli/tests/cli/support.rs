@@ -100,6 +100,12 @@ pub(crate) struct Running {
 /// A child process. Dropping it ends it in good order, so that it ends what it started.
 pub(crate) struct Process(pub(crate) Child);
 
+/// How long a test waits for what the server's Worker Controller has done: it calls a function when a task finds no poll, and
+/// a busy server may take a poll that is over for one. Then it calls when it looks at the backlog, every 60 s.
+pub(crate) fn patience() -> Duration {
+    Duration::from_secs(60) + test_timeout()
+}
+
 impl Running {
     pub(crate) fn start(command: &mut Command) -> Self {
         Self::start_within(TimeLimit::of_this_test(), command)
@@ -127,7 +133,7 @@ impl Running {
 
     /// Waits for a line with this in it.
     pub(crate) fn line(&self, part: &str) -> String {
-        self.line_after(part, test_timeout())
+        self.line_after(part, patience())
     }
 
     /// Waits until there were so many lines with this in them, from the start.

@@ -4,11 +4,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use temporal_lambda_test_timing::within;
 use temporalio_client::{Client, UntypedWorkflowHandle};
 
 use crate::dev::{address, dev, done};
-use crate::support::{Running, client, hello, start, without_package_variables};
+use crate::support::{Running, client, hello, patience, start, without_package_variables};
 
 /// A package that cargo builds within a second: its program becomes the `hello` function.
 struct Package(tempfile::TempDir);
@@ -91,7 +90,8 @@ async fn a_change_makes_a_version_and_pinned_workflows_stay_on_theirs() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    within("the workflow to be on version dev-1", pinned).await;
+    let pinned = tokio::time::timeout(patience(), pinned).await;
+    pinned.expect("the workflow to be on version dev-1");
 
     package.write("src/main.rs", "fn main() {");
     dev.line("cargo could not build binary tiny");

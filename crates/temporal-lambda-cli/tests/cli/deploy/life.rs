@@ -3,13 +3,14 @@
 use std::process::Command;
 
 use serde_json::{Value, json};
-use temporal_lambda_test_timing::{TimeLimit, test_timeout, within};
+use temporal_lambda_test_timing::{TimeLimit, within};
 use temporal_lambda_testkit::server::Deployment;
 use temporalio_client::{UntypedSignal, UntypedWorkflow, WorkflowSignalOptions};
 use temporalio_common::data_converters::{PayloadConverter, RawValue};
 use temporalio_common::protos::temporal::api::enums::v1::WorkerDeploymentVersionStatus;
 
 use super::cloud::{Cloud, TASK_QUEUE};
+use crate::support::patience;
 
 const FUNCTION: &str = "approvals";
 
@@ -27,7 +28,7 @@ async fn start(cloud: &Cloud, id: &str) {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     };
-    within("the first task of a workflow", begun).await;
+    tokio::time::timeout(patience(), begun).await.expect("the first task of a workflow");
 }
 
 /// The build IDs that a workflow began and ended on.
@@ -36,7 +37,7 @@ async fn approve(cloud: &Cloud, id: &str) -> Value {
     let by = RawValue::from_value(&"Ada".to_owned(), &PayloadConverter::default());
     let signal = UntypedSignal::new("approve");
     workflow.signal(signal, by, WorkflowSignalOptions::default()).await.unwrap();
-    cloud.temporal.workflow_result(id, test_timeout()).await.unwrap()
+    cloud.temporal.workflow_result(id, patience()).await.unwrap()
 }
 
 async fn drained(deployment: &Deployment, build_id: &str) {
