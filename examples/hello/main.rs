@@ -78,8 +78,10 @@ fn configure(config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
     Ok(())
 }
 
+/// One thread is enough to speak with Lambda: activities, workflows and callbacks run on threads of the library's.
+///
 /// Public because `temporal-lambda demo` runs it, too: this file is part of the command.
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 pub async fn main() -> Result<(), LambdaWorkerError> {
     let version =
         WorkerDeploymentVersion::builder().deployment_name("hello").build_id("dev").build();

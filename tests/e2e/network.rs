@@ -72,7 +72,7 @@ async fn it_is_kept_while_frozen_and_spares_the_next_invocation_round_trips() {
 
 /// On a slow network each of them takes a round trip.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_warm_invocation_asks_one_question_before_it_polls() {
+async fn an_invocation_right_after_another_asks_nothing_before_it_polls() {
     let frontend = MockFrontend::new();
     let served = frontend.serve().await.unwrap();
     let world = World::at(&served.address().to_string(), "questions").await;
@@ -85,7 +85,7 @@ async fn a_warm_invocation_asks_one_question_before_it_polls() {
         asked.push(calls.take_while(|rpc| !rpc.is_poll()).count());
     }
     assert!(asked[0] > 1, "{asked:?}");
-    assert_eq!(asked[1], 1, "the probe of the connection, and not the namespace again");
+    assert_eq!(asked[1], 0, "the server has just answered");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,12 +113,29 @@ async fn one_that_went_silent_while_frozen_is_replaced_after_half_a_second() {
     let hello = behind.world.add(hello.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
     behind.complete_one(&hello, 1).await;
     behind.proxy.black_hole();
+    // The server is not asked whether it is there within 5 s of its last answer.
+    tokio::time::sleep(Duration::from_secs(5)).await;
     let report = behind.complete_one(&hello, 2).await;
     assert_eq!(report["connection"], "reconnected");
     let first_poll = Duration::from_millis(report["first_poll_ms"].as_u64().unwrap());
     assert!(first_poll >= Duration::from_millis(450), "{first_poll:?}");
     assert_soon("the first poll", first_poll, Duration::from_millis(500));
     assert_eq!(behind.complete_one(&hello, 3).await["connection"], "reused");
+}
+
+/// It is not asked for: polls are the first calls on it, and nobody answers them.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_went_silent_just_after_an_answer_costs_one_invocation_its_polls() {
+    let behind = Behind::plain("just-after").await;
+    let hello = behind.world.config("hello", HELLO).timeout(Duration::from_secs(60));
+    let hello = behind.world.add(hello.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
+    behind.complete_one(&hello, 1).await;
+    behind.proxy.black_hole();
+    let invocation = hello.invoke("{}").await.unwrap();
+    assert!(invocation.log_text().contains("no answer came in time"), "{}", invocation.log_text());
+    let report = behind.complete_one(&hello, 2).await;
+    assert!(["new", "reconnected"].contains(&report["connection"].as_str().unwrap()), "{report}");
+    assert_eq!(behind.proxy.accepted(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

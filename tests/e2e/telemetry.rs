@@ -60,13 +60,15 @@ fn named(spans: &[ReceivedSpan], name: &str) -> ReceivedSpan {
     })
 }
 
-/// Warnings and errors, but for what a busy server is warned of: a poll that it ends too late.
+/// Warnings and errors, but for those about the server: a busy one ends polls too late, and then it may be said that the
+/// version is not current.
 fn warnings(invocation: &Invocation) -> Vec<String> {
     let lines = invocation.log.iter().map(|line| line.text.clone());
-    let is_trouble = |line: &str| line.contains("connection::trouble");
+    let is_about_server =
+        |line: &str| line.contains("connection::trouble") || line.contains("temporal::diagnosis");
     lines
         .filter(|line| line.contains("WARN") || line.contains("ERROR"))
-        .filter(|line| !is_trouble(line))
+        .filter(|line| !is_about_server(line))
         .collect()
 }
 

@@ -2,6 +2,7 @@
 
 mod cache;
 mod channel;
+mod known;
 mod server;
 mod trouble;
 

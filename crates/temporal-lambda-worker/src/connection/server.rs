@@ -1,6 +1,5 @@
 //! The server at the other end of a channel: calls to it, and the facts that are known of it.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,18 +11,16 @@ use temporalio_client::grpc::WorkflowService as _;
 use temporalio_client::tonic::{Code, IntoRequest as _, Status};
 use temporalio_client::{Connection, ConnectionOptions, RetryOptions};
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
-    DescribeNamespaceRequest, DescribeNamespaceResponse, GetSystemInfoResponse,
+    DescribeNamespaceRequest, GetSystemInfoResponse,
 };
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::Link;
 use super::channel::{Answer, DialError, Route, is_unanswered, service};
+use super::known::{Credentials, Known};
 use crate::config::conceal;
 use crate::error::{ConfigError, Fault, with_sources};
 use crate::report::ConnectionUse;
-
-/// For how long a server that has refused a call because there were too many is expected to do so again: 60 s.
-const THROTTLED_FOR: Duration = Duration::from_secs(60);
 
 /// How long an invocation waits for the description of its namespace before the worker asks for it again: 0.5 s.
 const DESCRIBED_WITHIN: Duration = Duration::from_millis(500);
@@ -33,14 +30,6 @@ const DESCRIBED_WITHIN: Duration = Duration::from_millis(500);
 pub(crate) struct Server {
     route: Route,
     known: Arc<Mutex<Known>>,
-}
-
-#[derive(Default)]
-pub(crate) struct Known {
-    pub(crate) info: Option<GetSystemInfoResponse>,
-    pub(crate) namespaces: HashMap<String, DescribeNamespaceResponse>,
-    /// When the server last refused a call because there were too many.
-    throttled: Option<Instant>,
 }
 
 impl Server {
@@ -55,8 +44,8 @@ impl Server {
     }
 
     /// A connection of the SDK over this channel, under the identity and with the credentials of
-    /// `options`. The server is asked for its capabilities, which proves both, and in the same round trip for the
-    /// description of `namespace`, if that is not known yet.
+    /// `options`. The server is asked for its capabilities, which proves both, unless it has answered just now;
+    /// and in the same round trip for the description of `namespace`, if that is not known yet.
     pub(super) async fn link(
         &self,
         options: &ConnectionOptions,
@@ -65,13 +54,18 @@ impl Server {
     ) -> Result<Link, Fault> {
         let server = self.clone();
         let mut bare = without_network(options);
+        let credentials = Credentials::of(options);
         bare.service_override = Some(service(move |call| {
             let server = server.clone();
             Box::pin(async move {
                 match call.rpc.as_str() {
                     "GetSystemInfo" => {
-                        let answer = server.call(call).await;
-                        server.system_info(answer)
+                        let fresh = server.known().fresh_info(credentials);
+                        let Some(info) = fresh else {
+                            let answer = server.call(call).await;
+                            return server.system_info(answer, credentials);
+                        };
+                        Ok(answered_with(info.encode_to_vec()))
                     }
                     _ => server.call(call).await,
                 }
@@ -100,11 +94,11 @@ impl Server {
     }
 
     /// The server's answer to `GetSystemInfo`, or its earlier one if it is only busy now.
-    fn system_info(&self, answer: Answer) -> Answer {
+    fn system_info(&self, answer: Answer, credentials: Credentials) -> Answer {
         match answer {
             Ok(answer) => {
                 if let Ok(info) = GetSystemInfoResponse::decode(&*answer.proto) {
-                    self.known().info = Some(info);
+                    self.known().takes(credentials, info);
                 }
                 Ok(answer)
             }
@@ -119,15 +113,25 @@ impl Server {
     /// A call over the channel.
     pub(crate) async fn call(&self, call: GrpcRequest) -> Answer {
         let answer = self.route.call(call).await;
-        if answer.as_ref().is_err_and(is_throttled) {
-            self.known().throttled = Some(Instant::now());
+        match &answer {
+            Ok(_) => self.known().answers(),
+            Err(status) if is_throttled(status) => self.known().throttles(),
+            Err(status) if is_unanswered(status) || is_about_credentials(status) => {
+                self.is_in_doubt();
+            }
+            Err(_) => {}
         }
         answer
     }
 
-    /// Whether the server has refused a call because there were too many within [`THROTTLED_FOR`].
+    /// The server has left a call unanswered, or has not taken its credentials: the next invocation asks.
+    pub(crate) fn is_in_doubt(&self) {
+        self.known().is_in_doubt();
+    }
+
+    /// Whether the server has refused calls for their number of late.
     pub(crate) fn is_throttling(&self) -> bool {
-        self.known().throttled.is_some_and(|last| last.elapsed() < THROTTLED_FOR)
+        self.known().is_throttling()
     }
 
     /// The facts that are known of the server and its namespaces.
@@ -236,6 +240,7 @@ pub(crate) fn status_fault(status: &Status, target: String, reason: String) -> F
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use temporalio_client::Url;
+    use tokio::time::Instant;
 
     use super::*;
 
@@ -247,13 +252,14 @@ mod tests {
         })))
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_kept_channel_is_used_while_its_server_only_refuses_the_probe_for_the_moment() {
         let options = ConnectionOptions::new(Url::parse("http://nowhere:7233").unwrap()).build();
         let status = Arc::new(Mutex::new(None));
         let server = server_that_says(status.clone());
         let link = async |code| {
             *status.lock().unwrap() = code;
+            server.is_in_doubt();
             server.link(&options, None, ConnectionUse::Reused).await.map(|link| link.how)
         };
         let refused = link(Some(Code::ResourceExhausted)).await;
@@ -284,6 +290,7 @@ mod tests {
                 })
             })));
             for names in [2, if is_described { 3 } else { 4 }] {
+                server.is_in_doubt();
                 let began = Instant::now();
                 server.link(&options, Some("n"), ConnectionUse::New).await.unwrap();
                 assert_eq!(began.elapsed(), Duration::from_millis(25));
@@ -291,5 +298,31 @@ mod tests {
             }
             assert_eq!(server.known().namespaces.contains_key("n"), is_described);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_has_just_answered_is_not_asked_again() {
+        let asked = Arc::new(Mutex::new(0));
+        let calls = asked.clone();
+        let server = Server::new(Route::Overridden(service(move |_| {
+            *calls.lock().unwrap() += 1;
+            Box::pin(async { Ok(answered_with(Vec::new())) })
+        })));
+        let mut options =
+            ConnectionOptions::new(Url::parse("http://nowhere:7233").unwrap()).build();
+        let asks = async |options: &ConnectionOptions| {
+            let before = *asked.lock().unwrap();
+            server.link(options, None, ConnectionUse::Reused).await.unwrap();
+            *asked.lock().unwrap() - before
+        };
+        assert_eq!(asks(&options).await, 1);
+        assert_eq!(asks(&options).await, 0, "it has just answered");
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(asks(&options).await, 1, "it may be gone");
+        server.is_in_doubt();
+        assert_eq!(asks(&options).await, 1, "it left a call unanswered");
+        options.api_key = Some("another".to_owned());
+        assert_eq!(asks(&options).await, 1, "it has not taken this key yet");
+        assert_eq!(asks(&options).await, 0);
     }
 }

@@ -112,21 +112,22 @@ impl Trouble {
         self.lock().kinds.clone()
     }
 
-    /// The fault of the server, if it let the worker not poll at all or, for a worker that was `given_up`, not
-    /// end.
+    /// The reason on the server's side, if it let the worker not poll at all or, for a worker that was `given_up`, not
+    /// end: trouble of its own, or credentials that it does not take.
     pub(crate) fn fault(&self, given_up: bool) -> Option<Fault> {
         let noted = self.lock();
         if !given_up && noted.polls_taken > 0 {
             return None;
         }
         let kinds = noted.kinds.iter().filter(|it| given_up || it.call.starts_with("Poll"));
-        kinds.max_by_key(|it| it.count).map(|worst| Fault::ServerTrouble {
-            target: self.options.target.to_string(),
-            call: worst.call.clone(),
-            code: worst.status.clone(),
-            count: worst.count,
-            reason: worst.last.clone(),
-        })
+        let worst = kinds.max_by_key(|it| it.count)?;
+        let (target, code) = (self.options.target.to_string(), worst.status.clone());
+        let (call, count, reason) = (worst.call.clone(), worst.count, worst.last.clone());
+        let about_credentials = [Code::Unauthenticated, Code::PermissionDenied];
+        if about_credentials.iter().any(|it| format!("{it:?}") == code) {
+            return Some(Fault::Refused { target, code, reason });
+        }
+        Some(Fault::ServerTrouble { target, call, code, count, reason })
     }
 
     fn note(&self, rpc: &str, status: &Status) {

@@ -134,10 +134,6 @@ pub(super) fn judge(worker: &Worker, answers: &Answers, refusal: Option<&str>) -
 }
 
 fn not_taken(name: &str, answers: &Answers, refusal: Option<&str>) -> String {
-    let words = match refusal {
-        Some(words) => format!(" (it says: {words})"),
-        None => String::new(),
-    };
     let others = match &answers.deployment {
         Some(deployment) => match deployment.version_summaries.len() {
             1 => "the deployment has 1 version".to_owned(),
@@ -145,11 +141,18 @@ fn not_taken(name: &str, answers: &Answers, refusal: Option<&str>) -> String {
         },
         None => "it does not know the deployment".to_owned(),
     };
-    format!(
-        "the server does not take version {name}, though this worker polls as it{words}: {others}. A \
-         server takes a limited number of versions and deployments (100 each, unless it is set \
-         otherwise): delete versions that are drained (temporal worker deployment delete-version)"
-    )
+    let limit = "versions and deployments (100 each, unless it is set otherwise): delete versions that are \
+                 drained (temporal worker deployment delete-version)";
+    match refusal {
+        Some(words) => format!(
+            "the server does not take version {name}, though this worker polls as it (it says: {words}): \
+             {others}. A server takes a limited number of {limit}"
+        ),
+        None => format!(
+            "the server has no version {name}, though this worker polls as it: {others}. Either it was too \
+             busy to take a poll in the time of an invocation, or it has its limit of {limit}"
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -255,12 +258,15 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_the_server_does_not_know_is_reported_as_not_taken() {
+    fn a_version_that_the_server_refuses_is_told_from_one_that_it_may_have_been_too_busy_for() {
         let mut answers = Answers { version: Err(Code::NotFound), ..answers(Rank::Current, &[]) };
         let text = judge(&worker(), &answers, Some("maximum number of versions")).unwrap();
         assert!(text.contains("does not take version shop/b1"), "{text}");
         assert!(text.contains("(it says: maximum number of versions)"), "{text}");
         assert!(text.contains("has 3 versions"), "{text}");
+        let text = said(&answers).unwrap();
+        assert!(text.contains("has no version shop/b1"), "{text}");
+        assert!(text.contains("too busy") && text.contains("limit"), "{text}");
         answers.deployment = None;
         assert!(said(&answers).unwrap().contains("does not know the deployment"));
     }

@@ -150,7 +150,10 @@ impl Gate {
         let mut service = self.connection.workflow_service();
         let told = timeout(TOLD_WITHIN, service.shutdown_worker(request.into_request())).await;
         // Polls that do not end are given up, so the request need not succeed.
-        let silence = || Err(Status::deadline_exceeded("no answer came in time"));
+        let silence = || {
+            self.server.is_in_doubt();
+            Err(Status::deadline_exceeded("no answer came in time"))
+        };
         match told.unwrap_or_else(|_| silence()) {
             Ok(_) => true,
             Err(status) => {

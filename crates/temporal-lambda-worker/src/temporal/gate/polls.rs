@@ -156,6 +156,7 @@ impl Gate {
             answer = self.server.call(call) => answer,
             is_silent = self.nobody_waits(kind, due) => {
                 if is_silent {
+                    self.server.is_in_doubt();
                     let status = Status::deadline_exceeded("no answer came in time");
                     self.trouble.poll_failed(&rpc, &status, began.elapsed());
                 }
