@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use temporal_lambda_s3::{
     ExternalStorage, ExternalStorageError, S3StorageDriver, StorageDriver,
