@@ -111,6 +111,15 @@ impl Ran {
             text.push_str(&format!(
                 "; given to {function} {before:.1?} before the end of its invocation {id} ({exit:?})"
             ));
+            let given = it.ended - before;
+            if let Some((end, _)) = self.restarts.iter().find(|(_, start)| given <= *start) {
+                let left = end.duration_since(given).unwrap_or_default();
+                text.push_str(&format!(", {left:.1?} before the server went away"));
+            }
+            if let Some((_, start)) = self.restarts.iter().rev().find(|(_, start)| *start < given) {
+                let since = given.duration_since(*start).unwrap_or_default();
+                text.push_str(&format!(", {since:.1?} after it had come back"));
+            }
         }
         text
     }

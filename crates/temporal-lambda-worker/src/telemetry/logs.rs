@@ -4,9 +4,10 @@ use std::io::IsTerminal as _;
 
 use lambda_runtime::tracing::subscriber;
 use subscriber::Layer as _;
-use subscriber::filter::{EnvFilter, FilterExt as _, LevelFilter, Targets};
-use subscriber::layer::SubscriberExt as _;
+use subscriber::filter::{EnvFilter, FilterExt as _, LevelFilter, Targets, filter_fn};
+use subscriber::layer::{Filter, SubscriberExt as _};
 use subscriber::util::SubscriberInitExt as _;
+use tracing::Metadata;
 
 use crate::config::Variables;
 use crate::error::ConfigError;
@@ -17,7 +18,8 @@ const FORMAT: &str = "AWS_LAMBDA_LOG_FORMAT";
 /// Installs a subscriber that writes to stderr: `lambda_runtime`'s, but for three things. Lines are
 /// JSON, with an event's fields at its top level, unless `AWS_LAMBDA_LOG_FORMAT` says otherwise or people read along, with the time, which
 /// Lambda's own filter by level asks for; `AWS_LAMBDA_LOG_LEVEL` wins over `RUST_LOG`, as Lambda means
-/// it to; and errors of an invocation are written whatever the level.
+/// it to; and errors of an invocation are written whatever the level. The spans that the SDK's core makes for every call and every event
+/// of a history are kept only where something is logged at DEBUG, for the CPU that they take.
 pub(crate) fn install() {
     let variables = Variables::of_process();
     let mut complaints = Vec::new();
@@ -28,6 +30,7 @@ pub(crate) fn install() {
         Some(level) => filter.parse_lossy(level.to_string()),
         None => filter.parse_lossy(directives(&variables, &mut complaints)),
     };
+    let filter = without_spans_of_core(filter);
     let errors = Targets::new()
         .with_target("temporal_lambda_worker", LevelFilter::ERROR)
         .with_target("lambda_runtime", LevelFilter::ERROR);
@@ -49,6 +52,18 @@ pub(crate) fn install() {
             }
         }
     }
+}
+
+/// The filter, which drops the spans of the SDK's core unless something is logged for debugging.
+fn without_spans_of_core<S>(filter: EnvFilter) -> impl Filter<S> {
+    let is_for_debugging = filter.max_level_hint() >= Some(LevelFilter::DEBUG);
+    let is_kept = move |metadata: &Metadata<'_>| {
+        is_for_debugging
+            || !metadata.is_span()
+            || !metadata.target().starts_with("temporalio_sdk_core")
+    };
+    // Without a hint, what the filter leaves out would be looked at, too.
+    filter.and(filter_fn(is_kept).with_max_level_hint(LevelFilter::TRACE))
 }
 
 /// Whether lines are JSON: as the variable says, else unless stderr is a terminal.
@@ -138,7 +153,30 @@ fn or_complain<T>(
 
 #[cfg(test)]
 mod tests {
+    use tracing::{Level, enabled, info_span};
+
     use super::*;
+
+    #[test]
+    fn spans_of_the_sdks_core_are_kept_for_debugging_only_and_its_events_as_the_level_says() {
+        for (directives, keeps_spans) in
+            [("info", false), ("debug", true), ("info,my_crate=debug", true)]
+        {
+            let filter = without_spans_of_core(EnvFilter::new(directives));
+            let lines = subscriber::fmt::layer().with_writer(std::io::sink).with_filter(filter);
+            tracing::subscriber::with_default(subscriber::registry().with(lines), || {
+                let span = info_span!(target: "temporalio_sdk_core::worker", "call");
+                assert_eq!(span.is_disabled(), !keeps_spans, "{directives}");
+                assert!(!info_span!(target: "temporal_lambda_worker", "invocation").is_disabled());
+                assert!(enabled!(target: "temporalio_sdk_core::worker", Level::INFO));
+                let is_debugged = directives == "debug";
+                assert_eq!(
+                    enabled!(target: "temporalio_sdk_core::worker", Level::DEBUG),
+                    is_debugged
+                );
+            });
+        }
+    }
 
     fn json(format: &str, terminal: bool) -> (bool, usize) {
         let mut complaints = Vec::new();

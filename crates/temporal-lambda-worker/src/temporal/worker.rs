@@ -296,12 +296,17 @@ impl Life {
 
     async fn run(&mut self, worker: &mut Worker) -> Result<(), Fault> {
         let Parts { gate, interceptors, .. } = &self.parts;
+        let waits_in_vain = async {
+            // Only then, since each change of the account would wake this thread.
+            interceptors.abandon.cancelled().await;
+            interceptors.in_flight.until(State::waits_in_vain).await;
+        };
         let ended = tokio::select! {
             biased;
             ended = worker.run() => ended,
             _ = self.phase.wait_for(|phase| *phase == Phase::Dropped) => return Ok(()),
             // Its last workflow tasks are failed when it is dropped.
-            () = interceptors.in_flight.until(State::waits_in_vain) => return Ok(()),
+            () = waits_in_vain => return Ok(()),
         };
         ended.map_err(|error| Fault::WorkerFailed {
             reason: gate.trouble.conceal(with_sources(&error)),
