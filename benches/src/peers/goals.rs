@@ -33,10 +33,11 @@ pub enum Wanted {
 }
 
 /// All goals.
-pub const GOALS: [Goal; 11] = [
+pub const GOALS: [Goal; 12] = [
     Goal { row: "init", wanted: Wanted::Times(1.5, Side::Bare) },
     Goal { row: "cold", wanted: Wanted::Times(0.10, Side::Python) },
     Goal { row: "cold", wanted: Wanted::Times(0.05, Side::TypeScript) },
+    Goal { row: "small-cold", wanted: Wanted::Times(0.03, Side::Python) },
     Goal { row: "warm", wanted: Wanted::Times(0.8, Side::Python) },
     Goal { row: "warm", wanted: Wanted::Times(0.15, Side::TypeScript) },
     Goal { row: "memory", wanted: Wanted::Over(1.0, Side::Bare) },
