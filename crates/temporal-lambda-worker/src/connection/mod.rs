@@ -29,4 +29,6 @@ pub(crate) struct Link {
     pub(crate) connection: Connection,
     pub(crate) how: ConnectionUse,
     pub(crate) server: Server,
+    /// Whether the server was asked, and answered, when this was made. It is not if it has answered just before.
+    pub(crate) has_answered: bool,
 }

@@ -1,5 +1,6 @@
 //! The server at the other end of a channel: calls to it, and the facts that are known of it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -55,13 +56,16 @@ impl Server {
         let server = self.clone();
         let mut bare = without_network(options);
         let credentials = Credentials::of(options);
+        let is_asked = Arc::new(AtomicBool::new(false));
+        let asked = is_asked.clone();
         bare.service_override = Some(service(move |call| {
-            let server = server.clone();
+            let (server, asked) = (server.clone(), asked.clone());
             Box::pin(async move {
                 match call.rpc.as_str() {
                     "GetSystemInfo" => {
                         let fresh = server.known().fresh_info(credentials);
                         let Some(info) = fresh else {
+                            asked.store(true, Ordering::Relaxed);
                             let answer = server.call(call).await;
                             return server.system_info(answer, credentials);
                         };
@@ -75,7 +79,8 @@ impl Server {
         let connecting = Connection::connect(bare).map_err(|error| fault(error, options));
         // Boxed, so that the future of connecting stays small.
         let (connection, _) = tokio::try_join!(connecting.boxed(), describing.map(Ok).boxed())?;
-        Ok(Link { connection, how, server: self.clone() })
+        let has_answered = is_asked.load(Ordering::Relaxed);
+        Ok(Link { connection, how, server: self.clone(), has_answered })
     }
 
     /// Asks for the description of a namespace. If the server refuses that, the worker asks again, and reports what

@@ -23,6 +23,8 @@ const TAKEN: Duration = Duration::from_secs(1);
 pub(crate) struct Trouble {
     noted: Mutex<Noted>,
     options: ConnectionOptions,
+    /// Whether the server has answered when the connection was made.
+    has_answered: bool,
     poll_failed: Notify,
 }
 
@@ -30,6 +32,8 @@ pub(crate) struct Trouble {
 struct Noted {
     kinds: Vec<ServerTrouble>,
     polls_taken: u64,
+    /// Whether nobody has answered the last poll that failed.
+    is_unanswered: bool,
     /// The answers to tasks that the server has not taken yet, by the names of the calls.
     answers: Vec<String>,
 }
@@ -47,9 +51,9 @@ impl Drop for AnswerUntaken<'_> {
 }
 
 impl Trouble {
-    pub(crate) fn new(options: &ConnectionOptions) -> Self {
+    pub(crate) fn new(options: &ConnectionOptions, has_answered: bool) -> Self {
         let (noted, options) = (Mutex::default(), options.clone());
-        Self { noted, options, poll_failed: Notify::new() }
+        Self { noted, options, has_answered, poll_failed: Notify::new() }
     }
 
     /// The server has accepted a poll: it has answered it, or has had it for [`TAKEN`].
@@ -62,6 +66,7 @@ impl Trouble {
         if after >= TAKEN {
             self.poll_is_taken();
         }
+        self.lock().is_unanswered = is_unanswered(status);
         self.note(rpc, status);
         self.poll_failed.notify_one();
     }
@@ -113,7 +118,7 @@ impl Trouble {
     }
 
     /// The reason on the server's side, if it let the worker not poll at all or, for a worker that was `given_up`, not
-    /// end: trouble of its own, or credentials that it does not take.
+    /// end: trouble of its own, credentials that it does not take, or that it was never there.
     pub(crate) fn fault(&self, given_up: bool) -> Option<Fault> {
         let noted = self.lock();
         if !given_up && noted.polls_taken > 0 {
@@ -123,6 +128,9 @@ impl Trouble {
         let worst = kinds.max_by_key(|it| it.count)?;
         let (target, code) = (self.options.target.to_string(), worst.status.clone());
         let (call, count, reason) = (worst.call.clone(), worst.count, worst.last.clone());
+        if !given_up && noted.is_unanswered && !self.has_answered {
+            return Some(Fault::Unreachable { target, reason });
+        }
         let about_credentials = [Code::Unauthenticated, Code::PermissionDenied];
         if about_credentials.iter().any(|it| format!("{it:?}") == code) {
             return Some(Fault::Refused { target, code, reason });
@@ -163,5 +171,32 @@ impl Trouble {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Noted> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use temporalio_client::Url;
+
+    use super::*;
+
+    #[test]
+    fn a_server_that_was_never_there_is_told_from_one_that_went_away_and_one_that_refuses() {
+        let options = ConnectionOptions::new(Url::parse("http://nowhere:7233").unwrap()).build();
+        let broken = Status::from_error(Box::new(std::io::Error::other("broken pipe")));
+        let refused = Status::unavailable("no");
+        for (has_answered, status, expected) in [
+            (false, &broken, "TemporalUnreachable"),
+            (true, &broken, "ServerTrouble"),
+            (false, &refused, "ServerTrouble"),
+            (false, &Status::permission_denied("no"), "TemporalRefused"),
+        ] {
+            let trouble = Trouble::new(&options, has_answered);
+            trouble.poll_failed("PollWorkflowTaskQueue", status, Duration::ZERO);
+            assert_eq!(trouble.fault(false).unwrap().error_type(), expected, "{status:?}");
+            trouble.poll_is_taken();
+            assert!(trouble.fault(false).is_none(), "it polled");
+        }
     }
 }

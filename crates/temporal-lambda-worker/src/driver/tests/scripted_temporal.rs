@@ -75,9 +75,12 @@ impl Temporal for ScriptedTemporal {
                 if script.connect.how == How::Panics { How::Errs } else { script.connect.how };
             let part = Part { how, ..script.connect };
             match drive(&log, part, CONNECT, or_failed(Input::Connected, CONNECT)).await {
-                Ok(()) => {
-                    Ok(Link { connection, how: ConnectionUse::New, server: Server::nowhere() })
-                }
+                Ok(()) => Ok(Link {
+                    connection,
+                    how: ConnectionUse::New,
+                    server: Server::nowhere(),
+                    has_answered: true,
+                }),
                 Err(error) => {
                     let reason = error.to_string();
                     Err(Fault::Unreachable { target: "nowhere".to_owned(), reason })

@@ -95,7 +95,7 @@ impl Gate {
             connection: link.connection,
             timing,
             in_flight,
-            trouble: Trouble::new(options),
+            trouble: Trouble::new(options, link.has_answered),
             identity: Identity::default(),
             running,
             stage: watch::Sender::new(Stage::Open),

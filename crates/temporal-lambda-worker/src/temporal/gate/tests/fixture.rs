@@ -74,6 +74,7 @@ impl Server {
             connection: connection.await.unwrap(),
             how: ConnectionUse::New,
             server: Known::new(Route::Overridden(service)),
+            has_answered: true,
         }
     }
 
