@@ -16,14 +16,13 @@ impl Secrets {
     }
 }
 
-async fn greets(temporal: &Temporal, world: &World, function: &Function, name: &str) {
-    let id = world.id(name);
-    temporal.start(&world.name, &id, "Hello", name).await;
-    let before = function.invocations().len();
-    temporal.served_by(function, &id).await;
-    let invocation = &function.invocations()[before];
-    assert_eq!(invocation.report()["connection"], "new", "{}", invocation.log_text());
-    assert_eq!(temporal.result(&id).await, format!("Hello, {name}!"));
+/// Has a workflow done, the first invocation for it over this `connection`.
+async fn greets(temporal: &Temporal, world: &World, function: &Function, connection: &str) {
+    let id = world.id(connection);
+    temporal.start(&world.name, &id, "Hello", connection).await;
+    let invocation = temporal.served_by(function, &id).await.remove(0);
+    assert_eq!(invocation.report()["connection"], connection, "{}", invocation.log_text());
+    assert_eq!(temporal.result(&id).await, format!("Hello, {connection}!"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,12 +43,12 @@ async fn a_warm_environment_takes_the_new_certificate_once_the_old_one_is_refuse
         .env("SECRETS_TTL_SECONDS", "0");
     let function = world.add(config);
     secrets.are_of(&first);
-    greets(&temporal, &world, &function, "first").await;
+    greets(&temporal, &world, &function, "new").await;
 
     proxy.takes_clients_of(&second);
     let (kind, message) = function.invoke("{}").await.unwrap().error();
     assert_eq!(kind, "TemporalUnreachable", "{message}");
     secrets.are_of(&second);
-    greets(&temporal, &world, &function, "second").await;
+    greets(&temporal, &world, &function, "replaced").await;
     assert_eq!(function.environments().len(), 1, "the same environment did all of it");
 }
