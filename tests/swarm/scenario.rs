@@ -126,7 +126,7 @@ pub(crate) const SCENARIOS: [Scenario; 11] = [
         about: "a server that is restarted every 12 to 18 s and keeps its workflows in a file, near",
         trouble: Trouble::Restarts,
         config: &[ENDS_POLLS],
-        // In its first second a server hands out tasks that reach nobody.
+        // Tasks were lost that a server handed out in its first second, by whose fault is not known.
         is_strict: false,
         ..STOCK
     },

@@ -26,6 +26,9 @@ use crate::report::ConnectionUse;
 /// How long an invocation waits for the description of its namespace before the worker asks for it again: 0.5 s.
 const DESCRIBED_WITHIN: Duration = Duration::from_millis(500);
 
+/// The codes with which a server refuses credentials.
+pub(super) const ABOUT_CREDENTIALS: [Code; 2] = [Code::Unauthenticated, Code::PermissionDenied];
+
 /// A channel, and the facts that are known of the server at its other end.
 #[derive(Clone)]
 pub(crate) struct Server {
@@ -225,7 +228,7 @@ fn about_the_port(options: &ConnectionOptions) -> String {
 }
 
 fn is_about_credentials(status: &Status) -> bool {
-    matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied)
+    ABOUT_CREDENTIALS.contains(&status.code())
 }
 
 /// The fault that a gRPC status of a connection's first calls means.

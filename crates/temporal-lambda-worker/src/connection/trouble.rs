@@ -8,6 +8,7 @@ use temporalio_client::tonic::{Code, Status};
 use tokio::sync::Notify;
 
 use super::channel::is_unanswered;
+use super::server::ABOUT_CREDENTIALS;
 use crate::config::conceal;
 use crate::error::Fault;
 use crate::report::ServerTrouble;
@@ -128,14 +129,14 @@ impl Trouble {
         let worst = kinds.max_by_key(|it| it.count)?;
         let (target, code) = (self.options.target.to_string(), worst.status.clone());
         let (call, count, reason) = (worst.call.clone(), worst.count, worst.last.clone());
-        if !given_up && noted.is_unanswered && !self.has_answered {
-            return Some(Fault::Unreachable { target, reason });
-        }
-        let about_credentials = [Code::Unauthenticated, Code::PermissionDenied];
-        if about_credentials.iter().any(|it| format!("{it:?}") == code) {
-            return Some(Fault::Refused { target, code, reason });
-        }
-        Some(Fault::ServerTrouble { target, call, code, count, reason })
+        let is_refused = ABOUT_CREDENTIALS.iter().any(|it| format!("{it:?}") == code);
+        Some(match given_up {
+            false if noted.is_unanswered && !self.has_answered => {
+                Fault::Unreachable { target, reason }
+            }
+            false if is_refused => Fault::Refused { target, code, reason },
+            _ => Fault::ServerTrouble { target, call, code, count, reason },
+        })
     }
 
     fn note(&self, rpc: &str, status: &Status) {
