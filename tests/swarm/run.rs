@@ -53,6 +53,8 @@ pub(crate) struct Ran {
     pub(crate) done: Counts,
     /// With the workflow's ID.
     pub(crate) lost: Vec<(String, Loss)>,
+    /// How many of the workflows did not end in time.
+    pub(crate) not_ended: usize,
     /// How many of the swarm's own calls were refused because there were too many.
     pub(crate) refused: usize,
     /// When the server was restarted: from its end until it answered again.
@@ -168,7 +170,8 @@ pub(crate) async fn run(scenario: &Scenario, plan: Plan) -> Ran {
     let (worst, took) = (load.worst(), began.elapsed());
     server.stop().await;
     let (workflows, refused) = (jobs.len(), client.refused());
-    Ran { workflows, invocations, done, lost, refused, restarts, worst, took }
+    let not_ended = workflows - progress.ended.load(Ordering::Relaxed);
+    Ran { workflows, invocations, done, lost, not_ended, refused, restarts, worst, took }
 }
 
 /// Keeps the server until the swarm has `finished`, with restarts if they are its trouble: the server, and when it was

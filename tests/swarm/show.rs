@@ -123,9 +123,8 @@ pub(crate) fn faults(rows: &[Row<'_>]) -> Vec<String> {
             }
             _ => {}
         }
-        let not_ended = ran.lost_by_kind().of(Kind::Workflow);
-        if not_ended > 0 {
-            faults.push(format!("{name}: {not_ended} workflows did not end"));
+        if ran.not_ended > 0 {
+            faults.push(format!("{name}: {} workflows did not end", ran.not_ended));
         }
         if ran.worst.late > STARVED && lost > 0 {
             let late = ran.worst.late;
