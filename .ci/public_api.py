@@ -32,8 +32,8 @@ def document():
         rustdoc.write_text('#!/bin/sh\nRUSTC_BOOTSTRAP=1 exec rustdoc "$@"\n')
         rustdoc.chmod(rustdoc.stat().st_mode | stat.S_IEXEC)
         flags = "-Z unstable-options --output-format json"
-        packages = [argument for name in CRATES for argument in ("--package", name)]
-        command = ["cargo", "doc", "--locked", "--quiet", "--no-deps", "--all-features", *packages]
+        # Of the workspace, as the step that makes the docs: so both have the same dependencies.
+        command = ["cargo", "doc", "--locked", "--quiet", "--no-deps", "--workspace"]
         environment = {**os.environ, "RUSTDOC": str(rustdoc), "RUSTDOCFLAGS": flags}
         subprocess.run(command, check=True, cwd=ROOT, env=environment)
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))

@@ -1,8 +1,9 @@
-//! The floor: the same activity and workflow as the example `hello`, on `lambda_runtime` and the SDK alone.
+//! The floor: the same activities and workflows as the example `hello`, on `lambda_runtime` and the SDK alone.
 //!
 //! It does what no worker on Lambda can do without: connect, poll until the deadline less 7 s, end. Slots,
 //! pollers and cache are those of all Lambda workers. Nothing is kept from one invocation to the next.
 
+use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
 use lambda_runtime::{Context, Error, LambdaEvent, service_fn};
@@ -24,6 +25,7 @@ const BUFFER: Duration = Duration::from_secs(7);
 /// Of it, what activities may go on for.
 const GRACE: Duration = Duration::from_secs(5);
 const START_TO_CLOSE: Duration = Duration::from_secs(60);
+const HEARTBEAT: Duration = Duration::from_millis(200);
 
 struct Activities;
 
@@ -32,6 +34,19 @@ impl Activities {
     #[activity]
     async fn greet(_context: ActivityContext, name: String) -> Result<String, ActivityError> {
         Ok(format!("Hello, {name}!"))
+    }
+
+    #[activity]
+    async fn nap(context: ActivityContext, millis: u64) -> Result<u32, ActivityError> {
+        let mut end = pin!(tokio::time::sleep(Duration::from_millis(millis)));
+        let mut beat = tokio::time::interval(HEARTBEAT);
+        loop {
+            tokio::select! {
+                () = &mut end => return Ok(context.info().attempt),
+                () = context.cancelled() => return Err(ActivityError::cancelled()),
+                _ = beat.tick() => context.record_heartbeat(()).await?,
+            }
+        }
     }
 }
 
@@ -45,6 +60,21 @@ impl HelloWorkflow {
     async fn run(context: &mut WorkflowContext<Self>, name: String) -> WorkflowResult<String> {
         let options = ActivityOptions::start_to_close_timeout(START_TO_CLOSE);
         Ok(context.execute_activity(Activities::greet, name, options).await?)
+    }
+}
+
+#[workflow]
+#[derive(Default)]
+struct SleepWorkflow;
+
+#[workflow_methods]
+impl SleepWorkflow {
+    #[run]
+    async fn run(context: &mut WorkflowContext<Self>, millis: u64) -> WorkflowResult<u32> {
+        let options = ActivityOptions::with_start_to_close_timeout(START_TO_CLOSE)
+            .heartbeat_timeout(5 * HEARTBEAT)
+            .build();
+        Ok(context.execute_activity(Activities::nap, millis, options).await?)
     }
 }
 
@@ -78,6 +108,7 @@ fn options(context: &Context) -> Result<WorkerOptions, Error> {
         .graceful_shutdown_period(GRACE)
         .register_activities(Activities)
         .register_workflow::<HelloWorkflow>()?
+        .register_workflow::<SleepWorkflow>()?
         .build();
     Ok(options)
 }

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use temporal_lambda_testkit::lambda::Invocation;
+use tokio::task::JoinHandle;
 
 use super::lab::{Deployed, Lab, ms};
 use super::record::{Record, Side};
@@ -25,7 +27,7 @@ const DOLLARS_PER_INVOCATION: f64 = 0.000_000_2;
 /// The memory that Temporal recommends for its Lambda workers.
 const GIGABYTES: f64 = 0.25;
 
-/// The three functions of a side.
+/// The functions of a side.
 pub(super) struct Functions {
     /// Whose.
     pub(super) side: Side,
@@ -33,58 +35,91 @@ pub(super) struct Functions {
     pub(super) one: Deployed,
     /// Is called for a burst.
     pub(super) burst: Deployed,
+    /// Is called for a burst, on the server that ends polls.
+    pub(super) ended: Deployed,
     /// Is called for one workflow, and polls until its stop time.
     pub(super) whole: Deployed,
 }
 
-/// Takes it, all sides at the same time, since all but an instant of it is waiting.
-pub(super) async fn take(lab: &Lab, functions: &[Functions], rounds: usize, record: &mut Record) {
+/// An invocation that has done what it was called for, and may go on for a minute.
+type Begun = JoinHandle<Result<Invocation>>;
+
+/// Takes it. No workflow waits while another function begins or works; then all invocations go on to their ends
+/// together, since all but an instant of that is waiting.
+pub(super) async fn take(
+    (stock, ends_polls): (&Lab, &Lab),
+    functions: &[Functions],
+    rounds: usize,
+    record: &mut Record,
+) {
     for round in 1..=rounds {
-        eprintln!("billed, round {round} of {rounds}: all sides at once, a minute");
-        let taken = functions.iter().map(|it| async {
-            let (one, burst, whole) = tokio::join!(
-                billed(lab, &it.one, 1),
-                billed(lab, &it.burst, BURST),
-                billed(lab, &it.whole, 1)
-            );
-            Ok::<_, anyhow::Error>((one?.1, burst?.1, whole?.0))
-        });
-        let taken = futures::future::join_all(taken).await;
-        for (Functions { side, .. }, taken) in functions.iter().zip(taken) {
-            match taken {
-                Ok((one, burst, whole)) => add(record, *side, one, burst, whole),
+        eprintln!("billed, round {round} of {rounds}: a minute and a half");
+        let mut begun = Vec::new();
+        for Functions { side, one, burst, ended, whole } in functions {
+            // An idle timeout is a setting of ours: a peer would be waited for until its stop time.
+            let ends_soon = *side == Side::Ours;
+            let all = async {
+                Ok::<_, anyhow::Error>([
+                    begin(stock, one, 1, ends_soon).await?,
+                    begin(stock, burst, BURST, ends_soon).await?,
+                    begin(ends_polls, ended, BURST, ends_soon).await?,
+                    begin(stock, whole, 1, false).await?,
+                ])
+            };
+            begun.push((*side, all.await));
+        }
+        for ((side, begun), functions) in begun.into_iter().zip(functions) {
+            let ended = async { end(begun?, functions).await };
+            match ended.await {
+                Ok(invocations) => add(record, side, &invocations),
                 Err(error) => {
                     eprintln!("billed: {}: {error:#}", side.name());
-                    record.miss_all(Group::Billed, *side, &format!("it failed: {error}"));
+                    record.miss_all(Group::Billed, side, &format!("it failed: {error}"));
                 }
             }
         }
     }
 }
 
-fn add(record: &mut Record, side: Side, one: Duration, burst: Duration, whole: Duration) {
-    record.add("billed-one", side, one.as_secs_f64());
-    record.add("billed-burst", side, burst.as_secs_f64());
-    // In five minutes an environment is often gone: each invocation is reckoned as cold.
-    let hour = one.as_secs_f64() * PER_HOUR;
-    record.add("billed-hour", side, hour);
-    record.add("dollars-burst", side, 1e6 * dollars(burst.as_secs_f64(), 1.0));
-    record.add("dollars-month", side, HOURS_PER_MONTH * dollars(hour, PER_HOUR));
-    record.add("drain", side, ms(whole) - ms(TIMEOUT - BUFFER));
-}
-
-/// A cold invocation for some workflows that wait: its duration, and what of it and of its init is billed.
-async fn billed(lab: &Lab, deployed: &Deployed, workflows: usize) -> Result<(Duration, Duration)> {
+/// Calls a cold function for some workflows that wait, until they are done, and where it ends soon, until its end,
+/// which is not disturbed by what comes next.
+async fn begin(lab: &Lab, deployed: &Deployed, workflows: usize, ends_soon: bool) -> Result<Begun> {
     let mut ids = Vec::new();
     for _ in 0..workflows {
         ids.push(lab.start_workflow(deployed).await?);
     }
-    let invocation = deployed.invoke().await?;
+    let begun = deployed.begin();
     for id in ids {
         lab.result(&id).await?;
     }
-    deployed.environment()?.kill();
-    Ok((invocation.duration, invocation.billed))
+    if ends_soon {
+        deployed.function.idle(TIMEOUT).await?;
+    }
+    Ok(begun)
+}
+
+async fn end(begun: [Begun; 4], functions: &Functions) -> Result<[Invocation; 4]> {
+    let [one, burst, ended, whole] = begun;
+    let invocations = [one.await??, burst.await??, ended.await??, whole.await??];
+    let Functions { one, burst, ended, whole, .. } = functions;
+    for deployed in [one, burst, ended, whole] {
+        deployed.environment()?.kill();
+    }
+    Ok(invocations)
+}
+
+fn add(record: &mut Record, side: Side, invocations: &[Invocation; 4]) {
+    let [one, burst, ended, whole] = invocations;
+    let billed = |it: &Invocation| it.billed.as_secs_f64();
+    record.add("billed-one", side, billed(one));
+    record.add("billed-burst", side, billed(burst));
+    record.add("billed-ended", side, billed(ended));
+    // In five minutes an environment is often gone: each invocation is reckoned as cold.
+    let hour = billed(one) * PER_HOUR;
+    record.add("billed-hour", side, hour);
+    record.add("dollars-burst", side, 1e6 * dollars(billed(burst), 1.0));
+    record.add("dollars-month", side, HOURS_PER_MONTH * dollars(hour, PER_HOUR));
+    record.add("drain", side, ms(whole.duration) - ms(TIMEOUT - BUFFER));
 }
 
 fn dollars(seconds: f64, invocations: f64) -> f64 {

@@ -5,23 +5,40 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
+use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
 use temporal_lambda_testkit::lambda::{
     EnvEvent, Environment, Function, FunctionConfig, Invocation, LambdaEmulator,
 };
 use temporal_lambda_testkit::server::{DevServer, Temporal};
-
+use temporalio_common::protos::temporal::api::history::v1::HistoryEvent;
 use tokio::task::JoinHandle;
 
 use super::programs::Program;
 
 const BUILD_ID: &str = "1";
+/// The server's setting that makes it end the polls of a worker that shuts down.
+const ENDS_POLLS: &str = "frontend.enableCancelWorkerPollsOnShutdown";
 /// At a fourteenth of a core the peers need more than Lambda's limit of 10 s to begin, which is a row of its
 /// own and no reason to see nothing else of them.
 const INIT_TIMEOUT: Duration = Duration::from_secs(120);
 /// Far longer than anything takes that is waited for.
 const SOON: Duration = Duration::from_secs(60);
-/// The workflow of all sides: it has one activity.
-const WORKFLOW: &str = "HelloWorkflow";
+/// The workflow of all sides that has one activity, which greets.
+const HELLO: &str = "HelloWorkflow";
+/// The one whose activity sleeps, and heartbeats meanwhile.
+const SLEEP: &str = "SleepWorkflow";
+
+/// What a server is like.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ServerKind {
+    /// As Temporal's dev server is by itself.
+    Stock,
+    /// It ends the polls of a worker that shuts down.
+    EndsPolls,
+    /// Its Worker Controller calls functions.
+    CallsFunctions,
+}
 
 /// A server and an emulator.
 pub(super) struct Lab {
@@ -33,12 +50,14 @@ pub(super) struct Lab {
 }
 
 /// How a function differs from others.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Setting {
     /// What it is called beside its side.
     pub(super) name: String,
     /// How long an invocation may take.
     pub(super) timeout: Duration,
+    /// How many environments it may have.
+    pub(super) environments: usize,
     /// Variables beside those that every function has.
     pub(super) variables: Vec<(String, String)>,
     /// The cgroup that it runs in: its file `cgroup.procs`.
@@ -53,12 +72,37 @@ pub(super) struct Deployed {
     pub(super) queue: String,
 }
 
+impl Setting {
+    /// One environment, and nothing else.
+    pub(super) fn new(name: &str, timeout: Duration) -> Self {
+        Self {
+            name: name.to_owned(),
+            timeout,
+            environments: 1,
+            variables: Vec::new(),
+            cgroup: None,
+        }
+    }
+
+    /// With an idle timeout: a setting of ours, which the others do not know.
+    pub(super) fn idle_timeout(mut self, time: &str) -> Self {
+        self.variables.push(("TEMPORAL_LAMBDA_IDLE_TIMEOUT".to_owned(), time.to_owned()));
+        self
+    }
+}
+
 impl Lab {
     /// Starts both.
-    pub(super) async fn start() -> Result<Self> {
-        let server = DevServer::start().await?;
-        let temporal = server.temporal().await?;
+    pub(super) async fn start(kind: ServerKind) -> Result<Self> {
         let lambda = LambdaEmulator::start().await?;
+        let server = DevServer::builder();
+        let server = match kind {
+            ServerKind::Stock => server,
+            ServerKind::EndsPolls => server.dynamic_config(ENDS_POLLS, true),
+            ServerKind::CallsFunctions => server.worker_controller(lambda.endpoint_url()),
+        };
+        let server = server.start().await?;
+        let temporal = server.temporal().await?;
         Ok(Self { lambda, server, temporal, ids: AtomicUsize::new(0) })
     }
 
@@ -74,6 +118,32 @@ impl Lab {
 
     /// Makes a function of a side, and its version current.
     pub(super) async fn deploy(&self, program: &Program, setting: &Setting) -> Result<Deployed> {
+        let deployed = self.add_function(program, setting)?;
+        let deployment = self.temporal.deployment(&deployed.queue);
+        deployment.make_current_by_polling(BUILD_ID, &deployed.queue, SOON).await?;
+        Ok(deployed)
+    }
+
+    /// Makes a function of a side that the server's Worker Controller calls, and its version current. It has no
+    /// environment.
+    pub(super) async fn deploy_from_zero(
+        &self,
+        program: &Program,
+        setting: &Setting,
+    ) -> Result<Deployed> {
+        let deployed = self.add_function(program, setting)?;
+        let deployment = self.temporal.deployment(&deployed.queue);
+        deployment.create().await?;
+        deployment.create_version_for_lambda(BUILD_ID, deployed.function.arn(), None).await?;
+        deployment.wait_for_poll(BUILD_ID, SOON).await?;
+        deployment.make_current(BUILD_ID).await?;
+        // Of the event that came with the version: the peers would serve it until their stop time.
+        deployed.function.environments().iter().for_each(Environment::kill);
+        deployed.function.idle(SOON).await?;
+        Ok(deployed)
+    }
+
+    fn add_function(&self, program: &Program, setting: &Setting) -> Result<Deployed> {
         let queue = format!("{}-{}", program.side.key(), setting.name);
         let mut config = match &setting.cgroup {
             None => FunctionConfig::process(&queue, &program.path),
@@ -85,7 +155,7 @@ impl Lab {
         config = config
             .args(&program.arguments)
             .current_dir(&program.folder)
-            .concurrency(1)
+            .concurrency(setting.environments)
             .memory_mb(256)
             .timeout(setting.timeout)
             .init_timeout(INIT_TIMEOUT)
@@ -97,29 +167,47 @@ impl Lab {
             // Python would write the bytecode of the function beside its source.
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .envs(setting.variables.iter().map(|(key, value)| (key, value)));
-        let function = self.lambda.add_function(config)?;
-        let deployment = self.temporal.deployment(&queue);
-        deployment.make_current_by_polling(BUILD_ID, &queue, SOON).await?;
-        Ok(Deployed { function, queue })
+        Ok(Deployed { function: self.lambda.add_function(config)?, queue })
     }
 
     /// Starts a workflow for a function: its ID.
     pub(super) async fn start_workflow(&self, deployed: &Deployed) -> Result<String> {
-        let number = self.ids.fetch_add(1, Ordering::Relaxed);
-        let id = format!("{}-{number}", deployed.queue);
-        self.temporal.start_workflow(&deployed.queue, WORKFLOW, &id, &"World").await?;
+        let id = self.next_id(deployed);
+        self.temporal.start_workflow(&deployed.queue, HELLO, &id, &"World").await?;
         Ok(id)
+    }
+
+    /// Starts a workflow for a function whose activity sleeps: its ID.
+    pub(super) async fn start_sleep(&self, deployed: &Deployed, time: Duration) -> Result<String> {
+        let id = self.next_id(deployed);
+        let millis = u64::try_from(time.as_millis())?;
+        self.temporal.start_workflow(&deployed.queue, SLEEP, &id, &millis).await?;
+        Ok(id)
+    }
+
+    fn next_id(&self, deployed: &Deployed) -> String {
+        format!("{}-{}", deployed.queue, self.ids.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Waits for the end of a workflow.
     pub(super) async fn result(&self, id: &str) -> Result<()> {
-        self.temporal.workflow_result(id, SOON).await?;
+        self.result_within(id, SOON).await
+    }
+
+    /// Waits for the end of a workflow.
+    pub(super) async fn result_within(&self, id: &str, within: Duration) -> Result<()> {
+        self.temporal.workflow_result(id, within).await?;
         Ok(())
+    }
+
+    /// The history of a workflow.
+    pub(super) async fn history(&self, id: &str) -> Result<Vec<HistoryEvent>> {
+        Ok(self.temporal.workflow_history(id).await?)
     }
 
     /// When a workflow ended, by the server's clock.
     pub(super) async fn closed(&self, id: &str) -> Result<SystemTime> {
-        let history = self.temporal.workflow_history(id).await?;
+        let history = self.history(id).await?;
         let time = history.last().and_then(|event| event.event_time);
         let time = time.context("its last event has a time")?;
         Ok(time.try_into()?)
@@ -154,16 +242,10 @@ pub(super) fn first(environment: &Environment, wanted: fn(&EnvEvent) -> bool) ->
     found.context("it did not happen")
 }
 
-/// The CPU time that a process has had, in milliseconds: the kernel counts in steps of 10.
+/// The CPU time that a process has had, in milliseconds, threads that are gone included.
 pub(super) fn cpu_ms(pid: u32) -> Result<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let after_name = stat.rsplit_once(')').context("a name in parentheses")?.1;
-    let fields: Vec<&str> = after_name.split_whitespace().collect();
-    let ticks = |at: usize| fields.get(at).and_then(|it| it.parse::<f64>().ok());
-    // `utime` and `stime`, the 14th and 15th of all fields.
-    let ticks = ticks(11).zip(ticks(12)).map(|(user, system)| user + system);
-    // There are 100 in a second on every platform that Linux runs on.
-    Ok(ticks.context("two numbers")? * 10.0)
+    let clock = clock_getcpuclockid(Pid::from_raw(i32::try_from(pid)?))?;
+    Ok(ms(clock_gettime(clock)?.into()))
 }
 
 /// In milliseconds.

@@ -4,7 +4,9 @@
 //! A run becomes a [`Record`], and everything that is shown is made from that alone.
 
 mod billed;
+mod exits;
 mod far;
+mod fleet;
 pub mod goals;
 mod lab;
 mod machine;

@@ -23,7 +23,7 @@ type Drawn = Result<(), Box<dyn std::error::Error>>;
 pub fn all(record: &Record) -> Result<Vec<(&'static str, String)>, Box<dyn std::error::Error>> {
     let times = draw(760, 560, |area| {
         let panels = area.split_evenly((2, 2));
-        for (panel, row) in panels.iter().zip(["cold", "warm", "small-cold", "small-warm"]) {
+        for (panel, row) in panels.iter().zip(["cold", "warm", "14th-cold", "14th-warm"]) {
             bars(panel, record, row)?;
         }
         Ok(())

@@ -59,11 +59,17 @@ pub enum Group {
     /// The same, far from the server.
     Far,
     /// The same, at a fourteenth of a core.
-    Small,
+    Fourteenth,
+    /// The same, at a seventh of a core.
+    Seventh,
     /// Invocations in full length.
     Billed,
     /// Many workflows at once.
     Throughput,
+    /// Many workflows at once, and no environment when they come.
+    Fleet,
+    /// Activities of which some outlast their invocation.
+    Exits,
     /// Many warm invocations.
     Soak,
     /// What is uploaded.
@@ -72,13 +78,16 @@ pub enum Group {
 
 impl Group {
     /// All, in the order in which they are taken: what is quick and matters most comes first.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Size,
         Self::Visits,
         Self::Far,
-        Self::Small,
+        Self::Fourteenth,
+        Self::Seventh,
         Self::Throughput,
         Self::Billed,
+        Self::Exits,
+        Self::Fleet,
         Self::Soak,
     ];
 }
@@ -88,7 +97,7 @@ const fn row(key: &'static str, title: &'static str, unit: Unit, group: Group) -
 }
 
 /// All rows, in the order of the tables.
-pub const ROWS: [Row; 25] = [
+pub const ROWS: [Row; 36] = [
     row("init", "spawn to first `/next`", Unit::Milliseconds, Group::Visits),
     row("cold", "cold: spawn to workflow done", Unit::Milliseconds, Group::Visits),
     row("warm", "warm: event to workflow done", Unit::Milliseconds, Group::Visits),
@@ -96,9 +105,17 @@ pub const ROWS: [Row; 25] = [
     row("cpu", "CPU of a cold invocation with one workflow", Unit::Milliseconds, Group::Visits),
     row("far-cold", "cold, 25 ms round trip, TLS", Unit::Milliseconds, Group::Far),
     row("far-warm", "warm, 25 ms round trip, TLS", Unit::Milliseconds, Group::Far),
-    row("small-init", "1/14 core: spawn to first `/next`", Unit::Milliseconds, Group::Small),
-    row("small-cold", "1/14 core: spawn to workflow done", Unit::Milliseconds, Group::Small),
-    row("small-warm", "1/14 core: warm event to workflow done", Unit::Milliseconds, Group::Small),
+    row("14th-init", "1/14 core: spawn to first `/next`", Unit::Milliseconds, Group::Fourteenth),
+    row("14th-cold", "1/14 core: spawn to workflow done", Unit::Milliseconds, Group::Fourteenth),
+    row(
+        "14th-warm",
+        "1/14 core: warm event to workflow done",
+        Unit::Milliseconds,
+        Group::Fourteenth,
+    ),
+    row("7th-init", "1/7 core: spawn to first `/next`", Unit::Milliseconds, Group::Seventh),
+    row("7th-cold", "1/7 core: spawn to workflow done", Unit::Milliseconds, Group::Seventh),
+    row("7th-warm", "1/7 core: warm event to workflow done", Unit::Milliseconds, Group::Seventh),
     row(
         "burst-p50",
         "200 workflows, one environment: median",
@@ -109,10 +126,18 @@ pub const ROWS: [Row; 25] = [
     row("burst-cpu", "CPU of those 200 workflows", Unit::Milliseconds, Group::Throughput),
     row("billed-one", "billed for one workflow", Unit::Seconds, Group::Billed),
     row("billed-burst", "billed for a burst of 10 workflows", Unit::Seconds, Group::Billed),
+    row("billed-ended", "the same, a server that ends polls", Unit::Seconds, Group::Billed),
     row("billed-hour", "billed for an hour of sparse work", Unit::Seconds, Group::Billed),
     row("dollars-burst", "a million such bursts", Unit::Dollars, Group::Billed),
     row("dollars-month", "a month of sparse work", Unit::Dollars, Group::Billed),
     row("drain", "from the stop time to the response", Unit::Milliseconds, Group::Billed),
+    row("exits-wasted", "attempts in vain, of 120 activities", Unit::Count, Group::Exits),
+    row("exits-lost", "tasks lost at those exits", Unit::Count, Group::Exits),
+    row("exits-number", "exits among those 120 activities", Unit::Count, Group::Exits),
+    row("exits-time", "those 120 activities: all done", Unit::Seconds, Group::Exits),
+    row("fleet-time", "400 workflows from zero: all done", Unit::Seconds, Group::Fleet),
+    row("fleet-size", "environments for those 400 workflows", Unit::Count, Group::Fleet),
+    row("fleet-billed", "billed for those 400 workflows", Unit::Seconds, Group::Fleet),
     row("soak-memory", "memory per warm invocation, second half, kB", Unit::Count, Group::Soak),
     row("soak-threads", "threads: more at the end than early on", Unit::Count, Group::Soak),
     row("soak-fds", "file descriptors: more at the end than early on", Unit::Count, Group::Soak),
@@ -128,6 +153,7 @@ pub fn find(key: &str) -> Option<&'static Row> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{billed, exits, fleet, throughput};
     use super::*;
 
     #[test]
@@ -137,6 +163,25 @@ mod tests {
         }
         for group in Group::ALL {
             assert!(ROWS.iter().any(|row| row.group == group), "{group:?}");
+        }
+    }
+    #[test]
+    fn numbers_in_titles_are_those_that_are_taken() {
+        let counts = [
+            ("burst-p50", throughput::WORKFLOWS),
+            ("burst-p99", throughput::WORKFLOWS),
+            ("burst-cpu", throughput::WORKFLOWS),
+            ("billed-burst", billed::BURST),
+            ("exits-wasted", exits::ACTIVITIES as usize),
+            ("exits-number", exits::ACTIVITIES as usize),
+            ("exits-time", exits::ACTIVITIES as usize),
+            ("fleet-time", fleet::WORKFLOWS),
+            ("fleet-size", fleet::WORKFLOWS),
+            ("fleet-billed", fleet::WORKFLOWS),
+        ];
+        for (key, count) in counts {
+            let title = find(key).map_or("", |row| row.title);
+            assert!(title.split(' ').any(|word| word == count.to_string()), "{key}: {title}");
         }
     }
 }

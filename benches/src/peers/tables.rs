@@ -35,7 +35,7 @@ pub fn measurements(record: &Record) -> Table {
 pub fn summary(record: &Record) -> Table {
     const KEYS: [&str; 8] = [
         "cold",
-        "small-cold",
+        "14th-cold",
         "warm",
         "memory",
         "zip",
