@@ -193,3 +193,29 @@ async fn all(lab: &Lab, programs: &[Program], setting: &Setting) -> Result<Vec<(
     }
     Ok(deployed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::rows::find;
+    use super::*;
+
+    #[test]
+    fn numbers_in_titles_are_those_that_are_taken() {
+        let counts = [
+            ("burst-p50", throughput::WORKFLOWS),
+            ("burst-p99", throughput::WORKFLOWS),
+            ("burst-cpu", throughput::WORKFLOWS),
+            ("billed-burst", billed::BURST),
+            ("exits-wasted", exits::ACTIVITIES as usize),
+            ("exits-number", exits::ACTIVITIES as usize),
+            ("exits-time", exits::ACTIVITIES as usize),
+            ("fleet-time", fleet::WORKFLOWS),
+            ("fleet-size", fleet::WORKFLOWS),
+            ("fleet-billed", fleet::WORKFLOWS),
+        ];
+        for (key, count) in counts {
+            let title = find(key).map_or("", |row| row.title);
+            assert!(title.split(' ').any(|word| word == count.to_string()), "{key}: {title}");
+        }
+    }
+}
