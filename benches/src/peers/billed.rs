@@ -53,7 +53,7 @@ pub(super) async fn take(
     record: &mut Record,
 ) {
     for round in 1..=rounds {
-        eprintln!("billed, round {round} of {rounds}: a minute and a half");
+        eprintln!("billed, round {round} of {rounds}: two to three minutes");
         let mut begun = Vec::new();
         for Functions { side, one, burst, ended, whole } in functions {
             // An idle timeout is a setting of ours: a peer would be waited for until its stop time.
