@@ -51,7 +51,7 @@ impl Proxy {
         Self::with_round_trip(target, Duration::ZERO).await
     }
 
-    /// A proxy that adds `round_trip`, half of it in each direction.
+    /// A proxy that adds `round_trip`, half of it in each direction, and one for the handshake of a connection.
     pub async fn with_round_trip(target: &str, round_trip: Duration) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -114,6 +114,8 @@ async fn serve(client: TcpStream, target: String, fate: Fate, delay: Duration) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let both = async {
+        // Here the handshake of TCP took no time. So the first bytes come later by what it would take.
+        tokio::time::sleep(2 * delay).await;
         tokio::join!(
             forward(from_client, to_server, &fate.black_hole, delay),
             forward(from_server, to_client, &fate.black_hole, delay),

@@ -7,6 +7,7 @@ use serde_json::Value;
 use temporal_lambda_test_timing::{test_timeout, within};
 use temporal_lambda_testkit::lambda::{Function, Invocation};
 use temporal_lambda_testkit::server::{self, connection_options};
+use temporalio_client::grpc::WorkflowService as _;
 use temporalio_common::protos::temporal::api::{
     common::v1::{Payload, Payloads, WorkflowExecution},
     enums::v1::{EventType, WorkflowExecutionStatus},
@@ -90,7 +91,7 @@ impl Temporal {
             identity: "test".to_owned(),
             ..Default::default()
         };
-        let mut service = self.0.client().connection().workflow_service();
+        let mut service = self.0.client().clone();
         service.signal_workflow_execution(request.into_request()).await.expect("it is taken");
     }
 
@@ -111,7 +112,7 @@ impl Temporal {
             namespace: NAMESPACE.to_owned(),
             execution: Some(execution(id)),
         };
-        let mut service = self.0.client().connection().workflow_service();
+        let mut service = self.0.client().clone();
         let response = service.describe_workflow_execution(request.into_request()).await;
         response.expect("a description").into_inner()
     }

@@ -34,6 +34,11 @@ impl World {
 
     /// A world whose functions are told that Temporal is at `address`.
     pub async fn at(address: &str, name: &str) -> Self {
+        Self::limited(address, name, TimeLimit::of_this_test()).await
+    }
+
+    /// As [`at`](Self::at), for a test with a time limit of its own.
+    pub async fn limited(address: &str, name: &str, limit: TimeLimit) -> Self {
         let lambda = LambdaEmulator::start().await.expect("the emulator starts");
         let id = uuid::Uuid::new_v4().simple().to_string();
         Self {
@@ -41,7 +46,7 @@ impl World {
             name: format!("{name}-{}", &id[..8]),
             address: address.to_owned(),
             folder: tempfile::tempdir().expect("a folder"),
-            _limit: TimeLimit::of_this_test(),
+            _limit: limit,
         }
     }
 

@@ -45,6 +45,15 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(40);
 /// How long a query waits for its answer. Somebody polls for it most of the time.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The tasks of a workflow that are under way.
+#[derive(PartialEq, Default)]
+pub(crate) struct Waiting {
+    /// The number of the workflow task's attempt.
+    workflow_task: Option<i32>,
+    /// Who has each attempt of an activity, and since when, by the activity's ID and the number of the attempt.
+    pub(crate) activities: Vec<((String, i32), (String, SystemTime))>,
+}
+
 #[derive(Clone)]
 pub(crate) struct Client {
     connection: Connection,
@@ -97,7 +106,8 @@ impl Client {
             request_id: format!("{id}-{number}"),
             ..Default::default()
         };
-        self.again("signal", || async {
+        // Without an answer it was taken by a workflow that has ended meanwhile.
+        self.again_unless_taken("signal", || async {
             let mut service = self.connection.workflow_service();
             service.signal_workflow_execution(request.clone().into_request()).await
         })
@@ -127,11 +137,12 @@ impl Client {
         let began = Instant::now();
         while began.elapsed() < test_timeout() {
             // A server answers without an outcome after 20 s.
-            let response = self.again("update", || async {
+            let response = self.again_unless_taken("update", || async {
                 let mut service = self.connection.workflow_service();
                 service.update_workflow_execution(request.clone().into_request()).await
             });
-            match response.await.outcome.and_then(|outcome| outcome.value) {
+            let Some(response) = response.await else { return Ok(()) };
+            match response.outcome.and_then(|outcome| outcome.value) {
                 Some(updates::outcome::Value::Success(_)) => return Ok(()),
                 Some(updates::outcome::Value::Failure(failure)) => return Err(failure.message),
                 None => {}
@@ -166,12 +177,8 @@ impl Client {
         }
     }
 
-    /// The attempts of a workflow's activities that are under way: who has each, and since when, by
-    /// the activity's ID and the number of the attempt.
-    pub(crate) async fn attempts_under_way(
-        &self,
-        id: &str,
-    ) -> Vec<((String, i32), (String, SystemTime))> {
+    /// What a workflow is waiting for.
+    pub(crate) async fn waiting(&self, id: &str) -> Waiting {
         let request =
             DescribeWorkflowExecutionRequest { namespace: namespace(), execution: execution(id) };
         let response = self.again("describe", || async {
@@ -179,25 +186,15 @@ impl Client {
             let mut service = self.connection.workflow_service();
             service.describe_workflow_execution(request.clone().into_request()).await
         });
-        let attempt = |it: PendingActivityInfo| {
+        let activity = |it: PendingActivityInfo| {
             let since = it.last_started_time?.try_into().ok()?;
             Some(((it.activity_id, it.attempt), (it.last_worker_identity, since)))
         };
-        response.await.pending_activities.into_iter().filter_map(attempt).collect()
-    }
-
-    /// The history of a workflow, once it has ended.
-    pub(crate) async fn history_of_ended(&self, id: &str) -> Option<Vec<HistoryEvent>> {
-        let history = self.history(id).await;
-        let last = history.last()?.event_type();
-        let ended = [
-            EventType::WorkflowExecutionCompleted,
-            EventType::WorkflowExecutionFailed,
-            EventType::WorkflowExecutionTimedOut,
-            EventType::WorkflowExecutionTerminated,
-            EventType::WorkflowExecutionCanceled,
-        ];
-        ended.contains(&last).then_some(history)
+        let response = response.await;
+        Waiting {
+            workflow_task: response.pending_workflow_task.map(|it| it.attempt),
+            activities: response.pending_activities.into_iter().filter_map(activity).collect(),
+        }
     }
 
     /// The history of a workflow so far.
@@ -265,14 +262,27 @@ impl Client {
     where
         F: Future<Output = Result<tonic::Response<T>, Status>>,
     {
+        let response = self.again_unless_taken(what, call).await;
+        response.unwrap_or_else(|| panic!("{what}: there is no such workflow any more"))
+    }
+
+    /// As [`again`](Self::again); `None` if the workflow was there for a call whose answer was lost, and is over now.
+    async fn again_unless_taken<T, F>(&self, what: &str, call: impl Fn() -> F) -> Option<T>
+    where
+        F: Future<Output = Result<tonic::Response<T>, Status>>,
+    {
         let began = Instant::now();
+        let mut may_be_taken = false;
         loop {
+            let in_time = began.elapsed() < test_timeout();
             match call().await {
-                Ok(response) => return response.into_inner(),
-                Err(status) if self.is_of_the_way(&status) && began.elapsed() < test_timeout() => {
+                Ok(response) => return Some(response.into_inner()),
+                Err(status) if self.is_of_the_way(&status) && in_time => {
+                    may_be_taken |= status.code() != Code::ResourceExhausted;
                     tokio::time::sleep(PAUSE).await;
                 }
-                Err(status) if is_late(&status) && began.elapsed() < test_timeout() => {}
+                Err(status) if is_late(&status) && in_time => may_be_taken = true,
+                Err(status) if status.code() == Code::NotFound && may_be_taken => return None,
                 Err(status) => panic!("{what}: {status}"),
             }
         }
@@ -302,6 +312,18 @@ impl Client {
             self.refused.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+/// Whether a workflow with this history has ended.
+pub(crate) fn has_ended(history: &[HistoryEvent]) -> bool {
+    let ends = [
+        EventType::WorkflowExecutionCompleted,
+        EventType::WorkflowExecutionFailed,
+        EventType::WorkflowExecutionTimedOut,
+        EventType::WorkflowExecutionTerminated,
+        EventType::WorkflowExecutionCanceled,
+    ];
+    history.last().is_some_and(|event| ends.contains(&event.event_type()))
 }
 
 /// Whether a call was not answered in time: a server says the former, a channel the latter.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use futures_util::future::{join_all, join3};
+use temporal_lambda_test_timing::TimeLimit;
 use temporal_lambda_testkit::server::DevServer;
 use temporal_lambda_tests::{
     Proxy, World,
@@ -29,6 +30,10 @@ const LINE: Duration = Duration::from_secs(10);
 /// A task that is given out so soon before the end of an invocation is given out at its exit: its
 /// draining takes about a second.
 const AT_AN_EXIT: Duration = Duration::from_millis(1_500);
+
+/// How long a scenario may take after the last workflow was started. One whose tasks are lost again and again ends by
+/// its own limits before.
+const AFTER_THE_LAST_START: Duration = Duration::from_secs(600);
 
 /// For how long a server that is restarted now and then runs, at least and at most.
 const UP: (Duration, Duration) = (Duration::from_secs(12), Duration::from_secs(18));
@@ -133,7 +138,8 @@ pub(crate) async fn run(scenario: &Scenario, plan: Plan) -> Ran {
     let proxy = Proxy::with_round_trip(&server.address(), scenario.round_trip).await;
     // Functions take the long way only where there is one.
     let address = if scenario.round_trip.is_zero() { server.address() } else { proxy.address() };
-    let world = World::at(&address, scenario.name).await;
+    let limit = TimeLimit::of(plan.lasting + AFTER_THE_LAST_START);
+    let world = World::limited(&address, scenario.name, limit).await;
     world.temporal().await;
     let client = Client::connect(&server.address(), &world.name).await;
     let functions = functions(&world, &plan.program, plan.beside_a_peer);

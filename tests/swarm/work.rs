@@ -10,10 +10,13 @@ use serde_json::json;
 use temporal_lambda_tests::losses::{self, Kind, Loss, Reading};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::{client::Client, random::Random};
+use crate::{
+    client::{Client, Waiting, has_ended},
+    random::Random,
+};
 
-/// How long a workflow may take after everything has come that it waits for. A lost activity, which
-/// costs 20 s, may be lost again.
+/// How long a workflow may go without a step: an event, or another attempt of a task. A lost activity costs 20 s, and
+/// where connections are cut, more than one is lost after the other.
 const PATIENCE: Duration = Duration::from_secs(75);
 /// How often it is looked for the end of a workflow.
 const LOOK: Duration = Duration::from_secs(1);
@@ -143,20 +146,31 @@ pub(crate) async fn carry_out(
     if let Work::Mailbox(messages) = &job.work {
         send(messages, id, client, &mut reading).await;
     }
-    let begins_to_wait = Instant::now();
     let mut attempts = HashMap::new();
+    let mut last_step = Instant::now();
+    let mut so_far = (0, Waiting::default());
     let history = loop {
-        if let Some(history) = client.history_of_ended(id).await {
+        let history = client.history(id).await;
+        if has_ended(&history) {
             progress.ended.fetch_add(1, Ordering::Relaxed);
             break history;
         }
-        if begins_to_wait.elapsed() > PATIENCE {
-            let what = format!("not ended {PATIENCE:?} after everything had come");
-            reading.lost.push(Loss::new(Kind::Workflow, what));
-            break client.history(id).await;
-        }
         // Who has an attempt is only told while it is not over.
-        attempts.extend(client.attempts_under_way(id).await);
+        let waiting = client.waiting(id).await;
+        attempts.extend(waiting.activities.iter().cloned());
+        let now = (history.len(), waiting);
+        if now != so_far {
+            (last_step, so_far) = (Instant::now(), now);
+        }
+        if last_step.elapsed() > PATIENCE {
+            let kinds = history.iter().map(|event| event.event_type().as_str_name());
+            let kinds = kinds.map(|kind| kind.trim_start_matches("EVENT_TYPE_"));
+            let kinds = kinds.collect::<Vec<_>>().join(", ");
+            let what = format!("not a step for {PATIENCE:?}; it has {kinds}");
+            println!("  {id}: {what}");
+            reading.lost.push(Loss::new(Kind::Workflow, what));
+            break history;
+        }
         sleep(LOOK).await;
     };
     let read = losses::read(&history);

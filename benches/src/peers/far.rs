@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use temporal_lambda_tests::Proxy;
 use temporal_lambda_tests::tls::{Authority, TlsProxy};
 
-/// What is added to every round trip. Of the TCP handshake it is not: all sides are spared that.
+/// What is added to every round trip, those of the handshakes of TCP and TLS included.
 const ROUND_TRIP: Duration = Duration::from_millis(25);
 
 /// A way to a server that takes time and TLS. Dropping it closes the way.

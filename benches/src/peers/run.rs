@@ -147,9 +147,11 @@ async fn take(
             fleet::take(&calls_functions, programs, record).await;
         }
         Group::Soak => {
+            // An idle exit is over sooner there, so that there are more of them.
+            let ends_polls = Lab::start(ServerKind::EndsPolls).await?;
             let setting = Setting::new("soak", soak::TIMEOUT).idle_timeout("200ms");
-            let deployed = all(lab, programs, &setting).await?;
-            soak::take(lab, &deployed, plan.soak, record).await;
+            let deployed = all(&ends_polls, programs, &setting).await?;
+            soak::take(&ends_polls, &deployed, plan.soak, record).await;
         }
     }
     Ok(())

@@ -7,8 +7,11 @@ use std::{path::PathBuf, time::Duration};
 use serde_json::{Value, json};
 use temporal_lambda_test_timing::{TimeLimit, test_timeout};
 use temporal_lambda_testkit::{
+    frontend::{MockFrontend, Rpc},
     lambda::{FunctionConfig, LambdaEmulator},
-    server::{Deployment, DevServer, DevServerError, Role, TemporalError},
+    server::{
+        Deployment, DevServer, DevServerError, Role, Temporal, TemporalError, connection_options,
+    },
 };
 use temporalio_client::tonic::Code;
 
@@ -64,6 +67,24 @@ async fn a_restarted_server_is_where_it_was_and_knows_what_its_file_knows() {
 
     drop(server);
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_call_whose_connection_is_closed_is_made_again() {
+    let _limit = TimeLimit::of_this_test();
+    let frontend = MockFrontend::new();
+    let served = frontend.serve().await.unwrap();
+    let options = connection_options(&served.address().to_string()).unwrap();
+    let temporal = Temporal::connect(options).await.unwrap();
+    let history = Rpc::named("GetWorkflowExecutionHistory");
+    for call in [Rpc::named("StartWorkflowExecution"), history.clone()] {
+        frontend.on(call).drop_connection();
+    }
+    temporal.start_workflow("q", "W", "once", &1).await.unwrap();
+    // The mock has no histories, which is the answer to the second call.
+    let none = temporal.workflow_history("once").await.unwrap_err();
+    assert!(matches!(none, TemporalError::Rpc { .. }), "{none}");
+    assert_eq!(frontend.count(history), 2);
 }
 
 #[tokio::test]

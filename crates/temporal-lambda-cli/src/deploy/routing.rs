@@ -2,6 +2,7 @@
 
 use temporal_lambda_testkit::server::{Deployment, TemporalError};
 use temporalio_client::NamespacedClient as _;
+use temporalio_client::grpc::WorkflowService as _;
 use temporalio_client::tonic::{Code, IntoRequest as _, Response, Status};
 use temporalio_common::protos::temporal::api::compute::v1::{
     ComputeConfig, ComputeConfigScalingGroupUpdate,
@@ -30,7 +31,7 @@ pub(super) async fn create_version(
         identity: identity(deployment),
         request_id: request_id(deployment, build_id),
     };
-    let mut service = deployment.client().connection().workflow_service();
+    let mut service = deployment.client().clone();
     let created = service.create_worker_deployment_version(request.into_request()).await;
     match created {
         Err(status) if status.code() == Code::AlreadyExists => Ok(()),
@@ -57,7 +58,7 @@ pub(super) async fn set_compute(
         request_id: String::new(),
         ..Default::default()
     };
-    let mut service = deployment.client().connection().workflow_service();
+    let mut service = deployment.client().clone();
     let request = request.into_request();
     let updated = service.update_worker_deployment_version_compute_config(request).await;
     done("changing the version's compute configuration", updated)
@@ -78,7 +79,7 @@ pub(super) async fn make_current(
         allow_no_pollers: true,
         ..Default::default()
     };
-    let mut service = deployment.client().connection().workflow_service();
+    let mut service = deployment.client().clone();
     let set = service.set_worker_deployment_current_version(request.into_request()).await;
     done("making the version current", set)?;
     deployment.routed().await
@@ -99,7 +100,7 @@ pub(super) async fn ramp(
         allow_no_pollers: true,
         ..Default::default()
     };
-    let mut service = deployment.client().connection().workflow_service();
+    let mut service = deployment.client().clone();
     let set = service.set_worker_deployment_ramping_version(request.into_request()).await;
     done("setting the ramp", set)?;
     deployment.routed().await
@@ -116,7 +117,7 @@ pub(super) async fn delete_version(
         identity: identity(deployment),
         ..Default::default()
     };
-    let mut service = deployment.client().connection().workflow_service();
+    let mut service = deployment.client().clone();
     match service.delete_worker_deployment_version(request.into_request()).await {
         Err(status) if status.code() == Code::NotFound => Ok(()),
         deleted => done("deleting the deployment version", deleted),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use temporalio_client::{
     Client, NamespacedClient as _,
+    grpc::WorkflowService as _,
     tonic::{Code, IntoRequest as _, Response, Status},
 };
 use temporalio_common::protos::temporal::api::{
@@ -76,7 +77,7 @@ impl Deployment {
             namespace: self.client.namespace(),
             deployment_name: self.name.clone(),
         };
-        let mut service = self.client.connection().workflow_service();
+        let mut service = self.client.clone();
         let answer = service.describe_worker_deployment(request.into_request()).await;
         let answer = if_found(answer, "describing the worker deployment")?;
         Ok(answer.and_then(|it| it.worker_deployment_info))
@@ -106,7 +107,7 @@ impl Deployment {
             report_task_queue_stats,
             ..Default::default()
         };
-        let mut service = self.client.connection().workflow_service();
+        let mut service = self.client.clone();
         let answer = service.describe_worker_deployment_version(request.into_request()).await;
         if_found(answer, "describing the deployment version")
     }
@@ -123,7 +124,7 @@ impl Deployment {
             identity: self.identity(),
             request_id: uuid::Uuid::new_v4().to_string(),
         };
-        let mut service = self.client.connection().workflow_service();
+        let mut service = self.client.clone();
         let answer = service.create_worker_deployment(request.into_request()).await;
         answer.map(drop).map_err(TemporalError::refused("creating the worker deployment"))
     }
@@ -164,7 +165,7 @@ impl Deployment {
             identity: self.identity(),
             request_id: uuid::Uuid::new_v4().to_string(),
         };
-        let mut service = self.client.connection().workflow_service();
+        let mut service = self.client.clone();
         let answer = service.create_worker_deployment_version(request.into_request()).await;
         answer.map(drop).map_err(TemporalError::refused("creating the deployment version"))
     }
@@ -269,7 +270,7 @@ impl Deployment {
         &self,
         request: SetWorkerDeploymentCurrentVersionRequest,
     ) -> Result<(), TemporalError> {
-        let mut service = self.client.connection().workflow_service();
+        let mut service = self.client.clone();
         let answer = service.set_worker_deployment_current_version(request.into_request()).await;
         answer.map(drop).map_err(TemporalError::refused("making the version current"))
     }

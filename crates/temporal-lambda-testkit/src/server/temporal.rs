@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, NamespacedClient as _, Url,
-    tonic::IntoRequest as _,
+    grpc::WorkflowService as _, tonic::IntoRequest as _,
 };
 use temporalio_common::protos::temporal::api::{
     common::v1::{Payloads, WorkflowExecution, WorkflowType},
@@ -35,7 +35,9 @@ pub fn connection_options(address: &str) -> Result<ConnectionOptions, TemporalEr
 
 /// A namespace of a Temporal server, from a test's side. What it lacks, its [`client`](Self::client) has.
 ///
-/// Its connection lives as long as the runtime that it was made on. Clones share it.
+/// Its connection lives as long as the runtime that it was made on. Clones share it. A call that fails on its way, as on
+/// a connection that the server closes, is made again for as long as the connection's `RetryOptions` say: 10 s by
+/// default.
 #[derive(Clone)]
 pub struct Temporal {
     client: Client,
@@ -106,7 +108,7 @@ impl Temporal {
             request_id: uuid::Uuid::new_v4().to_string(),
             ..Default::default()
         };
-        let mut service = self.client.connection().workflow_service();
+        let mut service = self.client.clone();
         let answer = service.start_workflow_execution(request.into_request()).await;
         let answer = answer.map_err(TemporalError::refused("starting the workflow"))?;
         Ok(answer.into_inner().run_id)
@@ -181,7 +183,7 @@ impl Temporal {
         &self,
         request: GetWorkflowExecutionHistoryRequest,
     ) -> Result<Vec<HistoryEvent>, TemporalError> {
-        let mut service = self.client.connection().workflow_service();
+        let mut service = self.client.clone();
         let answer = service.get_workflow_execution_history(request.into_request()).await;
         let answer = answer.map_err(TemporalError::refused("reading the workflow's history"))?;
         Ok(answer.into_inner().history.unwrap_or_default().events)

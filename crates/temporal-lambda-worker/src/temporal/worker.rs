@@ -186,6 +186,7 @@ impl Launched for SdkWorker {
     }
 
     fn finalize(&self) {
+        self.diagnoses().worker_has_ended();
         self.parts.core.forget();
     }
 
@@ -205,7 +206,6 @@ impl Drop for SdkWorker {
     fn drop(&mut self) {
         // A worker that is dropped must not go on polling, nor its activities running.
         self.stop();
-        self.diagnoses().invocation_ends();
         self.parts.interceptors.abandon.cancel();
         self.go_on_to(Phase::Dropped);
         self.finalize();

@@ -8,6 +8,7 @@ mod ask;
 mod fit;
 mod memory;
 mod nothing;
+mod said;
 pub(super) mod slots;
 
 use std::future::Future;
@@ -31,6 +32,7 @@ use crate::report::{Diagnosis, DiagnosisKind, ServerTrouble};
 use ask::Asked;
 use fit::{Attempt, Window};
 use nothing::Worker;
+use said::Said;
 use slots::Occupied;
 
 pub(super) use memory::Memory;
@@ -38,8 +40,6 @@ pub(super) use memory::Memory;
 /// A task that waited for a worker has arrived within this time after the first poll: 0.4 s. The server
 /// takes up to 0.25 s, and the rest allows for a slow network.
 const TASK_COMES_WITHIN: Duration = Duration::from_millis(400);
-/// How many diagnoses a report has at most: 10.
-const MOST: usize = 10;
 
 /// The worker and the function that the diagnoses are about.
 pub(super) struct Subject<'a> {
@@ -83,12 +83,12 @@ struct Inner {
     is_answered: AtomicBool,
     /// Whether the server was asked how many activities wait.
     is_asked_for_backlog: AtomicBool,
+    said: Said,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    said: Vec<Diagnosis>,
     /// How the slots were used while polls could begin, if they were full.
     full: Option<Occupied>,
     /// How many activities waited meanwhile.
@@ -129,13 +129,14 @@ impl Diagnoses {
             is_ending: AtomicBool::new(false),
             is_answered: AtomicBool::new(false),
             is_asked_for_backlog: AtomicBool::new(false),
+            said: Said::default(),
             state: Mutex::default(),
         }))
     }
 
     /// The diagnoses so far.
     pub(super) fn said(&self) -> Vec<Diagnosis> {
-        self.lock().said.clone()
+        self.0.said.so_far()
     }
 
     /// Polls may begin, for the first time or again.
@@ -167,10 +168,11 @@ impl Diagnoses {
         self.0.is_ending.store(true, Ordering::SeqCst);
     }
 
-    /// The invocation is over: answers that come now are dropped.
-    pub(super) fn invocation_ends(&self) {
-        let Inner { memory, in_flight, gate, .. } = &*self.0;
+    /// The worker has ended: answers that come now are dropped, and the diagnoses stay as they are.
+    pub(super) fn worker_has_ended(&self) {
+        let Inner { memory, in_flight, gate, said, .. } = &*self.0;
         self.lock().asking.abort_all();
+        said.end();
         if self.0.has_polled.swap(false, Ordering::SeqCst) {
             let is_answered = self.0.is_answered.load(Ordering::SeqCst);
             memory.invocation_ends(
@@ -263,26 +265,26 @@ impl Diagnoses {
             // Polls without an answer left no message of the server's.
             let words = words.filter(|words| !words.is_empty());
             let text = nothing::judge(worker, &answers, words.as_deref());
-            if let Some(text) = text.filter(|_| !in_flight.has_worked() && memory.says_why()) {
-                this.say(DiagnosisKind::InvokedForNothing, text);
+            if let Some(text) = text.filter(|_| !in_flight.has_worked()) {
+                this.say_if(DiagnosisKind::InvokedForNothing, text, || memory.says_why());
             }
         });
     }
 
     fn say(&self, kind: DiagnosisKind, text: String) {
-        let text = self.0.gate.trouble.conceal(text);
-        let mut state = self.lock();
-        if state.said.len() == MOST {
-            return;
-        }
-        state.said.push(Diagnosis { kind, text: text.clone() });
-        drop(state);
-        // This future is ready at once; it puts the request ID into the log.
-        let logging = async { tracing::warn!(diagnosis = kind.name(), "{text}") };
-        let _ = self.0.scope.logged(logging).now_or_never();
+        self.say_if(kind, text, || true);
     }
 
-    /// Runs `asking` until the invocation is over. No exit waits for it.
+    fn say_if(&self, kind: DiagnosisKind, text: String, wanted: impl FnOnce() -> bool) {
+        let text = self.0.gate.trouble.conceal(text);
+        self.0.said.say(Diagnosis { kind, text }, wanted, |Diagnosis { kind, text }| {
+            // This future is ready at once; it puts the request ID into the log.
+            let logging = async { tracing::warn!(diagnosis = kind.name(), "{text}") };
+            let _ = self.0.scope.logged(logging).now_or_never();
+        });
+    }
+
+    /// Runs `asking` until the worker has ended. No exit waits for it.
     fn spawn(&self, asking: impl Future<Output = ()> + Send + 'static) {
         let asking = self.0.scope.around(asking);
         self.lock().asking.spawn_on(asking, &self.0.threads);
