@@ -38,7 +38,8 @@ struct Peers {
     /// How long many warm invocations are made.
     #[arg(long, default_value_t = 3.0)]
     minutes: f64,
-    /// Writes the numbers, the pictures and the tables of the documentation.
+    /// Writes the numbers, the pictures and the tables of the documentation. With --only the rest of the published run
+    /// stays, if it is of the same day, kind of machine and versions.
     #[arg(long)]
     publish: bool,
     /// Runs nothing: makes pictures and tables of the documentation anew from the numbers that are published.
@@ -86,7 +87,10 @@ async fn main() -> Result<()> {
         missing,
         keep: arguments.json.clone(),
     };
-    let record = run(&plan, &programs).await?;
+    let mut record = run(&plan, &programs).await?;
+    if arguments.publish && !arguments.only.is_empty() {
+        record = publish::published(&root)?.amended(record, &plan.groups())?;
+    }
     for table in [
         tables::measurements(&record),
         tables::goals(&record),

@@ -72,7 +72,7 @@ fn a_leak_is_found_under_memory_that_goes_up_and_down_and_without_one_there_is_n
         let grown = |kb: u64| {
             growth(&(0..95).map(|number| 48_000 + noise(number) + kb * number).collect::<Vec<_>>())
         };
-        assert!(grown(0) < LEAK_KB / 8.0, "{rises_at}: {}", grown(0));
+        assert!(grown(0) < LEAK_KB / 4.0, "{rises_at}: {}", grown(0));
         for kb in [30, 90] {
             assert!(grown(kb) > LEAK_KB / 4.0, "{rises_at}, {kb} kB: {}", grown(kb));
         }

@@ -49,10 +49,20 @@ impl Program {
     }
 }
 
+/// What the names of variables begin with by which `cargo run` tells about a package.
+const PACKAGE: [&str; 2] = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+
 /// Builds the example `hello` and the bare function, in release mode, with the same SDK in both.
 pub fn ours_and_bare() -> Result<[Program; 2]> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
+    // `cargo run` tells this program about its package. Handed on, that would make `ring` build itself anew, and all that
+    // is built on it, each time somebody builds with and without.
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(|it| PACKAGE.iter().any(|start| it.starts_with(start))) {
+            build.env_remove(name);
+        }
+    }
     build.current_dir(root()).args([
         "build",
         "--release",

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::rows::{Group, ROWS};
@@ -96,6 +97,33 @@ impl Record {
         }
     }
 
+    /// This run with the rows of a later one, of some groups only, in the place of its own. The commands stand one after
+    /// the other.
+    ///
+    /// # Errors
+    ///
+    /// When the later one was taken on another kind of machine, on another day or with other versions: nobody could
+    /// compare its rows with the rest.
+    pub fn amended(mut self, later: Self, groups: &[Group]) -> Result<Self> {
+        let mut now = later.circumstances;
+        let of = |it: &Circumstances| (it.date.clone(), it.machine.clone(), it.versions.clone());
+        let (published, taken) = (of(&self.circumstances), of(&now));
+        ensure!(
+            published == taken,
+            "the published run is not comparable: {published:?}, and this one {taken:?}; publish a run of all rows"
+        );
+        for row in ROWS.iter().filter(|row| groups.contains(&row.group)) {
+            replace(&mut self.values, &later.values, row.key);
+            replace(&mut self.not_taken, &later.not_taken, row.key);
+        }
+        if groups.contains(&Group::Soak) {
+            self.soak = later.soak;
+        }
+        now.command = format!("{} && {}", self.circumstances.command, now.command);
+        now.load[0] = self.circumstances.load[0];
+        Ok(Self { circumstances: now, ..self })
+    }
+
     /// Adds a value, with as many digits as mean something.
     pub fn add(&mut self, row: &str, side: Side, value: f64) {
         let value = (value * 1000.0).round() / 1000.0;
@@ -127,5 +155,42 @@ impl Record {
     /// Why a row was not taken.
     pub fn reason(&self, row: &str, side: Side) -> Option<&str> {
         self.not_taken.get(row).and_then(|it| it.get(&side)).map(String::as_str)
+    }
+}
+
+/// Makes a row what it is in the later run.
+fn replace<T: Clone>(rows: &mut BTreeMap<String, T>, later: &BTreeMap<String, T>, key: &str) {
+    rows.remove(key);
+    rows.extend(later.get(key).map(|row| (key.to_owned(), row.clone())));
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    fn run(command: &str, date: &str) -> Record {
+        let (command, date) = (command.to_owned(), date.to_owned());
+        Record::new(Circumstances { command, date, ..Circumstances::default() })
+    }
+
+    #[test]
+    fn some_groups_that_are_taken_anew_replace_theirs_and_no_others() {
+        let mut whole = run("all", "2026-11-30");
+        whole.add("cold", Side::Ours, 50.0);
+        whole.add("soak-fds", Side::Ours, 9.0);
+        whole.add("soak-memory", Side::Bare, 70.0);
+        let mut soak = run("all --only soak-fds", "2026-11-30");
+        soak.add("cold", Side::Ours, 99.0);
+        soak.add("soak-fds", Side::Ours, 0.0);
+        soak.miss("soak-memory", Side::Bare, "it failed");
+        let both = whole.clone().amended(soak, &[Group::Soak]).unwrap();
+        assert_eq!(both.values("cold", Side::Ours), [50.0]);
+        assert_eq!(both.values("soak-fds", Side::Ours), [0.0]);
+        assert_eq!(both.values("soak-memory", Side::Bare), [0.0; 0]);
+        assert_eq!(both.reason("soak-memory", Side::Bare), Some("it failed"));
+        assert_eq!(both.circumstances.command, "all && all --only soak-fds");
+        let refused = whole.amended(run("all", "2026-12-01"), &[Group::Soak]).unwrap_err();
+        assert!(refused.to_string().contains("publish a run of all rows"), "{refused}");
     }
 }

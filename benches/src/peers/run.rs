@@ -42,10 +42,11 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether a row of this group is asked for.
-    fn wants(&self, group: Group) -> bool {
+    /// The groups that have a row that is asked for.
+    pub fn groups(&self) -> Vec<Group> {
         let asked = |key: &str| self.only.is_empty() || self.only.iter().any(|it| it == key);
-        ROWS.iter().any(|row| row.group == group && asked(row.key))
+        let wanted = |group: &Group| ROWS.iter().any(|row| row.group == *group && asked(row.key));
+        Group::ALL.into_iter().filter(wanted).collect()
     }
 }
 
@@ -69,7 +70,7 @@ pub async fn run(plan: &Plan, programs: &[Program]) -> Result<Record> {
         load: [machine::load(), 0.0],
         versions: versions.into_iter().collect(),
     });
-    for group in Group::ALL.into_iter().filter(|group| plan.wants(*group)) {
+    for group in plan.groups() {
         for (side, reason) in &plan.missing {
             record.miss_all(group, *side, reason);
         }
@@ -149,7 +150,9 @@ async fn take(
         Group::Soak => {
             // An idle exit is over sooner there, so that there are more of them.
             let ends_polls = Lab::start(ServerKind::EndsPolls).await?;
-            let setting = Setting::new("soak", soak::TIMEOUT).idle_timeout("200ms");
+            let mut setting = Setting::new("soak", soak::TIMEOUT).idle_timeout("200ms");
+            let stay = ("TEMPORAL_LAMBDA_MINIMUM_STAY".to_owned(), "200ms".to_owned());
+            setting.variables.push(stay);
             let deployed = all(&ends_polls, programs, &setting).await?;
             soak::take(&ends_polls, &deployed, plan.soak, record).await;
         }
