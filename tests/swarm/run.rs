@@ -58,7 +58,7 @@ pub(crate) struct Ran {
     pub(crate) done: Counts,
     /// With the workflow's ID.
     pub(crate) lost: Vec<(String, Loss)>,
-    /// How many of the workflows did not end in time.
+    /// How many of the workflows were given up: nothing had happened to them for a while.
     pub(crate) not_ended: usize,
     /// How many of the swarm's own calls were refused because there were too many.
     pub(crate) refused: usize,
