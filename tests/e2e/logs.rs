@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use temporal_lambda_tests::{Answer, Invoked as _, RuntimeApi, World, test_timeout};
 
-use crate::{HELLO, PROBE};
+use crate::{ENDING, HELLO, PROBE};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_is_written_whatever_the_level_says() {
@@ -32,6 +32,19 @@ async fn an_error_is_written_whatever_the_level_says() {
         let said = log.contains("AWS_LAMBDA_LOG_LEVEL");
         assert_eq!(said, complains, "{variable}={value}: {log}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_subscriber_that_a_function_has_set_stays_and_gets_the_librarys_lines() {
+    let world = World::new("subscriber").await;
+    let ending = world.add(world.config_with_short_idle("ending", ENDING));
+    ending.invoke("{}").await.unwrap().report();
+    let lines = ending.environments().remove(0).log();
+    let log: Vec<_> = lines.into_iter().map(|line| line.text).collect();
+    // The library's own subscriber writes JSON where stderr is no terminal.
+    assert!(log.iter().all(|line| !line.starts_with('{')), "{log:#?}");
+    let of_library = |line: &String| line.contains("INFO") && line.contains("temporal_lambda");
+    assert!(log.iter().any(of_library), "{log:#?}");
 }
 
 /// What a function writes to a terminal, until it has said that its invocation failed, and for which

@@ -65,6 +65,31 @@ async fn with_the_right_certificate_and_key_it_works() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_call_names_the_authority_of_the_profile_while_the_certificate_is_the_servers() {
+    const PROFILE: &str = "[profile.default]\nauthority = \"temporal.internal\"\n";
+    let secure = Secure::new("authority", MockTls::new().unwrap()).await;
+    let file = secure.file("temporal.toml", PROFILE);
+    // A certificate is good for the host that was dialed, not for the authority.
+    secure.complete(secure.hello("secure").env("TEMPORAL_CONFIG_FILE", &file)).await;
+    let plain = secure.frontend.serve().await.unwrap();
+    let config = secure.hello("plain").env("TEMPORAL_CONFIG_FILE", &file);
+    let config = config.env("TEMPORAL_ADDRESS", plain.address().to_string());
+    secure.complete(config.env("TEMPORAL_TLS", "false")).await;
+    let authorities: Vec<_> =
+        secure.frontend.seen().iter().map(|call| call.authority().map(str::to_owned)).collect();
+    assert!(
+        authorities.iter().all(|it| it.as_deref() == Some("temporal.internal")),
+        "{authorities:?}"
+    );
+    secure.complete(secure.hello("without")).await;
+    let last = secure.frontend.seen().pop().unwrap();
+    assert_eq!(
+        last.authority(),
+        Some(format!("localhost:{}", secure.served.address().port()).as_str())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_is_refused_is_a_typed_error_that_does_not_show_it() {
     let secure = Secure::new("keys", MockTls::new().unwrap()).await;
     secure.frontend.require_api_key("another-key");

@@ -1,4 +1,4 @@
-//! A function that says when its environment ends.
+//! A function that says when its environment ends, and has a log subscriber of its own.
 
 use temporal_lambda_tests::Nothing;
 use temporal_lambda_worker::{
@@ -16,6 +16,7 @@ fn configure(config: &mut LambdaWorkerConfig) -> Result<(), BoxError> {
 
 #[tokio::main]
 async fn main() -> Result<(), LambdaWorkerError> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).without_time().with_ansi(false).init();
     let version = WorkerDeploymentVersion::builder().deployment_name("d").build_id("b").build();
     WorkerFunction::new(version, configure)
         .on_environment_end(|| async { eprintln!("hook: the environment ends") })

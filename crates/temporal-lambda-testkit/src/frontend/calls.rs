@@ -36,6 +36,7 @@ pub struct RecordedCall {
     /// The request itself, in protobuf.
     pub request: Bytes,
     pub(super) metadata: HeaderMap,
+    pub(super) authority: Option<String>,
 }
 
 /// The deployment version that a worker names in its requests.
@@ -99,6 +100,7 @@ impl RecordedCall {
             deployment_version: None,
             request,
             metadata,
+            authority: None,
         };
         let rpc = call.rpc.clone();
         read! {
@@ -141,6 +143,12 @@ impl RecordedCall {
     /// text. It is not in the `Debug` form, since it may be a credential.
     pub fn metadata(&self, name: &str) -> Option<&str> {
         self.metadata.get(name)?.to_str().ok()
+    }
+
+    /// The host that the call names (`:authority`), as proxies route by it; `None` for a call that came without a
+    /// socket.
+    pub fn authority(&self) -> Option<&str> {
+        self.authority.as_deref()
     }
 
     /// The request as a message.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Uri};
 use prost::Message;
 use temporalio_client::callback_based::GrpcRequest;
 use temporalio_common::protos::temporal::api::workflowservice::v1 as api;
@@ -45,12 +45,21 @@ pub(super) enum Answer {
 
 impl Call {
     /// A call over a real connection, whose client ends it at its deadline.
-    pub(super) fn over_the_wire(
-        service: String,
-        rpc: &str,
-        headers: HeaderMap,
-        proto: Bytes,
-    ) -> Self {
+    pub(super) fn over_the_wire(uri: &Uri, headers: HeaderMap, proto: Bytes) -> Self {
+        let mut path = uri.path().trim_start_matches('/').splitn(2, '/');
+        let service = path.next().unwrap_or_default().to_owned();
+        let mut call = Self::new(service, path.next().unwrap_or_default(), headers, proto);
+        call.recorded.authority = uri.authority().map(ToString::to_string);
+        call
+    }
+
+    /// A call with no connection under it.
+    pub(super) fn in_process(request: GrpcRequest) -> Self {
+        let call = Self::new(request.service, &request.rpc, request.headers, request.proto);
+        Self { in_process: true, ..call }
+    }
+
+    fn new(service: String, rpc: &str, headers: HeaderMap, proto: Bytes) -> Self {
         let deadline = headers
             .get("grpc-timeout")
             .and_then(|value| value.to_str().ok())
@@ -58,13 +67,6 @@ impl Call {
             .map(|timeout| Instant::now() + timeout);
         let recorded = RecordedCall::read(Rpc::named(rpc), proto, headers);
         Self { recorded, service, deadline, in_process: false }
-    }
-
-    /// A call with no connection under it.
-    pub(super) fn in_process(request: GrpcRequest) -> Self {
-        let call =
-            Self::over_the_wire(request.service, &request.rpc, request.headers, request.proto);
-        Self { in_process: true, ..call }
     }
 
     /// `answer`, or what a channel makes of a deadline that passes first.

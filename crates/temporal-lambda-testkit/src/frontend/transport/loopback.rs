@@ -233,9 +233,6 @@ async fn answer(
     cut: CancellationToken,
 ) -> Result<Response<grpc::Body>, Infallible> {
     let (parts, body) = request.into_parts();
-    let mut path = parts.uri.path().trim_start_matches('/').splitn(2, '/');
-    let service = path.next().unwrap_or_default().to_owned();
-    let rpc = path.next().unwrap_or_default().to_owned();
     let proto = match body.collect().await {
         Ok(body) => grpc::read(&parts.headers, &body.to_bytes()),
         // The client hung up: nobody reads the answer.
@@ -243,7 +240,7 @@ async fn answer(
     };
     let answer = match proto {
         Ok(proto) => {
-            let call = Call::over_the_wire(service, &rpc, parts.headers, proto);
+            let call = Call::over_the_wire(&parts.uri, parts.headers, proto);
             frontend.handle(call).await
         }
         Err(status) => Err(status),
