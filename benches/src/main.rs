@@ -58,7 +58,7 @@ async fn main() -> Result<()> {
         return publish::publish(&root, &publish::published(&root)?);
     }
     for key in &arguments.only {
-        let keys: Vec<_> = rows::ROWS.iter().map(|row| row.key).collect();
+        let keys: Vec<_> = rows::ROWS.iter().map(|row| row.key.as_str()).collect();
         ensure!(
             rows::find(key).is_some(),
             "--only: there is no row {key}; rows: {}",
@@ -89,14 +89,15 @@ async fn main() -> Result<()> {
     };
     let mut record = run(&plan, &programs).await?;
     if arguments.publish && !arguments.only.is_empty() {
-        record = publish::published(&root)?.amended(record, &plan.groups())?;
+        record = publish::published(&root)?.amended(record, &plan.batches())?;
     }
-    for table in [
-        tables::measurements(&record),
-        tables::goals(&record),
-        tables::not_taken(&record),
-        tables::circumstances(&record),
-    ] {
+    for share in rows::Share::ALL {
+        print(&tables::measurements(&record, share));
+        println!();
+    }
+    for table in
+        [tables::goals(&record), tables::not_taken(&record), tables::circumstances(&record)]
+    {
         print(&table);
         println!();
     }

@@ -1,6 +1,7 @@
 //! What an environment costs does not grow with the invocations that it serves.
 
 use temporal_lambda_testkit::lambda::ProcessStats;
+use temporal_lambda_tests::growth::{LEAK_KB, growth};
 use temporal_lambda_tests::{Invoked as _, World};
 
 use crate::HELLO;
@@ -8,9 +9,6 @@ use crate::HELLO;
 const INVOCATIONS: usize = 100;
 /// From here on, nothing is made for the first time.
 const WARMED_UP: usize = 5;
-/// What an invocation leaves behind that does not take its worker out of the connection, as measured
-/// with the bare SDK.
-const LEAK_KB: f64 = 90.0;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_warm_invocations_leave_no_threads_no_descriptors_and_no_memory_behind() {
@@ -46,35 +44,6 @@ async fn a_hundred_warm_invocations_leave_no_threads_no_descriptors_and_no_memor
     assert!(most(|it| it.threads) <= Some(readings[WARMED_UP].threads + 1), "threads");
     assert!(most(|it| it.fds) <= Some(readings[WARMED_UP].fds + 4), "file descriptors");
     let rss: Vec<_> = readings[WARMED_UP..].iter().map(|it| it.rss_kb).collect();
-    let grown = growth(&rss);
+    let grown = growth(&rss).expect("readings");
     assert!(grown < LEAK_KB / 4.0, "{grown:.1} kB with each invocation: {rss:?}");
-}
-
-/// By how much readings grow from one to the next: from the median of one third to that of the next, the lesser of the
-/// two steps. What a thread frees, the allocator gives back later or never, so that single readings go up and down by
-/// 2 MB, and all of them go up once in a while. Only a leak goes on.
-fn growth(readings: &[u64]) -> f64 {
-    let third = readings.len() / 3;
-    let median = |some: &[u64]| {
-        let mut some = some.to_vec();
-        some.sort_unstable();
-        some[third / 2] as f64
-    };
-    let medians: Vec<_> = readings.chunks_exact(third).map(median).collect();
-    (medians[1] - medians[0]).min(medians[2] - medians[1]) / third as f64
-}
-
-#[test]
-fn a_leak_is_found_under_memory_that_goes_up_and_down_and_without_one_there_is_none() {
-    // As measured: up and down, and at one time to a level that stays.
-    for rises_at in [10, 30, 50, 70] {
-        let noise = |number: u64| number * 7 % 10 * 120 + if number < rises_at { 0 } else { 1_200 };
-        let grown = |kb: u64| {
-            growth(&(0..95).map(|number| 48_000 + noise(number) + kb * number).collect::<Vec<_>>())
-        };
-        assert!(grown(0) < LEAK_KB / 4.0, "{rises_at}: {}", grown(0));
-        for kb in [30, 90] {
-            assert!(grown(kb) > LEAK_KB / 4.0, "{rises_at}, {kb} kB: {}", grown(kb));
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: one real Temporal server per test process, functions that run
 //! as child processes in the Lambda emulator, and a TCP proxy that makes networks misbehave.
 
+pub mod growth;
 pub mod invoked;
 pub mod losses;
 mod nothing;

@@ -6,9 +6,9 @@ use anyhow::Result;
 use temporal_lambda_testkit::lambda::Invocation;
 use tokio::task::JoinHandle;
 
-use super::lab::{Deployed, Lab, ms};
+use super::lab::{Deployed, Lab, first_line, ms};
 use super::record::{Record, Side};
-use super::rows::Group;
+use super::rows::Batch;
 
 /// How long an invocation may take. The peers work until 7 s before that.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
@@ -49,11 +49,11 @@ type Begun = JoinHandle<Result<Invocation>>;
 pub(super) async fn take(
     (stock, ends_polls): (&Lab, &Lab),
     functions: &[Functions],
-    rounds: usize,
+    (batch, rounds): (Batch, usize),
     record: &mut Record,
 ) {
     for round in 1..=rounds {
-        eprintln!("billed, round {round} of {rounds}: two to three minutes");
+        eprintln!("{}, round {round} of {rounds}: two to four minutes", batch.words());
         let mut begun = Vec::new();
         for Functions { side, one, burst, ended, whole } in functions {
             // An idle timeout is a setting of ours: a peer would be waited for until its stop time.
@@ -71,10 +71,14 @@ pub(super) async fn take(
         for ((side, begun), functions) in begun.into_iter().zip(functions) {
             let ended = async { end(begun?, functions).await };
             match ended.await {
-                Ok(invocations) => add(record, side, &invocations),
+                Ok(invocations) => {
+                    for (row, value) in values(&invocations) {
+                        record.add(&batch.key(row), side, value);
+                    }
+                }
                 Err(error) => {
-                    eprintln!("billed: {}: {error:#}", side.name());
-                    record.miss_all(Group::Billed, side, &format!("it failed: {error}"));
+                    eprintln!("{}: {}: {error:#}", batch.words(), side.name());
+                    record.miss_all(batch, side, &format!("it failed: {}", first_line(&error)));
                 }
             }
         }
@@ -108,18 +112,19 @@ async fn end(begun: [Begun; 4], functions: &Functions) -> Result<[Invocation; 4]
     Ok(invocations)
 }
 
-fn add(record: &mut Record, side: Side, invocations: &[Invocation; 4]) {
-    let [one, burst, ended, whole] = invocations;
+fn values([one, burst, ended, whole]: &[Invocation; 4]) -> [(&'static str, f64); 7] {
     let billed = |it: &Invocation| it.billed.as_secs_f64();
-    record.add("billed-one", side, billed(one));
-    record.add("billed-burst", side, billed(burst));
-    record.add("billed-ended", side, billed(ended));
     // In five minutes an environment is often gone: each invocation is reckoned as cold.
     let hour = billed(one) * PER_HOUR;
-    record.add("billed-hour", side, hour);
-    record.add("dollars-burst", side, 1e6 * dollars(billed(burst), 1.0));
-    record.add("dollars-month", side, HOURS_PER_MONTH * dollars(hour, PER_HOUR));
-    record.add("drain", side, ms(whole.duration) - ms(TIMEOUT - BUFFER));
+    [
+        ("billed-one", billed(one)),
+        ("billed-burst", billed(burst)),
+        ("billed-ended", billed(ended)),
+        ("billed-hour", hour),
+        ("dollars-burst", 1e6 * dollars(billed(burst), 1.0)),
+        ("dollars-month", HOURS_PER_MONTH * dollars(hour, PER_HOUR)),
+        ("drain", ms(whole.duration) - ms(TIMEOUT - BUFFER)),
+    ]
 }
 
 fn dollars(seconds: f64, invocations: f64) -> f64 {

@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use temporal_lambda_testkit::lambda::Environment;
 use temporal_lambda_tests::losses;
 use temporalio_common::protos::temporal::api::history::v1::{
     HistoryEvent, history_event::Attributes,
 };
 
-use super::lab::{Deployed, Lab};
+use super::lab::{Deployed, Lab, first_line};
 use super::record::{Record, Side};
-use super::rows::Group;
+use super::rows::Batch;
 
 /// How long an invocation may take: 8 s of work, and the grace period of 5 s.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(15);
@@ -27,17 +28,30 @@ const LONGEST: Duration = Duration::from_secs(8);
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Takes it, side after side.
-pub(super) async fn take(lab: &Lab, deployed: &[(Side, Deployed)], record: &mut Record) {
+pub(super) async fn take(
+    lab: &Lab,
+    deployed: &[(Side, Deployed)],
+    batch: Batch,
+    record: &mut Record,
+) {
     for (side, deployed) in deployed {
-        eprintln!("exits, {}: {ACTIVITIES} activities, a minute", side.name());
-        if let Err(error) = serve(lab, deployed, *side, record).await {
-            eprintln!("exits: {}: {error:#}", side.name());
-            record.miss_all(Group::Exits, *side, &format!("it failed: {error}"));
+        eprintln!("{}, {}: {ACTIVITIES} activities, a minute", batch.words(), side.name());
+        match serve(lab, deployed).await {
+            Ok(values) => {
+                for (row, value) in values {
+                    record.add(&batch.key(row), *side, value);
+                }
+            }
+            Err(error) => {
+                eprintln!("{}: {}: {error:#}", batch.words(), side.name());
+                record.miss_all(batch, *side, &format!("it failed: {}", first_line(&error)));
+            }
         }
+        deployed.function.environments().iter().for_each(Environment::kill);
     }
 }
 
-async fn serve(lab: &Lab, deployed: &Deployed, side: Side, record: &mut Record) -> Result<()> {
+async fn serve(lab: &Lab, deployed: &Deployed) -> Result<[(&'static str, f64); 4]> {
     let mut ids = Vec::new();
     for number in 0..ACTIVITIES {
         ids.push(lab.start_sleep(deployed, length(number)).await?);
@@ -55,7 +69,7 @@ async fn serve(lab: &Lab, deployed: &Deployed, side: Side, record: &mut Record) 
         failed = one_after_the_other(deployed) => return Err(failed),
     };
     let exits = deployed.function.invocations().len();
-    deployed.function.environments().iter().for_each(|it| it.kill());
+    deployed.function.environments().iter().for_each(Environment::kill);
     let (mut wasted, mut lost) = (0, 0);
     for id in &ids {
         let history = lab.history(id).await?;
@@ -63,12 +77,12 @@ async fn serve(lab: &Lab, deployed: &Deployed, side: Side, record: &mut Record) 
         lost += losses::read(&history).lost.len();
     }
     #[allow(clippy::cast_precision_loss, reason = "they are few")]
-    for (row, number) in [("exits-number", exits), ("exits-lost", lost)] {
-        record.add(row, side, number as f64);
-    }
-    record.add("exits-wasted", side, wasted.into());
-    record.add("exits-time", side, took.as_secs_f64());
-    Ok(())
+    Ok([
+        ("exits-number", exits as f64),
+        ("exits-lost", lost as f64),
+        ("exits-wasted", wasted.into()),
+        ("exits-time", took.as_secs_f64()),
+    ])
 }
 
 /// Invokes it again and again, until an invocation fails.

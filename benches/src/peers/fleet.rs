@@ -7,10 +7,10 @@ use anyhow::Result;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::billed;
-use super::lab::{Deployed, Lab, Setting};
+use super::lab::{Deployed, Lab, Setting, first_line};
 use super::programs::Program;
 use super::record::{Record, Side};
-use super::rows::Group;
+use super::rows::Batch;
 
 /// How many workflows come at once.
 pub(super) const WORKFLOWS: usize = 400;
@@ -24,7 +24,7 @@ const AT_ONCE: usize = 20;
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Takes it, side after side: in the end of each, nothing of it runs.
-pub(super) async fn take(lab: &Lab, programs: &[Program], record: &mut Record) {
+pub(super) async fn take(lab: &Lab, programs: &[Program], batch: Batch, record: &mut Record) {
     let setting = Setting {
         environments: ENVIRONMENTS,
         ..Setting::new("fleet", billed::TIMEOUT).idle_timeout(billed::IDLE_TIMEOUT)
@@ -38,7 +38,7 @@ pub(super) async fn take(lab: &Lab, programs: &[Program], record: &mut Record) {
         };
         if let Err(error) = served.await {
             eprintln!("fleet: {}: {error:#}", side.name());
-            record.miss_all(Group::Fleet, side, &format!("it failed: {error}"));
+            record.miss_all(batch, side, &format!("it failed: {}", first_line(&error)));
         }
     }
 }

@@ -1,14 +1,14 @@
 //! What the numbers ought to be, and whether they are.
 
+use temporal_lambda_tests::growth;
+
 use super::record::{Reading, Record, Side};
 use super::rows::{Unit, find};
 
-/// What a leak of one worker per invocation costs with the bare SDK, in kB. Growth of a quarter of it is
-/// none: it is within what an allocator does.
-const LEAK_KB: f64 = 90.0;
 /// What invocations before this one make is made for the first time.
 const WARMED_UP: usize = 5;
-/// So many readings are looked at together, since the freeze may catch a thread that is about to end.
+/// Of threads and descriptors so many readings are looked at together, since the freeze may catch a thread that is
+/// about to end.
 const TOGETHER: usize = 10;
 
 /// Something that a number ought to be.
@@ -115,7 +115,7 @@ impl Goal {
 /// What came to be between early and late warm invocations.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Growth {
-    /// Resident memory in kB, for each invocation of the second half.
+    /// Resident memory in kB, for each invocation.
     pub memory_kb: f64,
     /// Threads.
     pub threads: i64,
@@ -127,15 +127,14 @@ impl Growth {
     /// Whether it is none. One descriptor may be the second connection that a client of the Runtime API opens
     /// now and then.
     pub fn is_flat(self) -> bool {
-        self.memory_kb < LEAK_KB / 4.0 && self.threads <= 0 && self.fds <= 1
+        self.memory_kb < growth::LEAK_KB / 4.0 && self.threads <= 0 && self.fds <= 1
     }
 }
 
 /// What came to be; `None` where there are too few readings to tell.
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_wrap, reason = "they are small")]
+#[allow(clippy::cast_possible_wrap, reason = "they are small")]
 pub fn growth(readings: &[Reading]) -> Option<Growth> {
-    let half = readings.len() / 2;
-    if half < WARMED_UP + TOGETHER {
+    if readings.len() < 2 * (WARMED_UP + TOGETHER) {
         return None;
     }
     let least = |of: fn(&Reading) -> u64, some: &[Reading]| {
@@ -143,10 +142,9 @@ pub fn growth(readings: &[Reading]) -> Option<Growth> {
     };
     let (early, late) =
         (&readings[WARMED_UP..WARMED_UP + TOGETHER], &readings[readings.len() - TOGETHER..]);
-    let middle = &readings[half - TOGETHER..half];
-    let grown = least(|it| it.rss_kb, late) - least(|it| it.rss_kb, middle);
+    let rss_kb: Vec<_> = readings[WARMED_UP..].iter().map(|it| it.rss_kb).collect();
     Some(Growth {
-        memory_kb: grown as f64 / (readings.len() - half) as f64,
+        memory_kb: growth::growth(&rss_kb)?,
         threads: least(|it| it.threads, late) - least(|it| it.threads, early),
         fds: least(|it| it.fds, late) - least(|it| it.fds, early),
     })

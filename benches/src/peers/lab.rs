@@ -1,6 +1,6 @@
 //! One server, one emulator, and the functions in it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -60,8 +60,8 @@ pub(super) struct Setting {
     pub(super) environments: usize,
     /// Variables beside those that every function has.
     pub(super) variables: Vec<(String, String)>,
-    /// The cgroup that it runs in: its file `cgroup.procs`.
-    pub(super) cgroup: Option<PathBuf>,
+    /// The command that its own is handed to, if any.
+    pub(super) started_by: Vec<String>,
 }
 
 /// A function whose deployment and task queue are its own.
@@ -80,7 +80,7 @@ impl Setting {
             timeout,
             environments: 1,
             variables: Vec::new(),
-            cgroup: None,
+            started_by: Vec::new(),
         }
     }
 
@@ -145,15 +145,11 @@ impl Lab {
 
     fn add_function(&self, program: &Program, setting: &Setting) -> Result<Deployed> {
         let queue = format!("{}-{}", program.side.key(), setting.name);
-        let mut config = match &setting.cgroup {
-            None => FunctionConfig::process(&queue, &program.path),
-            Some(procs) => FunctionConfig::process(&queue, "sh")
-                .args(["-c", r#"echo $$ > "$0" && exec "$@""#])
-                .arg(procs)
-                .arg(&program.path),
-        };
-        config = config
-            .args(&program.arguments)
+        let started_by = setting.started_by.iter().map(Into::into);
+        let own = program.arguments.iter().map(Into::into);
+        let mut command = started_by.chain([program.path.clone().into_os_string()]).chain(own);
+        let config = FunctionConfig::process(&queue, command.next().unwrap_or_default())
+            .args(command)
             .current_dir(&program.folder)
             .concurrency(setting.environments)
             .memory_mb(256)
@@ -251,4 +247,9 @@ pub(super) fn cpu_ms(pid: u32) -> Result<f64> {
 /// In milliseconds.
 pub(super) fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
+}
+
+/// What a table says of an error: logs follow it.
+pub(super) fn first_line(error: &anyhow::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
 }

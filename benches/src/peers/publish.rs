@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use super::record::Record;
-use super::{plots, tables};
+use super::rows::Share;
+use super::{plots, soak, tables};
 
 /// Where a run is kept.
 const RECORD: &str = "docs/peers.json";
@@ -20,7 +21,9 @@ const PAGES: [&str; 2] = ["docs/performance.md", "README.md"];
 /// When there is none, or it cannot be read.
 pub fn published(root: &Path) -> Result<Record> {
     let text = fs::read_to_string(root.join(RECORD)).context(RECORD)?;
-    serde_json::from_str(&text).context(RECORD)
+    let mut record = serde_json::from_str(&text).context(RECORD)?;
+    soak::reckon(&mut record);
+    Ok(record)
 }
 
 /// The files that show a run, with what ought to be in them.
@@ -56,10 +59,13 @@ pub fn publish(root: &Path, record: &Record) -> Result<()> {
 
 /// A page with each of its tables anew: what is between `<!-- numbers: NAME -->` and `<!-- end -->`.
 pub fn with_tables(page: &str, record: &Record) -> String {
+    let measurements = |share| tables::markdown(&tables::measurements(record, share));
     let named = [
         ("summary", summary(record)),
         ("goals", tables::markdown(&tables::goals(record))),
-        ("measurements", tables::markdown(&tables::measurements(record))),
+        ("measurements", measurements(Share::Whole)),
+        ("a seventh", measurements(Share::Seventh)),
+        ("a fourteenth", measurements(Share::Fourteenth)),
         ("not taken", tables::markdown(&tables::not_taken(record))),
         ("circumstances", tables::markdown(&tables::circumstances(record))),
     ];

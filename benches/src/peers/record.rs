@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::rows::{Group, ROWS};
+use super::rows::{Batch, Group, ROWS};
 use super::statistics::Summary;
 
 /// Whose function it is.
@@ -97,14 +97,14 @@ impl Record {
         }
     }
 
-    /// This run with the rows of a later one, of some groups only, in the place of its own. The commands stand one after
+    /// This run with the rows of a later one, of some batches only, in the place of its own. The commands stand one after
     /// the other.
     ///
     /// # Errors
     ///
     /// When the later one was taken on another kind of machine, on another day or with other versions: nobody could
     /// compare its rows with the rest.
-    pub fn amended(mut self, later: Self, groups: &[Group]) -> Result<Self> {
+    pub fn amended(mut self, later: Self, batches: &[Batch]) -> Result<Self> {
         let mut now = later.circumstances;
         let of = |it: &Circumstances| (it.date.clone(), it.machine.clone(), it.versions.clone());
         let (published, taken) = (of(&self.circumstances), of(&now));
@@ -112,11 +112,11 @@ impl Record {
             published == taken,
             "the published run is not comparable: {published:?}, and this one {taken:?}; publish a run of all rows"
         );
-        for row in ROWS.iter().filter(|row| groups.contains(&row.group)) {
-            replace(&mut self.values, &later.values, row.key);
-            replace(&mut self.not_taken, &later.not_taken, row.key);
+        for row in ROWS.iter().filter(|row| batches.contains(&row.batch)) {
+            replace(&mut self.values, &later.values, &row.key);
+            replace(&mut self.not_taken, &later.not_taken, &row.key);
         }
-        if groups.contains(&Group::Soak) {
+        if batches.iter().any(|it| it.group == Group::Soak) {
             self.soak = later.soak;
         }
         now.command = format!("{} && {}", self.circumstances.command, now.command);
@@ -130,15 +130,23 @@ impl Record {
         self.values.entry(row.to_owned()).or_default().entry(side).or_default().push(value);
     }
 
+    /// Sets the one value of a row.
+    pub fn set(&mut self, row: &str, side: Side, value: f64) {
+        self.values.entry(row.to_owned()).or_default().remove(&side);
+        self.add(row, side, value);
+    }
+
     /// Notes why a row has no values for this side.
     pub fn miss(&mut self, row: &str, side: Side, reason: impl Into<String>) {
         self.not_taken.entry(row.to_owned()).or_default().insert(side, reason.into());
     }
 
-    /// Notes why a group of rows has no values for this side.
-    pub fn miss_all(&mut self, group: Group, side: Side, reason: &str) {
-        for row in ROWS.iter().filter(|row| row.group == group) {
-            self.miss(row.key, side, reason);
+    /// Notes why rows of a batch have no values for this side: those that have none.
+    pub fn miss_all(&mut self, batch: Batch, side: Side, reason: &str) {
+        for row in ROWS.iter().filter(|row| row.batch == batch) {
+            if self.values(&row.key, side).is_empty() {
+                self.miss(&row.key, side, reason);
+            }
         }
     }
 
@@ -167,6 +175,7 @@ fn replace<T: Clone>(rows: &mut BTreeMap<String, T>, later: &BTreeMap<String, T>
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use super::super::rows::Share;
     use super::*;
 
     fn run(command: &str, date: &str) -> Record {
@@ -175,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn some_groups_that_are_taken_anew_replace_theirs_and_no_others() {
+    fn some_batches_that_are_taken_anew_replace_theirs_and_no_others() {
         let mut whole = run("all", "2026-11-30");
         whole.add("cold", Side::Ours, 50.0);
         whole.add("soak-fds", Side::Ours, 9.0);
@@ -184,13 +193,14 @@ mod tests {
         soak.add("cold", Side::Ours, 99.0);
         soak.add("soak-fds", Side::Ours, 0.0);
         soak.miss("soak-memory", Side::Bare, "it failed");
-        let both = whole.clone().amended(soak, &[Group::Soak]).unwrap();
+        let batches = [Batch { group: Group::Soak, share: Share::Whole }];
+        let both = whole.clone().amended(soak, &batches).unwrap();
         assert_eq!(both.values("cold", Side::Ours), [50.0]);
         assert_eq!(both.values("soak-fds", Side::Ours), [0.0]);
         assert_eq!(both.values("soak-memory", Side::Bare), [0.0; 0]);
         assert_eq!(both.reason("soak-memory", Side::Bare), Some("it failed"));
         assert_eq!(both.circumstances.command, "all && all --only soak-fds");
-        let refused = whole.amended(run("all", "2026-12-01"), &[Group::Soak]).unwrap_err();
+        let refused = whole.amended(run("all", "2026-12-01"), &batches).unwrap_err();
         assert!(refused.to_string().contains("publish a run of all rows"), "{refused}");
     }
 }

@@ -11,18 +11,25 @@ use super::lab::{Deployed, Lab, ServerKind, Setting};
 use super::machine;
 use super::programs::{self, Program};
 use super::record::{Circumstances, Record, Side};
-use super::rows::{Group, ROWS};
+use super::rows::{Batch, Group, ROWS, Share};
 use super::small::Fraction;
 use super::visits::{self, Keys};
 use super::{exits, fleet, size, soak, throughput};
 
-/// How long invocations may take whose end is not what is measured: 3 s of work.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// At a fraction of a core everything takes longer: 9 s of work, and 33 s for whom that is not enough.
-const SMALL_TIMEOUT: Duration = Duration::from_secs(16);
-const SMALL_TIMEOUT_OF_TYPESCRIPT: Duration = Duration::from_secs(40);
+/// How long invocations may take whose end is not what is measured: 3 s of work; at a share of a core, where everything
+/// takes longer, 9 s of work, and 33 s for whom that is not enough.
+const fn timeout_of_visit(share: Share, side: Side) -> Duration {
+    Duration::from_secs(match (share, side) {
+        (Share::Whole, _) => 10,
+        (Share::Seventh | Share::Fourteenth, Side::TypeScript) => 40,
+        (Share::Seventh | Share::Fourteenth, _) => 16,
+    })
+}
+
 /// More than so many rounds of what takes minutes show nothing new.
 const MOST_LONG_ROUNDS: usize = 3;
+/// What a visit takes where the server is near.
+const VISIT: Keys = Keys { init: "init", cold: "cold", warm: "warm", memory: "memory", cpu: "cpu" };
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -42,11 +49,11 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The groups that have a row that is asked for.
-    pub fn groups(&self) -> Vec<Group> {
+    /// The batches that have a row that is asked for.
+    pub fn batches(&self) -> Vec<Batch> {
         let asked = |key: &str| self.only.is_empty() || self.only.iter().any(|it| it == key);
-        let wanted = |group: &Group| ROWS.iter().any(|row| row.group == *group && asked(row.key));
-        Group::ALL.into_iter().filter(wanted).collect()
+        let wanted = |batch: &Batch| ROWS.iter().any(|row| row.batch == *batch && asked(&row.key));
+        Batch::all().filter(wanted).collect()
     }
 }
 
@@ -70,11 +77,11 @@ pub async fn run(plan: &Plan, programs: &[Program]) -> Result<Record> {
         load: [machine::load(), 0.0],
         versions: versions.into_iter().collect(),
     });
-    for group in plan.groups() {
+    for batch in plan.batches() {
         for (side, reason) in &plan.missing {
-            record.miss_all(group, *side, reason);
+            record.miss_all(batch, *side, reason);
         }
-        take(group, plan, &lab, programs, &mut record).await?;
+        take(batch, plan, &lab, programs, &mut record).await?;
         record.circumstances.load[1] = machine::load();
         if let Some(file) = &plan.keep {
             std::fs::write(file, serde_json::to_string_pretty(&record)?)?;
@@ -84,46 +91,61 @@ pub async fn run(plan: &Plan, programs: &[Program]) -> Result<Record> {
 }
 
 async fn take(
-    group: Group,
+    batch: Batch,
     plan: &Plan,
     lab: &Lab,
     programs: &[Program],
     record: &mut Record,
 ) -> Result<()> {
-    let long_rounds = plan.rounds.min(MOST_LONG_ROUNDS);
-    match group {
-        Group::Size => size::take(programs, record),
-        Group::Visits => {
-            let keys =
-                Keys { init: "init", cold: "cold", warm: "warm", memory: "memory", cpu: "cpu" };
-            let deployed = all(lab, programs, &Setting::new("visit", TIMEOUT)).await?;
-            visits::take(lab, &deployed, (group, keys), plan.rounds, record).await;
+    // It outlives the functions that are in it.
+    let fraction = match Fraction::of(batch.share) {
+        Ok(fraction) => fraction,
+        Err(reason) => {
+            programs.iter().for_each(|it| record.miss_all(batch, it.side, &reason));
+            return Ok(());
         }
-        Group::Far => {
-            let keys = Keys { cold: "far-cold", warm: "far-warm", ..Keys::default() };
-            let far = Far::from(&lab.address()).await?;
-            let setting = Setting { variables: far.variables(), ..Setting::new("far", TIMEOUT) };
-            let deployed = all(lab, programs, &setting).await?;
-            visits::take(lab, &deployed, (group, keys), plan.rounds, record).await;
-        }
-        Group::Fourteenth => {
-            let keys =
-                Keys { init: "14th-init", cold: "14th-cold", warm: "14th-warm", ..Keys::default() };
-            small(lab, programs, 14, (group, keys), long_rounds, record).await?;
-        }
-        Group::Seventh => {
-            let keys =
-                Keys { init: "7th-init", cold: "7th-cold", warm: "7th-warm", ..Keys::default() };
-            small(lab, programs, 7, (group, keys), long_rounds, record).await?;
+    };
+    let started_by = fraction.as_ref().map(Fraction::command).unwrap_or_default();
+    let setting = |name: &str, timeout| Setting {
+        started_by: started_by.clone(),
+        ..Setting::new(&batch.key(name), timeout)
+    };
+    // What takes minutes at a whole core takes more of them at a share of it.
+    let long_rounds = match batch.share {
+        Share::Whole => plan.rounds.min(MOST_LONG_ROUNDS),
+        Share::Seventh | Share::Fourteenth => 1,
+    };
+    match batch.group {
+        Group::Size => size::take(programs, batch, record),
+        Group::Visits | Group::Far => {
+            let rounds = match batch.share {
+                Share::Whole => plan.rounds,
+                Share::Seventh | Share::Fourteenth => plan.rounds.min(MOST_LONG_ROUNDS),
+            };
+            let (keys, far) = match batch.group {
+                Group::Far => {
+                    let keys = Keys { cold: "far-cold", warm: "far-warm", ..Keys::default() };
+                    (keys, Some(Far::from(&lab.address()).await?))
+                }
+                _ => (VISIT, None),
+            };
+            let variables = far.as_ref().map(Far::variables).unwrap_or_default();
+            let name = if far.is_some() { "far" } else { "visit" };
+            let visit = |side| Setting {
+                variables: variables.clone(),
+                ..setting(name, timeout_of_visit(batch.share, side))
+            };
+            let deployed = all(lab, programs, visit).await?;
+            visits::take(lab, &deployed, (batch, keys), rounds, record).await;
         }
         Group::Throughput => {
-            let setting = Setting::new("burst", throughput::TIMEOUT);
-            let deployed = all(lab, programs, &setting).await?;
-            throughput::take(lab, &deployed, long_rounds, record).await;
+            let timeout = throughput::timeout(batch.share);
+            let deployed = all(lab, programs, |_| setting("burst", timeout)).await?;
+            throughput::take(lab, &deployed, (batch, long_rounds), record).await;
         }
         Group::Billed => {
             let ends_polls = Lab::start(ServerKind::EndsPolls).await?;
-            let whole = |name| Setting::new(name, billed::TIMEOUT);
+            let whole = |name| setting(name, billed::TIMEOUT);
             let idle = |name| whole(name).idle_timeout(billed::IDLE_TIMEOUT);
             let mut functions = Vec::new();
             for program in programs {
@@ -135,66 +157,40 @@ async fn take(
                     whole: lab.deploy(program, &whole("whole")).await?,
                 });
             }
-            billed::take((lab, &ends_polls), &functions, long_rounds, record).await;
+            let labs = (lab, &ends_polls);
+            billed::take(labs, &functions, (batch, long_rounds), record).await;
         }
         Group::Exits => {
             let environments = exits::ENVIRONMENTS;
-            let setting = Setting { environments, ..Setting::new("exits", exits::TIMEOUT) };
-            let deployed = all(lab, programs, &setting).await?;
-            exits::take(lab, &deployed, record).await;
+            let exits = |_| Setting { environments, ..setting("exits", exits::TIMEOUT) };
+            let deployed = all(lab, programs, exits).await?;
+            exits::take(lab, &deployed, batch, record).await;
         }
         Group::Fleet => {
             let calls_functions = Lab::start(ServerKind::CallsFunctions).await?;
-            fleet::take(&calls_functions, programs, record).await;
+            fleet::take(&calls_functions, programs, batch, record).await;
         }
         Group::Soak => {
             // An idle exit is over sooner there, so that there are more of them.
             let ends_polls = Lab::start(ServerKind::EndsPolls).await?;
-            let mut setting = Setting::new("soak", soak::TIMEOUT).idle_timeout("200ms");
+            let mut soak = setting("soak", soak::TIMEOUT).idle_timeout("200ms");
             let stay = ("TEMPORAL_LAMBDA_MINIMUM_STAY".to_owned(), "200ms".to_owned());
-            setting.variables.push(stay);
-            let deployed = all(&ends_polls, programs, &setting).await?;
-            soak::take(&ends_polls, &deployed, plan.soak, record).await;
+            soak.variables.push(stay);
+            let deployed = all(&ends_polls, programs, |_| soak.clone()).await?;
+            soak::take(&ends_polls, &deployed, (batch, plan.soak), record).await;
         }
     }
     Ok(())
 }
 
-/// The visits of functions that have one of so many parts of a core.
-async fn small(
+async fn all(
     lab: &Lab,
     programs: &[Program],
-    parts: u32,
-    (group, keys): (Group, Keys),
-    rounds: usize,
-    record: &mut Record,
-) -> Result<()> {
-    let mut deployed = Vec::new();
-    // They outlive the functions that are in them.
-    let mut fractions = Vec::new();
-    for program in programs {
-        match Fraction::new(program.side.key(), parts) {
-            Ok(fraction) => {
-                let timeout = match program.side {
-                    Side::TypeScript => SMALL_TIMEOUT_OF_TYPESCRIPT,
-                    _ => SMALL_TIMEOUT,
-                };
-                let cgroup = Some(fraction.procs());
-                let setting = Setting { cgroup, ..Setting::new(&format!("of-{parts}"), timeout) };
-                deployed.push((program.side, lab.deploy(program, &setting).await?));
-                fractions.push(fraction);
-            }
-            Err(reason) => record.miss_all(group, program.side, &reason),
-        }
-    }
-    visits::take(lab, &deployed, (group, keys), rounds, record).await;
-    Ok(())
-}
-
-async fn all(lab: &Lab, programs: &[Program], setting: &Setting) -> Result<Vec<(Side, Deployed)>> {
+    setting: impl Fn(Side) -> Setting,
+) -> Result<Vec<(Side, Deployed)>> {
     let mut deployed = Vec::new();
     for program in programs {
-        deployed.push((program.side, lab.deploy(program, setting).await?));
+        deployed.push((program.side, lab.deploy(program, &setting(program.side)).await?));
     }
     Ok(deployed)
 }
@@ -219,7 +215,7 @@ mod tests {
             ("fleet-billed", fleet::WORKFLOWS),
         ];
         for (key, count) in counts {
-            let title = find(key).map_or("", |row| row.title);
+            let title = find(key).map_or("", |row| &row.title);
             assert!(title.split(' ').any(|word| word == count.to_string()), "{key}: {title}");
         }
     }

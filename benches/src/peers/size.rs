@@ -10,13 +10,13 @@ use zip::write::SimpleFileOptions;
 
 use super::programs::Program;
 use super::record::Record;
-use super::rows::Group;
+use super::rows::Batch;
 
 /// What pip brings for itself, what the bench leaves, and compiled modules that Python makes of others.
 const NOT_UPLOADED: [&str; 5] = ["pip", "setuptools", "_distutils_hack", "__pycache__", ".bin"];
 
 /// Takes it.
-pub(super) fn take(programs: &[Program], record: &mut Record) {
+pub(super) fn take(programs: &[Program], batch: Batch, record: &mut Record) {
     for program in programs {
         eprintln!("size: {}", program.side.name());
         match weigh(program) {
@@ -24,7 +24,7 @@ pub(super) fn take(programs: &[Program], record: &mut Record) {
                 record.add("package", program.side, unpacked);
                 record.add("zip", program.side, zipped);
             }
-            Err(error) => record.miss_all(Group::Size, program.side, &error.to_string()),
+            Err(error) => record.miss_all(batch, program.side, &error.to_string()),
         }
     }
 }

@@ -8,7 +8,7 @@ use temporal_lambda_testkit::lambda::ProcessStats;
 use super::goals::growth;
 use super::lab::{Deployed, Lab};
 use super::record::{Reading, Record, Side};
-use super::rows::Group;
+use super::rows::Batch;
 
 /// How long an invocation may take: 1.3 s of work, since the peers refuse a second or less.
 pub(super) const TIMEOUT: Duration = Duration::from_millis(8300);
@@ -17,7 +17,7 @@ pub(super) const TIMEOUT: Duration = Duration::from_millis(8300);
 pub(super) async fn take(
     lab: &Lab,
     deployed: &[(Side, Deployed)],
-    time: Duration,
+    (batch, time): (Batch, Duration),
     record: &mut Record,
 ) {
     eprintln!("soak: all sides at once, {} s", time.as_secs());
@@ -39,22 +39,23 @@ pub(super) async fn take(
         }
         (*side, readings)
     });
-    for (side, readings) in futures::future::join_all(taken).await {
-        match growth(&readings) {
-            Some(grown) => {
-                record.add("soak-memory", side, grown.memory_kb);
-                #[allow(clippy::cast_precision_loss, reason = "they are small")]
-                for (row, number) in [("soak-threads", grown.threads), ("soak-fds", grown.fds)] {
-                    record.add(row, side, number as f64);
-                }
-            }
-            None => {
-                record.miss_all(Group::Soak, side, "too few invocations: ask for more --minutes")
-            }
+    record.soak.extend(futures::future::join_all(taken).await);
+    reckon(record);
+    for (side, _) in deployed {
+        record.miss_all(batch, *side, "too few invocations: ask for more --minutes");
+    }
+}
+
+/// Makes the rows of warm invocations from what was read after each.
+pub(super) fn reckon(record: &mut Record) {
+    for (side, readings) in record.soak.clone() {
+        #[allow(clippy::cast_precision_loss, reason = "they are small")]
+        if let Some(grown) = growth(&readings) {
+            record.set("soak-memory", side, grown.memory_kb);
+            record.set("soak-threads", side, grown.threads as f64);
+            record.set("soak-fds", side, grown.fds as f64);
+            record.set("soak-invocations", side, readings.len() as f64);
         }
-        #[allow(clippy::cast_precision_loss, reason = "they are few")]
-        record.add("soak-invocations", side, readings.len() as f64);
-        record.soak.insert(side, readings);
     }
 }
 

@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 
 use super::goals::{GOALS, Outcome};
 use super::record::{Record, Side};
-use super::rows::{ROWS, Row, Unit};
+use super::rows::{ROWS, Row, Share, Unit, find};
 
 /// A table: its head and its rows.
 pub type Table = Vec<Vec<String>>;
 
-/// Every row, with the least, the middle and the most of each side, and how many times ours the others' is.
-pub fn measurements(record: &Record) -> Table {
+/// Every row at this share of a core that a side has a value of, with the least, the middle and the most of each side, and
+/// how many times ours the others' is.
+pub fn measurements(record: &Record, share: Share) -> Table {
     let mut head = vec!["median (least to most)".to_owned()];
     for side in Side::ALL {
         head.push(side.name().to_owned());
@@ -18,7 +19,11 @@ pub fn measurements(record: &Record) -> Table {
             head.push("/ ours".to_owned());
         }
     }
-    let rows = ROWS.iter().map(|row| {
+    let is_taken = |row: &&Row| {
+        row.batch.share == share
+            && Side::ALL.iter().any(|it| !record.values(&row.key, *it).is_empty())
+    };
+    let rows = ROWS.iter().filter(is_taken).map(|row| {
         let mut line = vec![title(row)];
         for side in Side::ALL {
             line.push(cell(record, row, side));
@@ -44,10 +49,11 @@ pub fn summary(record: &Record) -> Table {
         "burst-p50",
     ];
     let head = std::iter::once(String::new()).chain(Side::ALL.map(|it| it.name().to_owned()));
-    let is_wanted =
-        |row: &&Row| KEYS.contains(&row.key) && !record.values(row.key, Side::Ours).is_empty();
+    let is_wanted = |row: &&Row| {
+        KEYS.contains(&row.key.as_str()) && !record.values(&row.key, Side::Ours).is_empty()
+    };
     let rows = ROWS.iter().filter(is_wanted).map(|row| {
-        let median = |side| record.summary(row.key, side).map(|it| row.unit.show(it.median));
+        let median = |side| record.summary(&row.key, side).map(|it| row.unit.show(it.median));
         let cells = Side::ALL.map(|side| median(side).unwrap_or_else(|| "not taken".to_owned()));
         std::iter::once(title(row)).chain(cells).collect()
     });
@@ -58,7 +64,7 @@ pub fn summary(record: &Record) -> Table {
 pub fn goals(record: &Record) -> Table {
     let head = ["", "goal", "measured", ""].map(ToOwned::to_owned).to_vec();
     let rows = GOALS.iter().map(|goal| {
-        let title = ROWS.iter().find(|row| row.key == goal.row).map_or(goal.row, |row| row.title);
+        let title = find(goal.row).map_or(goal.row, |row| &row.title);
         let (measured, verdict) = match goal.outcome(record) {
             Outcome::Met(number) => (number, "met"),
             Outcome::Missed(number) => (number, "**missed**"),
@@ -73,10 +79,10 @@ pub fn goals(record: &Record) -> Table {
 pub fn not_taken(record: &Record) -> Table {
     // Of rows, by their titles: whose, and why.
     let mut lines: Vec<(Vec<&str>, String, &str)> = Vec::new();
-    for row in &ROWS {
+    for row in ROWS.iter() {
         let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
-        for side in Side::ALL.into_iter().filter(|side| record.values(row.key, *side).is_empty()) {
-            let reason = record.reason(row.key, side).unwrap_or("not asked for in this run");
+        for side in Side::ALL.into_iter().filter(|side| record.values(&row.key, *side).is_empty()) {
+            let reason = record.reason(&row.key, side).unwrap_or("not asked for in this run");
             match reasons.iter_mut().find(|(it, _)| *it == reason) {
                 Some((_, sides)) => sides.push(side.name()),
                 None => reasons.push((reason, vec![side.name()])),
@@ -85,8 +91,8 @@ pub fn not_taken(record: &Record) -> Table {
         for (reason, sides) in reasons {
             let sides = sides.join(", ");
             match lines.iter_mut().find(|(_, of, because)| *of == sides && *because == reason) {
-                Some((titles, ..)) => titles.push(row.title),
-                None => lines.push((vec![row.title], sides, reason)),
+                Some((titles, ..)) => titles.push(&row.title),
+                None => lines.push((vec![&row.title], sides, reason)),
             }
         }
     }
@@ -126,13 +132,13 @@ pub fn markdown(table: &Table) -> String {
 
 fn title(row: &Row) -> String {
     match row.unit {
-        Unit::Count => row.title.to_owned(),
+        Unit::Count => row.title.clone(),
         unit => format!("{}, {}", row.title, unit.name()),
     }
 }
 
 fn cell(record: &Record, row: &Row, side: Side) -> String {
-    match record.summary(row.key, side) {
+    match record.summary(&row.key, side) {
         None => "not taken".to_owned(),
         Some(it) if it.min < it.max => {
             let show = |value| row.unit.show(value);
@@ -144,7 +150,7 @@ fn cell(record: &Record, row: &Row, side: Side) -> String {
 
 /// How many times ours it is, for what a ratio means something.
 fn ratio(record: &Record, row: &Row, side: Side) -> String {
-    let median = |side| record.summary(row.key, side).map(|it| it.median);
+    let median = |side| record.summary(&row.key, side).map(|it| it.median);
     match (median(Side::Ours), median(side)) {
         (Some(ours), Some(other)) if row.unit != Unit::Count && ours > 0.0 => {
             format!("{:.1}", other / ours)
@@ -166,7 +172,7 @@ mod tests {
         }
         record.add("cold", Side::Python, 440.0);
         record.miss("cold", Side::TypeScript, "npm is not installed");
-        let table = measurements(&record);
+        let table = measurements(&record, Share::Whole);
         let row = table.iter().find(|it| it[0].starts_with("cold: spawn")).unwrap();
         let expected = ["44.0 (40.0 to 50.0)", "not taken", "", "440", "10.0", "not taken", ""];
         assert_eq!(row[1..], expected);

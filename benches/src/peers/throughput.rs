@@ -3,51 +3,77 @@
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
+use temporal_lambda_testkit::lambda::Environment;
 
-use super::lab::{Deployed, Lab, cpu_ms, ms};
+use super::lab::{Deployed, Lab, cpu_ms, first_line, ms};
 use super::record::{Record, Side};
-use super::rows::Group;
+use super::rows::{Batch, Share};
 use super::statistics::percentile;
 
 /// How many workflows wait when the event comes.
 pub(super) const WORKFLOWS: usize = 200;
-/// How long an invocation may take: 23 s of work.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long an invocation may take: 23 s of work, and at a share of a core as much more as workers need there.
+pub(super) const fn timeout(share: Share) -> Duration {
+    match share {
+        Share::Whole => Duration::from_secs(30),
+        Share::Seventh => Duration::from_secs(60),
+        Share::Fourteenth => Duration::from_secs(120),
+    }
+}
 
 /// Takes it, side after side, in each round in a new environment that has served one workflow. A side that fails,
 /// as on a machine that is too busy for 200 workflows in that time, is told of and not tried again.
 pub(super) async fn take(
     lab: &Lab,
     deployed: &[(Side, Deployed)],
-    rounds: usize,
+    (batch, rounds): (Batch, usize),
     record: &mut Record,
 ) {
     let mut failed = Vec::new();
     for round in 1..=rounds {
-        for (side, deployed) in deployed {
+        let words = format!("{}: {WORKFLOWS} workflows, round {round} of {rounds}", batch.words());
+        eprintln!("{words}: one for each side, up to {} s", timeout(batch.share).as_secs());
+        let warmed = futures::future::join_all(deployed.iter().map(|(_, it)| warm_up(lab, it)));
+        for ((side, deployed), warmed) in deployed.iter().zip(warmed.await) {
             if failed.contains(side) {
                 continue;
             }
-            eprintln!("{WORKFLOWS} workflows, round {round} of {rounds}, {}", side.name());
-            if let Err(error) = burst(lab, deployed, *side, record).await {
-                eprintln!("{WORKFLOWS} workflows: {}: {error:#}", side.name());
-                failed.push(*side);
-                record.miss_all(Group::Throughput, *side, &format!("it failed: {error}"));
+            eprintln!("{words}, {}", side.name());
+            let taken = async { burst(lab, deployed, warmed?).await };
+            match taken.await {
+                Ok(values) => {
+                    for (row, value) in values {
+                        record.add(&batch.key(row), *side, value);
+                    }
+                }
+                Err(error) => {
+                    eprintln!("{words}, {}: {error:#}", side.name());
+                    deployed.function.environments().iter().for_each(Environment::kill);
+                    failed.push(*side);
+                    record.miss_all(batch, *side, &format!("it failed: {}", first_line(&error)));
+                }
             }
         }
     }
 }
 
-async fn burst(lab: &Lab, deployed: &Deployed, side: Side, record: &mut Record) -> Result<()> {
-    // So that what is made for the first time is not among what is measured.
+/// An environment that has served one workflow, so that what is made for the first time is not among what is measured.
+async fn warm_up(lab: &Lab, deployed: &Deployed) -> Result<Environment> {
     let id = lab.start_workflow(deployed).await?;
     let first = deployed.begin();
     lab.result(&id).await?;
     first.await??;
-    let environment = deployed.environment()?;
+    deployed.environment()
+}
+
+async fn burst(
+    lab: &Lab,
+    deployed: &Deployed,
+    environment: Environment,
+) -> Result<[(&'static str, f64); 3]> {
     let pid = environment.pid().context("it is a process")?;
     let cpu_before = cpu_ms(pid)?;
-
     let mut ids = Vec::with_capacity(WORKFLOWS);
     for _ in 0..WORKFLOWS {
         ids.push(lab.start_workflow(deployed).await?);
@@ -66,8 +92,5 @@ async fn burst(lab: &Lab, deployed: &Deployed, side: Side, record: &mut Record) 
         times.push(ms(lab.closed(id).await?.duration_since(event).unwrap_or_default()));
     }
     let of = |percent| percentile(&times, percent).context("there are workflows");
-    record.add("burst-p50", side, of(50)?);
-    record.add("burst-p99", side, of(99)?);
-    record.add("burst-cpu", side, cpu);
-    Ok(())
+    Ok([("burst-p50", of(50)?), ("burst-p99", of(99)?), ("burst-cpu", cpu)])
 }

@@ -1,13 +1,14 @@
 //! A cold invocation and a warm one, with one workflow each: side after side, round after round.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use temporal_lambda_testkit::lambda::{EnvEvent, ProcessStats};
+use temporal_lambda_testkit::lambda::{EnvEvent, Environment, ProcessStats};
 
-use super::lab::{Deployed, Lab, cpu_ms, first, ms};
+use super::lab::{Deployed, Lab, cpu_ms, first, first_line, ms};
 use super::record::{Record, Side};
-use super::rows::Group;
+use super::rows::Batch;
 
 /// The keys of the rows that a visit takes; an empty one is not kept.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,49 +25,52 @@ pub(super) struct Keys {
     pub(super) cpu: &'static str,
 }
 
-/// Visits each side once to warm up what is beside it, then once in each round. A side that fails is told of
-/// in its rows and not visited again.
+/// Visits each side once to warm up what is beside it, then once in each round. A side that fails before it has
+/// shown anything is not visited again. Rows that a side has no value of say why.
 pub(super) async fn take(
     lab: &Lab,
     deployed: &[(Side, Deployed)],
-    (group, keys): (Group, Keys),
+    (batch, keys): (Batch, Keys),
     rounds: usize,
     record: &mut Record,
 ) {
-    let mut failed = Vec::new();
+    let mut failed = BTreeMap::new();
+    let mut shows_nothing = Vec::new();
     for round in 0..=rounds {
         for place in 0..deployed.len() {
             // Nobody is always the first of a round.
             let (side, deployed) = &deployed[(place + round) % deployed.len()];
-            if failed.contains(side) {
+            if shows_nothing.contains(side) {
                 continue;
             }
             let began = Instant::now();
             let mut found = Record::new(record.circumstances.clone());
-            match visit(lab, deployed, *side, keys, &mut found).await {
-                Ok(()) if round == 0 => {}
-                Ok(()) => {
-                    for (row, values) in &found.values {
-                        for value in values.values().flatten().filter(|_| !row.is_empty()) {
-                            record.add(row, *side, *value);
-                        }
-                    }
+            let visited = visit(lab, deployed, *side, keys, &mut found).await;
+            for (row, values) in found.values.iter().filter(|(row, _)| round > 0 && !row.is_empty())
+            {
+                values.values().flatten().for_each(|it| record.add(&batch.key(row), *side, *it));
+            }
+            if let Err(error) = visited {
+                eprintln!("{}: {}: {error:#}", batch.words(), side.name());
+                deployed.function.environments().iter().for_each(Environment::kill);
+                if found.values.is_empty() {
+                    shows_nothing.push(*side);
                 }
-                Err(error) => {
-                    failed.push(*side);
-                    record.miss_all(group, *side, &format!("it failed: {}", first_line(&error)));
-                    eprintln!("{group:?}: {}: {error:#}", side.name());
-                }
+                failed.insert(*side, format!("it failed: {}", first_line(&error)));
             }
             let last = |key| found.values(key, *side).last().copied().unwrap_or_default();
             eprintln!(
-                "{group:?}, round {round} of {rounds}, {}: cold {:.0} ms, warm {:.0} ms (took {:.0} s)",
+                "{}, round {round} of {rounds}, {}: cold {:.0} ms, warm {:.0} ms (took {:.0} s)",
+                batch.words(),
                 side.name(),
                 last(keys.cold),
                 last(keys.warm),
                 began.elapsed().as_secs_f64()
             );
         }
+    }
+    for (side, reason) in failed {
+        record.miss_all(batch, side, &reason);
     }
 }
 
@@ -82,13 +86,13 @@ async fn visit(
     let invocation = deployed.begin();
     lab.result(&id).await?;
     let done = Instant::now();
-    invocation.await??;
     let environment = deployed.environment()?;
     let spawned = first(&environment, |it| matches!(it, EnvEvent::Spawned))?;
     let ready = first(&environment, |it| matches!(it, EnvEvent::Ready))?;
     let pid = environment.pid().context("it is a process")?;
     found.add(keys.init, side, ms(ready - spawned));
     found.add(keys.cold, side, ms(done - spawned));
+    invocation.await??;
     found.add(keys.cpu, side, cpu_ms(pid)?);
 
     let id = lab.start_workflow(deployed).await?;
@@ -102,8 +106,4 @@ async fn visit(
     environment.kill();
     let _ = invocation.await?;
     Ok(())
-}
-
-fn first_line(error: &anyhow::Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
