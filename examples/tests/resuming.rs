@@ -11,9 +11,9 @@ async fn an_activity_that_heartbeats_goes_on_after_the_deadline_where_it_was() {
     // Polling stops after 3 s, activities are cancelled after 3.3 s.
     let short = world
         .config("short", RESUMING)
-        .timeout(Duration::from_secs(4))
+        .timeout(Duration::from_secs(8))
         .env("TEMPORAL_LAMBDA_GRACEFUL_SHUTDOWN_TIMEOUT", "300ms")
-        .env("TEMPORAL_LAMBDA_SHUTDOWN_DEADLINE_BUFFER", "1s");
+        .env("TEMPORAL_LAMBDA_SHUTDOWN_DEADLINE_BUFFER", "5s");
     let short = world.add(short);
     let long = world.add(world.config("long", RESUMING).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "4s"));
     let id = world.id("it");

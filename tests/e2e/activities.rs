@@ -51,9 +51,9 @@ async fn one_that_is_longer_is_cancelled_and_tried_again_in_the_next_invocation(
     // Polling stops after 3 s, activities are cancelled after 3.3 s.
     let short = world
         .config("short", HELLO)
-        .timeout(Duration::from_secs(4))
+        .timeout(Duration::from_secs(8))
         .env("TEMPORAL_LAMBDA_GRACEFUL_SHUTDOWN_TIMEOUT", "300ms")
-        .env("TEMPORAL_LAMBDA_SHUTDOWN_DEADLINE_BUFFER", "1s");
+        .env("TEMPORAL_LAMBDA_SHUTDOWN_DEADLINE_BUFFER", "5s");
     let short = world.add(short);
     // The server tries again a second after an attempt that failed.
     let long = world.add(world.config("long", HELLO).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "4s"));
@@ -64,7 +64,10 @@ async fn one_that_is_longer_is_cancelled_and_tried_again_in_the_next_invocation(
     assert!(first.duration >= Duration::from_millis(3250), "{:?}", first.duration);
 
     let second = temporal.served_by(&long, &id).await.pop().unwrap();
-    assert_eq!(temporal.result(&id).await, 2, "two attempts");
+    // One that does not end within 250 ms after its cancellation, as on a busy machine, is dropped, and tried again as well.
+    let ended = |outcome| tasks(short.invocations(), "activity", outcome);
+    let attempts = ended("cancelled") + ended("abandoned") + 1;
+    assert_eq!(temporal.result(&id).await, attempts, "one in each invocation");
     let history = temporal.history(&id).await;
     assert_eq!(timeouts(&history), 0, "the server knew at once that it had to try again");
     assert!(workers(&history).contains(&second.identity(&long)));

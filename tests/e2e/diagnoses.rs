@@ -9,7 +9,7 @@ use temporal_lambda_testkit::lambda::{Function, Invocation};
 use temporal_lambda_testkit::server::DevServer;
 use temporal_lambda_tests::{
     Invoked as _, World,
-    invoked::{invoked_until, invoked_until_a_task},
+    invoked::{invoked_until, invoked_until_a_task, tasks},
     temporal::Version,
 };
 use temporalio_client::tonic::Code;
@@ -228,19 +228,22 @@ async fn an_activity_that_a_window_cut_off_is_named_at_its_next_attempt() {
     // Activities are cancelled after 3.3 s. One may take 5 s, so its timeout alone is said, too.
     let probe = world
         .config("probe", PROBE)
-        .timeout(Duration::from_secs(4))
+        .timeout(Duration::from_secs(8))
         .env("TEMPORAL_LAMBDA_GRACEFUL_SHUTDOWN_TIMEOUT", "300ms")
-        .env("TEMPORAL_LAMBDA_SHUTDOWN_DEADLINE_BUFFER", "1s");
+        .env("TEMPORAL_LAMBDA_SHUTDOWN_DEADLINE_BUFFER", "5s");
     let probe = world.add(probe);
     let id = world.id("it");
     temporal.start(&world.name, &id, "Doze", 4500).await;
-    let first = invoked_until_a_task(&probe, "activity", "cancelled").await;
-    let first = texts(&first, "does_not_fit");
-    assert!(first.iter().all(|text| !text.contains("cut off")), "{first:?}");
-    let says = async |it: &Invocation| it.reported().and_then(|_| texts(it, "does_not_fit").pop());
-    let (text, _) = invoked_until(&probe, "what is said of the second attempt", says).await;
-    assert!(text.contains("doze") && text.contains("attempt 2"), "{text}");
-    assert!(text.contains("cut off after"), "{text}");
+    let cut_off = async |it: &Invocation| {
+        let said = it.reported().and_then(|_| texts(it, "does_not_fit").pop());
+        said.filter(|text| text.contains("cut off after"))
+    };
+    let what = "an attempt after one that was cut off";
+    let (text, invocations) = invoked_until(&probe, what, cut_off).await;
+    assert!(text.contains("doze") && !text.contains("(attempt 1)"), "{text}");
+    // One that does not end within 250 ms after its cancellation, as on a busy machine, is dropped: cut off as well.
+    let ended = |outcome| tasks(&invocations, "activity", outcome);
+    assert!(ended("cancelled") + ended("abandoned") >= 1, "{invocations:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 //! A busy server may bring a task later than a worker stays for it; then the next invocation has it, as
 //! Temporal's Worker Controller would see to. A test that invokes once and waits for a result would hang.
 
+use std::borrow::Borrow;
 use std::cell::Cell;
 
 use serde_json::Value;
@@ -78,8 +79,12 @@ async fn invoke(function: &Function) -> Invocation {
 }
 
 /// How many tasks of a kind had an outcome, in all of these invocations.
-pub fn tasks(invocations: &[Invocation], kind: &str, outcome: &str) -> u64 {
-    let reports = invocations.iter().filter_map(Invoked::reported);
+pub fn tasks(
+    invocations: impl IntoIterator<Item = impl Borrow<Invocation>>,
+    kind: &str,
+    outcome: &str,
+) -> u64 {
+    let reports = invocations.into_iter().filter_map(|it| it.borrow().reported());
     reports.filter_map(|it| it["tasks"][kind][outcome].as_u64()).sum()
 }
 
