@@ -29,7 +29,7 @@ async fn a_short_run_takes_cold_and_warm_invocations_of_this_library_and_the_bar
         command: String::new(),
         rounds: 1,
         soak: Duration::ZERO,
-        only: vec!["cold".to_owned()],
+        only: vec!["cold".to_owned(), "7th-cold".to_owned()],
         missing: Vec::new(),
         keep: None,
     };
@@ -40,6 +40,11 @@ async fn a_short_run_takes_cold_and_warm_invocations_of_this_library_and_the_bar
             let reason = record.reason(row, side).unwrap_or_default();
             assert_eq!(values.len(), 1, "{row} of {side:?}: {reason}");
         }
+        // Where this machine lets nobody make a cgroup, the record says so, and nothing else is a reason.
+        let reason = record.reason("7th-cold", side).unwrap_or_default();
+        let shares =
+            record.values("7th-cold", side).iter().chain(record.values("7th-memory", side));
+        assert!(shares.count() == 2 || reason.contains("cgroup"), "{side:?}: {reason}");
         let value = |row| record.values(row, side)[0];
         assert!(0.0 < value("init") && value("init") < value("cold"), "{side:?}: {record:?}");
         assert!(value("warm") > 0.0 && value("memory") > 1.0, "{side:?}: {record:?}");

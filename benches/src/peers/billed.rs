@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use futures::{StreamExt as _, stream};
 use temporal_lambda_testkit::lambda::Invocation;
 use tokio::task::JoinHandle;
 
@@ -44,8 +45,8 @@ pub(super) struct Functions {
 /// An invocation that has done what it was called for, and may go on for a minute.
 type Begun = JoinHandle<Result<Invocation>>;
 
-/// Takes it. No workflow waits while another function begins or works; then all invocations go on to their ends
-/// together, since all but an instant of that is waiting.
+/// Takes it. No workflow waits while another function begins or works, but that at a share of a core one of each side
+/// does; then all invocations go on to their ends together, since all but an instant of that is waiting.
 pub(super) async fn take(
     (stock, ends_polls): (&Lab, &Lab),
     functions: &[Functions],
@@ -54,21 +55,20 @@ pub(super) async fn take(
 ) {
     for round in 1..=rounds {
         eprintln!("{}, round {round} of {rounds}: two to four minutes", batch.words());
-        let mut begun = Vec::new();
-        for Functions { side, one, burst, ended, whole } in functions {
+        let begun = stream::iter(functions).map(|functions| async move {
+            let Functions { side, one, burst, ended, whole } = functions;
             // An idle timeout is a setting of ours: a peer would be waited for until its stop time.
             let ends_soon = *side == Side::Ours;
-            let all = async {
-                Ok::<_, anyhow::Error>([
-                    begin(stock, one, 1, ends_soon).await?,
-                    begin(stock, burst, BURST, ends_soon).await?,
-                    begin(ends_polls, ended, BURST, ends_soon).await?,
-                    begin(stock, whole, 1, false).await?,
-                ])
-            };
-            begun.push((*side, all.await));
-        }
-        for ((side, begun), functions) in begun.into_iter().zip(functions) {
+            Ok::<_, anyhow::Error>([
+                begin(stock, one, 1, ends_soon).await?,
+                begin(stock, burst, BURST, ends_soon).await?,
+                begin(ends_polls, ended, BURST, ends_soon).await?,
+                begin(stock, whole, 1, false).await?,
+            ])
+        });
+        let begun: Vec<_> = begun.buffered(batch.share.sides_at_once()).collect().await;
+        for (begun, functions) in begun.into_iter().zip(functions) {
+            let side = functions.side;
             let ended = async { end(begun?, functions).await };
             match ended.await {
                 Ok(invocations) => {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use futures::{StreamExt as _, stream};
 use temporal_lambda_testkit::lambda::Environment;
 use temporal_lambda_tests::losses;
 use temporalio_common::protos::temporal::api::history::v1::{
@@ -27,27 +28,32 @@ const LONGEST: Duration = Duration::from_secs(8);
 /// Far longer than all of them take.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// Takes it, side after side.
+/// Takes it, side after side, and at a share of a core all sides at once.
 pub(super) async fn take(
     lab: &Lab,
     deployed: &[(Side, Deployed)],
     batch: Batch,
     record: &mut Record,
 ) {
-    for (side, deployed) in deployed {
+    let served = stream::iter(deployed).map(|(side, deployed)| async move {
         eprintln!("{}, {}: {ACTIVITIES} activities, a minute", batch.words(), side.name());
-        match serve(lab, deployed).await {
+        let served = serve(lab, deployed).await;
+        deployed.function.environments().iter().for_each(Environment::kill);
+        (*side, served)
+    });
+    let mut served = served.buffered(batch.share.sides_at_once());
+    while let Some((side, served)) = served.next().await {
+        match served {
             Ok(values) => {
                 for (row, value) in values {
-                    record.add(&batch.key(row), *side, value);
+                    record.add(&batch.key(row), side, value);
                 }
             }
             Err(error) => {
                 eprintln!("{}: {}: {error:#}", batch.words(), side.name());
-                record.miss_all(batch, *side, &format!("it failed: {}", first_line(&error)));
+                record.miss_all(batch, side, &format!("it failed: {}", first_line(&error)));
             }
         }
-        deployed.function.environments().iter().for_each(Environment::kill);
     }
 }
 
@@ -69,7 +75,6 @@ async fn serve(lab: &Lab, deployed: &Deployed) -> Result<[(&'static str, f64); 4
         failed = one_after_the_other(deployed) => return Err(failed),
     };
     let exits = deployed.function.invocations().len();
-    deployed.function.environments().iter().for_each(Environment::kill);
     let (mut wasted, mut lost) = (0, 0);
     for id in &ids {
         let history = lab.history(id).await?;

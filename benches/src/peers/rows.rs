@@ -131,6 +131,15 @@ impl Share {
             Self::Fourteenth => 14,
         }
     }
+
+    /// How many sides may be measured at once: all, where each has its own share and a machine has more than all of them,
+    /// else one.
+    pub const fn sides_at_once(self) -> usize {
+        match self {
+            Self::Whole => 1,
+            Self::Seventh | Self::Fourteenth => 4,
+        }
+    }
 }
 
 impl Batch {

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
+use futures::{StreamExt as _, future, stream};
 use temporal_lambda_testkit::lambda::Environment;
 
 use super::lab::{Deployed, Lab, cpu_ms, first_line, ms};
@@ -22,8 +23,9 @@ pub(super) const fn timeout(share: Share) -> Duration {
     }
 }
 
-/// Takes it, side after side, in each round in a new environment that has served one workflow. A side that fails,
-/// as on a machine that is too busy for 200 workflows in that time, is told of and not tried again.
+/// Takes it, side after side, and at a share of a core all sides at once; in each round in a new environment that has
+/// served one workflow. A side that fails, as on a machine that is too busy for 200 workflows in that time, is told
+/// of and not tried again.
 pub(super) async fn take(
     lab: &Lab,
     deployed: &[(Side, Deployed)],
@@ -34,24 +36,25 @@ pub(super) async fn take(
     for round in 1..=rounds {
         let words = format!("{}: {WORKFLOWS} workflows, round {round} of {rounds}", batch.words());
         eprintln!("{words}: one for each side, up to {} s", timeout(batch.share).as_secs());
-        let warmed = futures::future::join_all(deployed.iter().map(|(_, it)| warm_up(lab, it)));
-        for ((side, deployed), warmed) in deployed.iter().zip(warmed.await) {
-            if failed.contains(side) {
-                continue;
-            }
+        let left: Vec<_> = deployed.iter().filter(|(side, _)| !failed.contains(side)).collect();
+        let warmed = future::join_all(left.iter().map(|(_, it)| warm_up(lab, it))).await;
+        let taken = stream::iter(left.iter().zip(warmed)).map(|((side, deployed), warmed)| {
             eprintln!("{words}, {}", side.name());
-            let taken = async { burst(lab, deployed, warmed?).await };
-            match taken.await {
+            async move { (*side, deployed, burst(lab, deployed, warmed).await) }
+        });
+        let taken: Vec<_> = taken.buffered(batch.share.sides_at_once()).collect().await;
+        for (side, deployed, values) in taken {
+            match values {
                 Ok(values) => {
                     for (row, value) in values {
-                        record.add(&batch.key(row), *side, value);
+                        record.add(&batch.key(row), side, value);
                     }
                 }
                 Err(error) => {
                     eprintln!("{words}, {}: {error:#}", side.name());
                     deployed.function.environments().iter().for_each(Environment::kill);
-                    failed.push(*side);
-                    record.miss_all(batch, *side, &format!("it failed: {}", first_line(&error)));
+                    failed.push(side);
+                    record.miss_all(batch, side, &format!("it failed: {}", first_line(&error)));
                 }
             }
         }
@@ -70,8 +73,9 @@ async fn warm_up(lab: &Lab, deployed: &Deployed) -> Result<Environment> {
 async fn burst(
     lab: &Lab,
     deployed: &Deployed,
-    environment: Environment,
+    warmed: Result<Environment>,
 ) -> Result<[(&'static str, f64); 3]> {
+    let environment = warmed?;
     let pid = environment.pid().context("it is a process")?;
     let cpu_before = cpu_ms(pid)?;
     let mut ids = Vec::with_capacity(WORKFLOWS);
