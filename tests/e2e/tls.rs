@@ -68,7 +68,7 @@ async fn with_the_right_certificate_and_key_it_works() {
 async fn every_call_names_the_authority_of_the_profile_while_the_certificate_is_the_servers() {
     const PROFILE: &str = "[profile.default]\nauthority = \"temporal.internal\"\n";
     let secure = Secure::new("authority", MockTls::new().unwrap()).await;
-    let file = secure.file("temporal.toml", PROFILE);
+    let file = secure.file("elsewhere.toml", PROFILE);
     // A certificate is good for the host that was dialed, not for the authority.
     secure.complete(secure.hello("secure").env("TEMPORAL_CONFIG_FILE", &file)).await;
     let plain = secure.frontend.serve().await.unwrap();
