@@ -177,7 +177,8 @@ mod tests {
         let expected = ["44.0 (40.0 to 50.0)", "not taken", "", "440", "10.0", "not taken", ""];
         assert_eq!(row[1..], expected);
         let reasons = not_taken(&record);
-        let of_cold: Vec<_> = reasons.iter().filter(|it| it[0].contains("cold: spawn")).collect();
+        let of_cold: Vec<_> =
+            reasons.iter().filter(|it| it[0].starts_with("cold: spawn")).collect();
         assert_eq!(of_cold.len(), 2);
         assert_eq!(of_cold[1][1..], ["TypeScript", "npm is not installed"]);
         assert!(markdown(&summary(&record)).starts_with("|  | this library | bare SDK |"));
