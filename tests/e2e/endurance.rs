@@ -1,8 +1,7 @@
 //! What an environment costs does not grow with the invocations that it serves.
 
 use temporal_lambda_testkit::lambda::ProcessStats;
-use temporal_lambda_tests::growth::{LEAK_KB, growth};
-use temporal_lambda_tests::{Invoked as _, World};
+use temporal_lambda_tests::{Invoked as _, World, growth};
 
 use crate::HELLO;
 
@@ -44,6 +43,6 @@ async fn a_hundred_warm_invocations_leave_no_threads_no_descriptors_and_no_memor
     assert!(most(|it| it.threads) <= Some(readings[WARMED_UP].threads + 1), "threads");
     assert!(most(|it| it.fds) <= Some(readings[WARMED_UP].fds + 4), "file descriptors");
     let rss: Vec<_> = readings[WARMED_UP..].iter().map(|it| it.rss_kb).collect();
-    let grown = growth(&rss).expect("readings");
-    assert!(grown < LEAK_KB / 4.0, "{grown:.1} kB with each invocation: {rss:?}");
+    let grown = growth::per_reading(&rss).expect("readings");
+    assert!(grown < growth::TOLERATED_KB, "{grown:.1} kB with each invocation: {rss:?}");
 }

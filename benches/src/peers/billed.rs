@@ -7,7 +7,7 @@ use futures::{StreamExt as _, stream};
 use temporal_lambda_testkit::lambda::Invocation;
 use tokio::task::JoinHandle;
 
-use super::lab::{Deployed, Lab, first_line, ms};
+use super::lab::{Deployed, Lab, ms};
 use super::record::{Record, Side};
 use super::rows::Batch;
 
@@ -68,19 +68,9 @@ pub(super) async fn take(
         });
         let begun: Vec<_> = begun.buffered(batch.share.sides_at_once()).collect().await;
         for (begun, functions) in begun.into_iter().zip(functions) {
-            let side = functions.side;
             let ended = async { end(begun?, functions).await };
-            match ended.await {
-                Ok(invocations) => {
-                    for (row, value) in values(&invocations) {
-                        record.add(&batch.key(row), side, value);
-                    }
-                }
-                Err(error) => {
-                    eprintln!("{}: {}: {error:#}", batch.words(), side.name());
-                    record.miss_all(batch, side, &format!("it failed: {}", first_line(&error)));
-                }
-            }
+            let measured = ended.await.map(|invocations| values(&invocations));
+            record.keep(batch, functions.side, measured);
         }
     }
 }

@@ -10,7 +10,7 @@ use temporalio_common::protos::temporal::api::history::v1::{
     HistoryEvent, history_event::Attributes,
 };
 
-use super::lab::{Deployed, Lab, first_line};
+use super::lab::{Deployed, Lab};
 use super::record::{Record, Side};
 use super::rows::Batch;
 
@@ -43,17 +43,7 @@ pub(super) async fn take(
     });
     let mut served = served.buffered(batch.share.sides_at_once());
     while let Some((side, served)) = served.next().await {
-        match served {
-            Ok(values) => {
-                for (row, value) in values {
-                    record.add(&batch.key(row), side, value);
-                }
-            }
-            Err(error) => {
-                eprintln!("{}: {}: {error:#}", batch.words(), side.name());
-                record.miss_all(batch, side, &format!("it failed: {}", first_line(&error)));
-            }
-        }
+        record.keep(batch, side, served);
     }
 }
 

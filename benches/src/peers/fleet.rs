@@ -7,9 +7,9 @@ use anyhow::Result;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::billed;
-use super::lab::{Deployed, Lab, Setting, first_line};
+use super::lab::{Deployed, Lab, Setting};
 use super::programs::Program;
-use super::record::{Record, Side};
+use super::record::Record;
 use super::rows::Batch;
 
 /// How many workflows come at once.
@@ -34,16 +34,13 @@ pub(super) async fn take(lab: &Lab, programs: &[Program], batch: Batch, record: 
         eprintln!("fleet, {}: {WORKFLOWS} workflows, one to two minutes", side.name());
         let served = async {
             let deployed = lab.deploy_from_zero(program, &setting).await?;
-            serve(lab, &deployed, side, record).await
+            serve(lab, &deployed).await
         };
-        if let Err(error) = served.await {
-            eprintln!("fleet: {}: {error:#}", side.name());
-            record.miss_all(batch, side, &format!("it failed: {}", first_line(&error)));
-        }
+        record.keep(batch, side, served.await);
     }
 }
 
-async fn serve(lab: &Lab, deployed: &Deployed, side: Side, record: &mut Record) -> Result<()> {
+async fn serve(lab: &Lab, deployed: &Deployed) -> Result<[(&'static str, f64); 3]> {
     let before = deployed.function.invocations().len();
     let began = SystemTime::now();
     let ids: Vec<String> = stream::iter(0..WORKFLOWS)
@@ -65,10 +62,11 @@ async fn serve(lab: &Lab, deployed: &Deployed, side: Side, record: &mut Record) 
     let invocations = deployed.function.invocations().split_off(before);
     let environments: BTreeSet<_> = invocations.iter().map(|it| &it.environment).collect();
     let billed: Duration = invocations.iter().map(|it| it.billed).sum();
-    #[allow(clippy::cast_precision_loss, reason = "they are few")]
-    record.add("fleet-size", side, environments.len() as f64);
-    record.add("fleet-time", side, last.duration_since(began)?.as_secs_f64());
-    record.add("fleet-billed", side, billed.as_secs_f64());
     deployed.function.environments().iter().for_each(|it| it.kill());
-    Ok(())
+    #[allow(clippy::cast_precision_loss, reason = "they are few")]
+    Ok([
+        ("fleet-size", environments.len() as f64),
+        ("fleet-time", last.duration_since(began)?.as_secs_f64()),
+        ("fleet-billed", billed.as_secs_f64()),
+    ])
 }

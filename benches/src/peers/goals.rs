@@ -127,7 +127,7 @@ impl Growth {
     /// Whether it is none. One descriptor may be the second connection that a client of the Runtime API opens
     /// now and then.
     pub fn is_flat(self) -> bool {
-        self.memory_kb < growth::LEAK_KB / 4.0 && self.threads <= 0 && self.fds <= 1
+        self.memory_kb < growth::TOLERATED_KB && self.threads <= 0 && self.fds <= 1
     }
 }
 
@@ -144,7 +144,7 @@ pub fn growth(readings: &[Reading]) -> Option<Growth> {
         (&readings[WARMED_UP..WARMED_UP + TOGETHER], &readings[readings.len() - TOGETHER..]);
     let rss_kb: Vec<_> = readings[WARMED_UP..].iter().map(|it| it.rss_kb).collect();
     Some(Growth {
-        memory_kb: growth::growth(&rss_kb)?,
+        memory_kb: growth::per_reading(&rss_kb)?,
         threads: least(|it| it.threads, late) - least(|it| it.threads, early),
         fds: least(|it| it.fds, late) - least(|it| it.fds, early),
     })

@@ -248,8 +248,3 @@ pub(super) fn cpu_ms(pid: u32) -> Result<f64> {
 pub(super) fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
-
-/// What a table says of an error: logs follow it.
-pub(super) fn first_line(error: &anyhow::Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
-}

@@ -124,10 +124,36 @@ impl Record {
         Ok(Self { circumstances: now, ..self })
     }
 
-    /// Adds a value, with as many digits as mean something.
+    /// Adds a value, with as many digits as mean something. The row is taken now, whatever was in its way before.
     pub fn add(&mut self, row: &str, side: Side, value: f64) {
+        if let Some(reasons) = self.not_taken.get_mut(row) {
+            reasons.remove(&side);
+        }
+        self.not_taken.retain(|_, reasons| !reasons.is_empty());
         let value = (value * 1000.0).round() / 1000.0;
         self.values.entry(row.to_owned()).or_default().entry(side).or_default().push(value);
+    }
+
+    /// Keeps what was measured of a side, by key of the whole core's row; or why it was not.
+    pub fn keep(
+        &mut self,
+        batch: Batch,
+        side: Side,
+        measured: Result<impl IntoIterator<Item = (&'static str, f64)>>,
+    ) {
+        match measured {
+            Ok(values) => {
+                for (row, value) in values {
+                    self.add(&batch.key(row), side, value);
+                }
+            }
+            Err(error) => {
+                eprintln!("{}: {}: {error:#}", batch.words(), side.name());
+                // Logs follow the first line.
+                let reason = error.to_string().lines().next().unwrap_or_default().to_owned();
+                self.miss_all(batch, side, &format!("it failed: {reason}"));
+            }
+        }
     }
 
     /// Sets the one value of a row.
@@ -181,6 +207,21 @@ mod tests {
     fn run(command: &str, date: &str) -> Record {
         let (command, date) = (command.to_owned(), date.to_owned());
         Record::new(Circumstances { command, date, ..Circumstances::default() })
+    }
+
+    #[test]
+    fn a_row_of_a_side_has_values_or_a_reason() {
+        let batch = Batch { group: Group::Visits, share: Share::Seventh };
+        let mut record = run("all", "2026-11-30");
+        record.keep(batch, Side::Python, Ok([("cold", 9.0)]));
+        let failed = || Err::<[_; 0], _>(anyhow::anyhow!("it timed out\nand its log"));
+        record.keep(batch, Side::Python, failed());
+        assert_eq!(record.values("7th-cold", Side::Python), [9.0]);
+        assert_eq!(record.reason("7th-cold", Side::Python), None);
+        assert_eq!(record.reason("7th-warm", Side::Python), Some("it failed: it timed out"));
+        assert_eq!(record.reason("cold", Side::Python), None);
+        record.keep(batch, Side::Python, Ok([("warm", 5.0)]));
+        assert_eq!(record.reason("7th-warm", Side::Python), None);
     }
 
     #[test]

@@ -110,18 +110,15 @@ async fn take(
         started_by: started_by.clone(),
         ..Setting::new(&batch.key(name), timeout)
     };
-    // What takes minutes at a whole core takes more of them at a share of it.
-    let long_rounds = match batch.share {
-        Share::Whole => plan.rounds.min(MOST_LONG_ROUNDS),
-        Share::Seventh | Share::Fourteenth => 1,
+    let few = plan.rounds.min(MOST_LONG_ROUNDS);
+    // Everything takes longer at a share of a core.
+    let (rounds, long_rounds) = match batch.share {
+        Share::Whole => (plan.rounds, few),
+        Share::Seventh | Share::Fourteenth => (few, 1),
     };
     match batch.group {
         Group::Size => size::take(programs, batch, record),
         Group::Visits | Group::Far => {
-            let rounds = match batch.share {
-                Share::Whole => plan.rounds,
-                Share::Seventh | Share::Fourteenth => plan.rounds.min(MOST_LONG_ROUNDS),
-            };
             let (keys, far) = match batch.group {
                 Group::Far => {
                     let keys = Keys { cold: "far-cold", warm: "far-warm", ..Keys::default() };

@@ -19,13 +19,9 @@ const NOT_UPLOADED: [&str; 5] = ["pip", "setuptools", "_distutils_hack", "__pyca
 pub(super) fn take(programs: &[Program], batch: Batch, record: &mut Record) {
     for program in programs {
         eprintln!("size: {}", program.side.name());
-        match weigh(program) {
-            Ok((unpacked, zipped)) => {
-                record.add("package", program.side, unpacked);
-                record.add("zip", program.side, zipped);
-            }
-            Err(error) => record.miss_all(batch, program.side, &error.to_string()),
-        }
+        let weighed = weigh(program);
+        let values = weighed.map(|(unpacked, zipped)| [("package", unpacked), ("zip", zipped)]);
+        record.keep(batch, program.side, values);
     }
 }
 

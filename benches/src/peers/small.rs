@@ -1,6 +1,7 @@
 //! A fraction of a core, as small functions have it: a cgroup with a quota for each environment.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,7 +10,7 @@ use super::rows::Share;
 /// The length of a period, in microseconds.
 const PERIOD: u32 = 20_000;
 
-/// Cgroups that are removed when it is dropped.
+/// A share of a core for each environment, in a cgroup of its own. They are removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Fraction {
     /// What their folders' names begin with.
@@ -19,7 +20,7 @@ pub(super) struct Fraction {
 }
 
 impl Fraction {
-    /// What environments are started by that have this share of a core; `None` for a whole one.
+    /// This share of a core; `None` for a whole one, which takes no cgroup.
     ///
     /// # Errors
     ///
@@ -46,13 +47,17 @@ impl Fraction {
         let name = format!("temporal-lambda-bench-{}-{number}-", std::process::id());
         let fraction = Self { prefix: parent.join(name), quota };
         let trial = fraction.prefix.with_extension("trial");
-        match fs::create_dir(&trial).and_then(|()| fs::remove_dir(&trial)) {
-            Ok(()) => Ok(Some(fraction)),
-            Err(error) => Err(format!("a cgroup cannot be made: {error}; it takes root")),
-        }
+        let try_it = || -> io::Result<()> {
+            fs::create_dir(&trial)?;
+            fraction.quota.iter().try_for_each(|(file, value)| fs::write(trial.join(file), value))
+        };
+        let tried = try_it();
+        let _ = fs::remove_dir(&trial);
+        tried.map_err(|error| format!("a cgroup cannot be made: {error}; it takes root"))?;
+        Ok(Some(fraction))
     }
 
-    /// The command that a function's own command is handed to.
+    /// The command that makes a cgroup, enters it, and runs the function's command, which follows as arguments.
     pub(super) fn command(&self) -> Vec<String> {
         let write = |(file, value): &(&str, String)| format!(r#"echo "{value}" > "$it/{file}""#);
         let quota: Vec<_> = self.quota.iter().map(write).collect();

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use futures::{StreamExt as _, future, stream};
 use temporal_lambda_testkit::lambda::Environment;
 
-use super::lab::{Deployed, Lab, cpu_ms, first_line, ms};
+use super::lab::{Deployed, Lab, cpu_ms, ms};
 use super::record::{Record, Side};
 use super::rows::{Batch, Share};
 use super::statistics::percentile;
@@ -44,19 +44,11 @@ pub(super) async fn take(
         });
         let taken: Vec<_> = taken.buffered(batch.share.sides_at_once()).collect().await;
         for (side, deployed, values) in taken {
-            match values {
-                Ok(values) => {
-                    for (row, value) in values {
-                        record.add(&batch.key(row), side, value);
-                    }
-                }
-                Err(error) => {
-                    eprintln!("{words}, {}: {error:#}", side.name());
-                    deployed.function.environments().iter().for_each(Environment::kill);
-                    failed.push(side);
-                    record.miss_all(batch, side, &format!("it failed: {}", first_line(&error)));
-                }
+            if values.is_err() {
+                deployed.function.environments().iter().for_each(Environment::kill);
+                failed.push(side);
             }
+            record.keep(batch, side, values);
         }
     }
 }

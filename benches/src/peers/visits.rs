@@ -1,12 +1,11 @@
 //! A cold invocation and a warm one, with one workflow each: side after side, round after round.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use temporal_lambda_testkit::lambda::{EnvEvent, Environment, ProcessStats};
 
-use super::lab::{Deployed, Lab, cpu_ms, first, first_line, ms};
+use super::lab::{Deployed, Lab, cpu_ms, first, ms};
 use super::record::{Record, Side};
 use super::rows::Batch;
 
@@ -34,7 +33,6 @@ pub(super) async fn take(
     rounds: usize,
     record: &mut Record,
 ) {
-    let mut failed = BTreeMap::new();
     let mut shows_nothing = Vec::new();
     for round in 0..=rounds {
         for place in 0..deployed.len() {
@@ -51,12 +49,11 @@ pub(super) async fn take(
                 values.values().flatten().for_each(|it| record.add(&batch.key(row), *side, *it));
             }
             if let Err(error) = visited {
-                eprintln!("{}: {}: {error:#}", batch.words(), side.name());
                 deployed.function.environments().iter().for_each(Environment::kill);
                 if found.values.is_empty() {
                     shows_nothing.push(*side);
                 }
-                failed.insert(*side, format!("it failed: {}", first_line(&error)));
+                record.keep(batch, *side, Err::<[_; 0], _>(error));
             }
             let last = |key| found.values(key, *side).last().copied().unwrap_or_default();
             eprintln!(
@@ -68,9 +65,6 @@ pub(super) async fn take(
                 began.elapsed().as_secs_f64()
             );
         }
-    }
-    for (side, reason) in failed {
-        record.miss_all(batch, side, &reason);
     }
 }
 
