@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use futures::future::join_all;
 use temporal_lambda_tests::{Invoked as _, World, temporal::workers};
@@ -13,7 +13,7 @@ async fn workers_in_one_environment_share_a_limit_that_is_smaller_than_their_slo
     let world = World::new("managed").await;
     let temporal = world.temporal().await;
     let config = world.config("pictures", env!("CARGO_BIN_EXE_managed-instances"));
-    let config = config.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s");
+    let config = config.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s").timeout(Duration::from_secs(60));
     let function = world.add(config.concurrency(1).environment_concurrency(INVOCATIONS));
     let ids: Vec<_> = (0..4 * INVOCATIONS).map(|number| world.id(number)).collect();
     for id in &ids {

@@ -17,7 +17,8 @@ use crate::{HELLO, PROBE};
 async fn a_cold_and_a_warm_invocation_complete_workflows_under_their_own_identity() {
     let world = World::new("cold-warm").await;
     let temporal = world.temporal().await;
-    let hello = world.add(world.config("hello", HELLO).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
+    let hello = world.config("hello", HELLO).timeout(Duration::from_secs(60));
+    let hello = world.add(hello.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
     for (name, cold) in [("cold", true), ("warm", false)] {
         let id = world.id(name);
         temporal.start(&world.name, &id, "HelloWorkflow", name).await;

@@ -24,7 +24,8 @@ async fn one_process_serves_several_at_once_each_with_its_own_worker_on_a_shared
     let temporal = Temporal::connect(server::shared().address()).await;
     temporal.make_current(world.version()).await;
     let hello = world.config("hello", HELLO).concurrency(1).environment_concurrency(MANY);
-    let hello = world.add(hello.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
+    let hello = hello.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s").timeout(Duration::from_secs(60));
+    let hello = world.add(hello);
 
     for round in ["cold", "warm"] {
         let ids: Vec<_> =

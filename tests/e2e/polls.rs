@@ -25,7 +25,8 @@ async fn a_server_that_ends_them_is_not_waited_for() {
         .unwrap();
     let world = World::at(&server.address(), "ended").await;
     let temporal = world.temporal().await;
-    let hello = world.add(world.config("hello", HELLO).env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
+    let hello = world.config("hello", HELLO).timeout(Duration::from_secs(60));
+    let hello = world.add(hello.env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "2s"));
     let (mut drained, mut first_polls) = (Vec::new(), Vec::new());
     for number in 0..3 {
         let id = world.id(number);

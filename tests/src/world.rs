@@ -83,9 +83,10 @@ impl World {
     }
 
     /// As [`config`](Self::config), with invocations that end 50 ms after the last task, but not
-    /// before 500 ms.
+    /// before 500 ms. It has 60 s, so that it is idle before its deadline nears on a busy machine, too.
     pub fn config_with_short_idle(&self, name: &str, program: &str) -> FunctionConfig {
         self.config(name, program)
+            .timeout(Duration::from_secs(60))
             .env("TEMPORAL_LAMBDA_IDLE_TIMEOUT", "50ms")
             // The server may take 0.25 s to bring a task that was there before to the poll.
             .env("TEMPORAL_LAMBDA_MINIMUM_STAY", "500ms")

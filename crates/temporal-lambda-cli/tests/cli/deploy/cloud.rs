@@ -4,7 +4,7 @@ use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use temporal_lambda_test_timing::{TimeLimit, within};
+use temporal_lambda_test_timing::{TimeLimit, as_long_as_the_test};
 use temporal_lambda_testkit::lambda::LambdaEmulator;
 use temporal_lambda_testkit::server::{DevServer, Temporal};
 use zip::ZipWriter;
@@ -102,7 +102,7 @@ impl Cloud {
     async fn run(&self, command: Command) -> Output {
         let what = format!("{command:?}");
         let mut command = tokio::process::Command::from(command);
-        within(what, command.kill_on_drop(true).output()).await.unwrap()
+        as_long_as_the_test(what, command.kill_on_drop(true).output()).await.unwrap()
     }
 
     /// The published versions of a function that the emulator has.
