@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
-use futures::{StreamExt as _, future, stream};
+use futures::future;
 use temporal_lambda_testkit::lambda::Environment;
 
 use super::lab::{Deployed, Lab, cpu_ms, ms};
@@ -23,9 +23,9 @@ pub(super) const fn timeout(share: Share) -> Duration {
     }
 }
 
-/// Takes it, side after side, and at a share of a core all sides at once; in each round in a new environment that has
-/// served one workflow. A side that fails, as on a machine that is too busy for 200 workflows in that time, is told
-/// of and not tried again.
+/// Takes it, side after side, at a share of a core too, where all sides together would be limited by the server; in each
+/// round in a new environment that has served one workflow. A side that fails, as on a machine that is too busy for 200
+/// workflows in that time, is told of and not tried again.
 pub(super) async fn take(
     lab: &Lab,
     deployed: &[(Side, Deployed)],
@@ -38,17 +38,14 @@ pub(super) async fn take(
         eprintln!("{words}: one for each side, up to {} s", timeout(batch.share).as_secs());
         let left: Vec<_> = deployed.iter().filter(|(side, _)| !failed.contains(side)).collect();
         let warmed = future::join_all(left.iter().map(|(_, it)| warm_up(lab, it))).await;
-        let taken = stream::iter(left.iter().zip(warmed)).map(|((side, deployed), warmed)| {
+        for ((side, deployed), warmed) in left.into_iter().zip(warmed) {
             eprintln!("{words}, {}", side.name());
-            async move { (*side, deployed, burst(lab, deployed, warmed).await) }
-        });
-        let taken: Vec<_> = taken.buffered(batch.share.sides_at_once()).collect().await;
-        for (side, deployed, values) in taken {
+            let values = burst(lab, deployed, warmed).await;
             if values.is_err() {
                 deployed.function.environments().iter().for_each(Environment::kill);
-                failed.push(side);
+                failed.push(*side);
             }
-            record.keep(batch, side, values);
+            record.keep(batch, *side, values);
         }
     }
 }
