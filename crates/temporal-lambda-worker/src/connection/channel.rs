@@ -310,7 +310,7 @@ mod tests {
             // Until the client has closed it.
             while stream.read(&mut [0; 1024]).await.is_ok_and(|length| length > 0) {}
         };
-        let client = async {
+        let client = Box::pin(async {
             let options = ConnectionOptions::new(Url::parse(&target).unwrap());
             let options = options.dns_load_balancing(None).skip_get_system_info(true);
             let mut options = options.retry_options(RetryOptions::no_retries()).build();
@@ -322,7 +322,7 @@ mod tests {
             let mut connection = Connection::connect(options).await.unwrap();
             let request = DescribeNamespaceRequest::default().into_request();
             connection.describe_namespace(request).await.unwrap_err()
-        };
+        });
         let told = async {
             tokio::select! {
                 status = client => status,
