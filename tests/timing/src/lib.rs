@@ -1,7 +1,7 @@
 //! How long the tests of this workspace wait, and how late something may be on a busy machine.
 //!
-//! - A test that waits says for what, and gives up: [`within`], [`eventually`]; for a command of many steps with the
-//!   test itself: [`as_long_as_the_test`].
+//! - A test that waits says for what, and gives up: [`within`], [`eventually`]. A command of many
+//!   steps may take as long as its test: [`as_long_as_the_test`].
 //! - A test whose subject must be done soon compares with the time at which a failure would be
 //!   done, and allows for [`slack`] in between: [`assert_soon`].
 //! - A test as a whole has a time limit: [`TimeLimit`].

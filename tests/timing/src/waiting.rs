@@ -28,8 +28,8 @@ pub fn within<F: Future>(what: impl Display, future: F) -> impl Future<Output = 
     }
 }
 
-/// Waits for a future of many steps, which has no time limit but that of the test: [`TimeLimit`](crate::TimeLimit) names
-/// it.
+/// Waits for a future of many steps, for as long as the [`TimeLimit`](crate::TimeLimit) of the test allows, whose message
+/// says what was waited for.
 pub async fn as_long_as_the_test<F: Future>(what: impl Display, future: F) -> F::Output {
     let _waiting = Waiting::for_(&what.to_string());
     future.await
